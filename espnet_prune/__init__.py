@@ -1,0 +1,16 @@
+"""Structured pruning of speech self-supervised encoders inside ESPnet and s3prl."""
+
+from espnet_prune.ssl import PRESETS, Masks, SSLConfig, SSLEncoder, open_masks
+
+__version__ = "0.1.0"
+
+__all__ = ["PRESETS", "Diarizer", "Masks", "SSLConfig", "SSLEncoder", "open_masks"]
+
+
+def __getattr__(name: str):
+    # The diarizer needs pyannote and scikit-learn; the core does without them.
+    if name == "Diarizer":
+        from espnet_prune.diarization.pipeline import Diarizer
+
+        return Diarizer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

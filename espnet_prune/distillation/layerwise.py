@@ -1,0 +1,71 @@
+"""Layer-wise distillation: hidden states of chosen layers drawn to a teacher's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from espnet_prune.ssl.front_end import length_mask
+
+
+class DistillationLoss(NamedTuple):
+    """The weighted sum and its parts, scalars ``()``."""
+
+    total: Tensor
+    l1: Tensor
+    cosine: Tensor
+
+
+class LayerwiseDistillation(nn.Module):
+    """Mean L1 distance minus mean cosine similarity over layers and frames.
+
+    DPHuBERT (Peng et al., 2023), equation 1, without projections: teacher and student are of one
+    width, as in Han et al. (2025).
+
+    Args:
+        layers: indices into the hidden states; 0 is the Transformer's input.
+        l1_weight, cosine_weight: weights of the two terms.
+
+    Raises:
+        ValueError: no layer, or no weight above zero.
+    """
+
+    def __init__(
+        self, layers: Sequence[int], l1_weight: float = 1.0, cosine_weight: float = 1.0
+    ):
+        super().__init__()
+        if not layers or max(l1_weight, cosine_weight) <= 0:
+            raise ValueError(
+                f"expected layers to distil and a weight above zero, found layers {list(layers)}, "
+                f"l1_weight {l1_weight}, cosine_weight {cosine_weight}"
+            )
+        self.layers = tuple(layers)
+        self.l1_weight, self.cosine_weight = l1_weight, cosine_weight
+
+    def forward(
+        self, student: Sequence[Tensor], teacher: Sequence[Tensor], lengths: Tensor
+    ) -> DistillationLoss:
+        """The loss over real frames.
+
+        Args:
+            student, teacher: N + 1 hidden states ``(B, L, D)`` each.
+            lengths: real frames of each item ``(B,)``.
+
+        Raises:
+            ValueError: a chosen layer does not exist.
+        """
+        if max(self.layers) >= min(len(student), len(teacher)):
+            raise ValueError(
+                f"expected layers up to {min(len(student), len(teacher)) - 1}, "
+                f"found {self.layers} to distil"
+            )
+        inside = length_mask(lengths, student[0].size(1))
+        l1 = cosine = student[0].new_zeros(())
+        for layer in self.layers:
+            ours, theirs = student[layer][inside], teacher[layer][inside].detach()
+            l1 = l1 + F.l1_loss(ours, theirs) / len(self.layers)
+            cosine = cosine + F.cosine_similarity(ours, theirs, dim=-1).mean() / len(self.layers)
+        return DistillationLoss(self.l1_weight * l1 - self.cosine_weight * cosine, l1, cosine)

@@ -1,0 +1,135 @@
+"""From masks to a physically smaller model, as a pure function of config, weights and masks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from torch import Tensor
+
+from espnet_prune.ssl import (
+    ConvLayerConfig,
+    Masks,
+    SSLConfig,
+    TransformerLayerConfig,
+    open_masks,
+)
+from espnet_prune.ssl.masks import LayerMasks
+
+State = dict[str, Tensor]
+
+
+def apply(
+    config: SSLConfig, state_dict: Mapping[str, Tensor], masks: Masks
+) -> tuple[SSLConfig, State]:
+    """Cut the closed units away and fold the open ones' values into the next linear map.
+
+    The smaller model's output equals the masked model's, in every family and norm order.
+
+    Raises:
+        ValueError: a convolution would keep no channel.
+    """
+    full = open_masks(config)
+    masks = Masks(
+        *(
+            tuple(f if m is None else m.detach() for f, m in zip(default, given, strict=True))
+            for default, given in zip(full, masks, strict=True)
+        )
+    )
+    state = {name: tensor.detach().clone() for name, tensor in state_dict.items()}
+    conv_layers = _cut_front_end(config, state, masks.conv)
+    layers = tuple(
+        _cut_layer(config, state, index, masks.layer(index)) for index in range(len(config.layers))
+    )
+    return replace(config, conv_layers=conv_layers, layers=layers), state
+
+
+def _kept(mask: Tensor) -> Tensor:
+    return (mask > 0).nonzero().squeeze(1)
+
+
+def _cut_front_end(
+    config: SSLConfig, state: State, masks: tuple[Tensor, ...]
+) -> tuple[ConvLayerConfig, ...]:
+    kept_before = values_before = None
+    layers = []
+    for index, (layer, mask) in enumerate(zip(config.conv_layers, masks, strict=True)):
+        prefix = f"front_end.conv_layers.{index}"
+        kept = _kept(mask)
+        if not len(kept):
+            raise ValueError(
+                f"the masks close all {layer.channels} channels of convolution {index}; "
+                "keep at least one"
+            )
+        if kept_before is not None:
+            weight = state[f"{prefix}.conv.weight"][:, kept_before]
+            state[f"{prefix}.conv.weight"] = weight * values_before[:, None]
+        for name in ("conv.weight", "conv.bias", "norm.weight", "norm.bias"):
+            if f"{prefix}.{name}" in state:
+                state[f"{prefix}.{name}"] = state[f"{prefix}.{name}"][kept]
+        layers.append(replace(layer, channels=len(kept)))
+        kept_before, values_before = kept, mask[kept]
+    for name in ("norm.weight", "norm.bias"):
+        state[f"front_end.{name}"] = state[f"front_end.{name}"][kept_before]
+    projection = state["front_end.projection.weight"][:, kept_before]
+    state["front_end.projection.weight"] = projection * values_before
+    return tuple(layers)
+
+
+def _cut_layer(
+    config: SSLConfig, state: State, index: int, masks: LayerMasks
+) -> TransformerLayerConfig:
+    shape = config.layers[index]
+    prefix = f"layers.{index}"
+    heads, ffn = _kept(masks.head * masks.attention_layer), _kept(masks.ffn * masks.ffn_layer)
+    if shape.heads:
+        _cut_attention(config, state, f"{prefix}.attention", heads, masks)
+    else:
+        state[f"{prefix}.attention.bias"] *= masks.attention_layer
+    if shape.ffn:
+        _cut_ffn(state, f"{prefix}.feed_forward", ffn, masks)
+    else:
+        state[f"{prefix}.feed_forward.bias"] *= masks.ffn_layer
+    return TransformerLayerConfig(tuple(shape.heads[i] for i in heads.tolist()), len(ffn))
+
+
+def _cut_attention(
+    config: SSLConfig, state: State, prefix: str, heads: Tensor, masks: LayerMasks
+) -> None:
+    if not len(heads):
+        _leave_bias(state, prefix, "out_proj", masks.attention_layer)
+        return
+    dim, size = config.embed_dim, config.head_dim
+    weight = state[f"{prefix}.qkv.weight"].view(3, -1, size, dim)[:, heads]
+    state[f"{prefix}.qkv.weight"] = weight.reshape(-1, dim)
+    bias = state[f"{prefix}.qkv.bias"].view(3, -1, size)[:, heads]
+    state[f"{prefix}.qkv.bias"] = bias.reshape(-1)
+    out = state[f"{prefix}.out_proj.weight"].view(dim, -1, size)[:, heads]
+    values = (masks.head[heads] * masks.attention_layer)[:, None]
+    state[f"{prefix}.out_proj.weight"] = (out * values).reshape(dim, -1)
+    state[f"{prefix}.out_proj.bias"] *= masks.attention_layer
+    if f"{prefix}.position_gate.scale" in state:
+        state[f"{prefix}.position_gate.scale"] = state[f"{prefix}.position_gate.scale"][heads]
+
+
+def _cut_ffn(state: State, prefix: str, units: Tensor, masks: LayerMasks) -> None:
+    if not len(units):
+        _leave_bias(state, prefix, "fc2", masks.ffn_layer)
+        return
+    for name in ("fc1.weight", "fc1.bias"):
+        state[f"{prefix}.{name}"] = state[f"{prefix}.{name}"][units]
+    values = masks.ffn[units] * masks.ffn_layer
+    state[f"{prefix}.fc2.weight"] = state[f"{prefix}.fc2.weight"][:, units] * values
+    state[f"{prefix}.fc2.bias"] *= masks.ffn_layer
+
+
+def _leave_bias(state: State, prefix: str, output: str, gate: Tensor) -> None:
+    """An emptied sublayer keeps its output bias, scaled by the sublayer's own gate."""
+    bias = state[f"{prefix}.{output}.bias"] * gate
+    for name in _names_below(state, prefix):
+        del state[name]
+    state[f"{prefix}.bias"] = bias
+
+
+def _names_below(state: State, prefix: str) -> list[str]:
+    return [name for name in state if name.startswith(f"{prefix}.")]

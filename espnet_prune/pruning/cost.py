@@ -1,0 +1,145 @@
+"""Parameters and MACs of an encoder, from one formula for built shapes and for expected ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from espnet_prune.ssl import Masks, SSLConfig, unit_sizes
+
+Number = Any  # an int for a built shape, a scalar tensor for an expected one
+
+
+class LayerWidths(NamedTuple):
+    """Open units of one layer: heads, FFN units, and whether there is any head or unit at all."""
+
+    heads: Number
+    any_head: Number
+    ffn: Number
+
+
+class Widths(NamedTuple):
+    """Open units of an encoder: channels per convolution, and the widths of each layer."""
+
+    conv: tuple[Number, ...]
+    layers: tuple[LayerWidths, ...]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A cost by part, in parameters or in multiply-accumulates."""
+
+    conv: Number
+    projection: Number
+    pos_conv: Number
+    attention: Number
+    ffn: Number
+    norm: Number
+
+    @property
+    def front_end(self) -> Number:
+        """The convolutions and the projection."""
+        return self.conv + self.projection
+
+    @property
+    def total(self) -> Number:
+        """The whole encoder."""
+        return self.front_end + self.pos_conv + self.attention + self.ffn + self.norm
+
+
+def built_widths(config: SSLConfig) -> Widths:
+    """The widths that ``config`` describes, as integers."""
+    return Widths(
+        tuple(layer.channels for layer in config.conv_layers),
+        tuple(
+            LayerWidths(len(layer.heads), int(bool(layer.heads)), layer.ffn)
+            for layer in config.layers
+        ),
+    )
+
+
+def expected_widths(config: SSLConfig, probabilities: Masks) -> Widths:
+    """The widths expected when each unit of ``config`` is open with its own probability.
+
+    Differentiable. The gates are independent, so products of widths are exact expectations.
+    """
+    sizes = unit_sizes(config)
+    layers = []
+    for index in range(len(config.layers)):
+        gates = probabilities.layer(index)
+        attention = 1 if gates.attention_layer is None else gates.attention_layer
+        ffn = 1 if gates.ffn_layer is None else gates.ffn_layer
+        if gates.head is None:
+            heads, any_head = sizes["head"][index], int(sizes["head"][index] > 0)
+        else:
+            heads, any_head = gates.head.sum(), 1 - (1 - gates.head).prod()
+        units = sizes["ffn"][index] if gates.ffn is None else gates.ffn.sum()
+        layers.append(LayerWidths(attention * heads, attention * any_head, ffn * units))
+    conv = (
+        size if gate is None else gate.sum()
+        for size, gate in zip(sizes["conv"], probabilities.conv, strict=True)
+    )
+    return Widths(tuple(conv), tuple(layers))
+
+
+def masked_widths(config: SSLConfig, masks: Masks) -> Widths:
+    """The widths of the model that ``masks`` leave over: a mask above zero counts as one."""
+    return expected_widths(config, masks.map(lambda mask: (mask > 0).double()))
+
+
+def count_params(config: SSLConfig, widths: Widths | None = None) -> Cost:
+    """Parameters by part; without ``widths``, those of the built ``config``, exactly."""
+    widths = widths or built_widths(config)
+    dim, head_dim = config.embed_dim, config.head_dim
+    conv, inputs = 0, 1
+    for index, (shape, channels) in enumerate(zip(config.conv_layers, widths.conv, strict=True)):
+        normed = config.conv_norm == "layer" or index == 0
+        conv = conv + inputs * channels * shape.kernel
+        conv = conv + channels * (int(config.conv_bias) + 2 * normed)
+        inputs = channels
+    group = dim // config.pos_conv_groups
+    attention = config.num_buckets * config.num_heads if config.family == "wavlm" else 0
+    ffn = 0
+    for layer in widths.layers:
+        attention = attention + dim + layer.heads * head_dim * (3 * (dim + 1) + dim)
+        if config.family == "wavlm":
+            attention = attention + layer.any_head * 8 * (head_dim + 1) + layer.heads
+        ffn = ffn + dim + layer.ffn * (2 * dim + 1)
+    return Cost(
+        conv=conv,
+        projection=2 * inputs + (inputs + 1) * dim,
+        pos_conv=config.pos_conv_kernel * (dim * group + 1) + dim,
+        attention=attention,
+        ffn=ffn,
+        norm=2 * dim + len(widths.layers) * 4 * dim,
+    )
+
+
+def count_macs(config: SSLConfig, seconds: float = 1.0, widths: Widths | None = None) -> Cost:
+    """Multiply-accumulates of one input of ``seconds``, in DiariZen's convention.
+
+    Convolutions, linear maps, QK and AV; no norms, activations, softmax or position gate. The
+    attention grows with the square of the length, so "per second" holds at one length only.
+    """
+    widths = widths or built_widths(config)
+    dim, head_dim = config.embed_dim, config.head_dim
+    frames = round(seconds * 16000)
+    conv, inputs = 0, 1
+    for shape, channels in zip(config.conv_layers, widths.conv, strict=True):
+        frames = (frames - shape.kernel) // shape.stride + 1
+        conv = conv + frames * shape.kernel * inputs * channels
+        inputs = channels
+    positions = frames + 1 - config.pos_conv_kernel % 2
+    attention, ffn = 0, 0
+    for layer in widths.layers:
+        width = layer.heads * head_dim
+        attention = attention + 4 * frames * width * dim + 2 * frames * frames * width
+        ffn = ffn + 2 * frames * dim * layer.ffn
+    return Cost(
+        conv=conv,
+        projection=frames * inputs * dim,
+        pos_conv=positions * config.pos_conv_kernel * dim * dim // config.pos_conv_groups,
+        attention=attention,
+        ffn=ffn,
+        norm=0,
+    )

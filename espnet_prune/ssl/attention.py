@@ -1,0 +1,101 @@
+"""Self-attention over explicitly kept heads, with WavLM's gated relative position bias."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from espnet_prune.ssl.config import SSLConfig
+
+
+class RelativePositionBias(nn.Module):
+    """T5-style bucketed bias per head (WavLM, section III-A); owned by the encoder, not by a layer.
+
+    Attributes:
+        table: ``(buckets, H)`` learned values, one column per head of the dense model.
+    """
+
+    def __init__(self, num_buckets: int, max_distance: int, num_heads: int):
+        super().__init__()
+        self.num_buckets, self.max_distance = num_buckets, max_distance
+        self.table = nn.Embedding(num_buckets, num_heads)
+
+    def forward(self, num_frames: int) -> Tensor:
+        """Bias ``(H, L, L)`` of query frame i (second axis) and key frame j (third axis)."""
+        device = self.table.weight.device
+        offsets = torch.arange(1 - num_frames, num_frames, device=device)
+        values = self.table(self._bucket(offsets)).t()  # H, 2L-1
+        frames = torch.arange(num_frames, device=device)
+        return values[:, frames[None] - frames[:, None] + num_frames - 1]
+
+    def _bucket(self, offsets: Tensor) -> Tensor:
+        half = self.num_buckets // 2
+        exact = half // 2
+        distance = offsets.abs()
+        # In the order of the original's operations: rounding decides at a bucket's edge.
+        growth = torch.log(distance.clamp(min=1).float() / exact)
+        far = exact + (growth / math.log(self.max_distance / exact) * (half - exact)).long()
+        bucket = torch.where(distance < exact, distance, far.clamp(max=half - 1))
+        return bucket + half * (offsets > 0)
+
+
+class PositionGate(nn.Module):
+    """WavLM's gate on the position bias, for the kept heads only (WavLM, equations 2 to 4)."""
+
+    def __init__(self, config: SSLConfig, heads: tuple[int, ...]):
+        super().__init__()
+        self.num_heads, self.head_dim = config.num_heads, config.head_dim
+        self.register_buffer("heads", torch.tensor(heads), persistent=False)
+        self.linear = nn.Linear(config.head_dim, 8)
+        self.scale = nn.Parameter(torch.ones(len(heads)))
+
+    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
+        """Gated bias ``(B, h, L, L)`` from the input ``(B, L, D)`` and the bias ``(H, L, L)``."""
+        batch, frames, _ = x.shape
+        per_head = x.view(batch, frames, self.num_heads, self.head_dim)[:, :, self.heads]
+        gates = self.linear(per_head).view(batch, frames, -1, 2, 4).sum(-1).sigmoid()
+        update, reset = gates.permute(3, 0, 2, 1)  # each B, h, L
+        gate = update * (reset * self.scale[:, None] - 1.0) + 2.0
+        return gate[..., None] * bias[self.heads]
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention over the kept heads of one layer."""
+
+    def __init__(self, config: SSLConfig, heads: tuple[int, ...]):
+        super().__init__()
+        self.head_dim = config.head_dim
+        width = len(heads) * config.head_dim
+        self.qkv = nn.Linear(config.embed_dim, 3 * width)
+        self.position_gate = PositionGate(config, heads) if config.family == "wavlm" else None
+        self.out_proj = nn.Linear(width, config.embed_dim)
+        self.dropout = config.attention_dropout
+
+    def forward(
+        self, x: Tensor, bias: Tensor | None, padding: Tensor | None, mask: Tensor | None
+    ) -> Tensor:
+        """Attend within each item.
+
+        Args:
+            x: frames ``(B, L, D)``.
+            bias: relative position bias ``(H, L, L)`` of the dense model's heads, or None.
+            padding: 0 or -inf per key frame ``(B, 1, 1, L)``, or None.
+            mask: one value per kept head ``(h,)``, multiplied onto the head's output.
+
+        Returns:
+            ``(B, L, D)``.
+        """
+        batch, frames, _ = x.shape
+        q, k, v = self.qkv(x).view(batch, frames, 3, -1, self.head_dim).permute(2, 0, 3, 1, 4)
+        scores = padding
+        if self.position_gate is not None:
+            gated = self.position_gate(x, bias)
+            scores = gated if padding is None else gated + padding
+        dropout = self.dropout if self.training else 0.0
+        y = F.scaled_dot_product_attention(q, k, v, scores, dropout_p=dropout)  # B, h, L, d
+        if mask is not None:
+            y = y * mask[:, None, None]
+        return self.out_proj(y.transpose(1, 2).reshape(batch, frames, -1))

@@ -1,0 +1,84 @@
+"""One folder per model, ``config.json`` beside ``model.safetensors``, loaded strictly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from espnet_prune.ssl.config import ConfigError, SSLConfig
+from espnet_prune.ssl.files import atomic_write
+from espnet_prune.ssl.model import SSLEncoder
+from espnet_prune.ssl.safetensors import CheckpointError, load_file, save_file
+
+_CONFIG, _WEIGHTS = "config.json", "model.safetensors"
+_ENCODER = "ssl_encoder"
+
+
+def save_folder(
+    folder: str | PathLike[str], kind: str, config: Mapping[str, Any], state: Mapping[str, Tensor]
+) -> None:
+    """Write a model of ``kind`` to ``folder``: the weights first, so that a config has weights."""
+    folder = Path(folder)
+    save_file(state, folder / _WEIGHTS)
+    atomic_write(folder / _CONFIG, json.dumps({"kind": kind, **config}, indent=1) + "\n")
+
+
+def load_folder(
+    folder: str | PathLike[str], kind: str
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The config and the weights of a model of ``kind``.
+
+    Raises:
+        CheckpointError: the folder is missing, damaged, or holds another kind of model.
+    """
+    path = Path(folder) / _CONFIG
+    try:
+        config = json.loads(path.read_text())
+        found = config.pop("kind")
+    except OSError as error:
+        raise CheckpointError(
+            f"{folder}: expected a folder with {_CONFIG} and {_WEIGHTS}, found no {_CONFIG} "
+            f"({error.strerror}); pass a folder that save_pretrained or a recipe wrote"
+        ) from error
+    except (ValueError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"{path}: expected the config of a {kind}, found {error!r}") from error
+    if found != kind:
+        raise CheckpointError(f"{path}: expected a {kind}, found a {found}")
+    return config, load_file(Path(folder) / _WEIGHTS)
+
+
+def load_strictly(model: nn.Module, state: Mapping[str, Tensor], source: object) -> None:
+    """Copy ``state`` into ``model``; every key and shape must match.
+
+    Raises:
+        CheckpointError: names the keys that are missing, surplus or of another shape.
+    """
+    try:
+        model.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise CheckpointError(f"{source}: weights and config do not fit: {error}") from error
+
+
+def save_encoder(encoder: SSLEncoder, folder: str | PathLike[str]) -> None:
+    """Write ``encoder`` to ``folder``."""
+    save_folder(folder, _ENCODER, encoder.config.to_dict(), encoder.state_dict())
+
+
+def load_encoder(folder: str | PathLike[str]) -> SSLEncoder:
+    """Read what :func:`save_encoder` wrote, in eval mode.
+
+    Raises:
+        CheckpointError: see :func:`load_folder` and :func:`load_strictly`.
+    """
+    values, state = load_folder(folder, _ENCODER)
+    try:
+        encoder = SSLEncoder(SSLConfig.from_dict(values))
+    except ConfigError as error:
+        raise CheckpointError(f"{folder}/{_CONFIG}: {error}") from error
+    load_strictly(encoder, state, folder)
+    return encoder.eval()

@@ -1,0 +1,35 @@
+"""An encoder and the weighted sum of its layers: what a downstream model consumes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from espnet_prune.ssl.model import SSLEncoder
+
+
+class Featurizer(nn.Module):
+    """Hidden states mixed by a learned weight per layer.
+
+    The weights are free, without softmax, as in the diarization system of Han et al. (2025);
+    they start at 1 / (N + 1), the plain mean.
+    """
+
+    def __init__(self, encoder: SSLEncoder):
+        super().__init__()
+        self.encoder = encoder
+        states = len(encoder.config.layers) + 1
+        self.weights = nn.Parameter(torch.full((states,), 1.0 / states))
+
+    @property
+    def output_dim(self) -> int:
+        """Width D of the features."""
+        return self.encoder.config.embed_dim
+
+    def forward(self, wavs: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Waveforms ``(B, T)`` and lengths ``(B,)`` to features ``(B, L, D)`` and frames ``(B,)``."""
+        states, frames = self.encoder(wavs, lengths)
+        mixed = torch.zeros_like(states[0])
+        for weight, state in zip(self.weights, states, strict=True):
+            mixed = mixed + weight * state
+        return mixed, frames

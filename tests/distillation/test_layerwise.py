@@ -1,0 +1,48 @@
+"""Layer-wise distillation: zero distance to itself, padding left out, teacher without gradient."""
+
+import pytest
+import torch
+
+from espnet_prune.distillation import LayerwiseDistillation
+
+
+def states(seed, frames=6):
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(2, frames, 5, generator=generator) for _ in range(4)]
+
+
+def test_a_perfect_student_has_no_distance():
+    loss = LayerwiseDistillation([0, 2, 3])(states(0), states(0), torch.tensor([6, 4]))
+    assert float(loss.l1) == 0 and float(loss.cosine) == pytest.approx(1)
+    assert float(loss.total) == pytest.approx(-1)
+
+
+def test_the_loss_is_the_formula():
+    ours, theirs = states(0), states(1)
+    loss = LayerwiseDistillation([1, 3], 0.5, 2.0)(ours, theirs, torch.tensor([6, 6]))
+    a, b = torch.stack([ours[1], ours[3]]), torch.stack([theirs[1], theirs[3]])
+    cosine = (a * b).sum(-1) / (a.norm(dim=-1) * b.norm(dim=-1))
+    expected = 0.5 * (a - b).abs().mean() - 2.0 * cosine.mean()
+    torch.testing.assert_close(loss.total, expected)
+
+
+def test_padding_does_not_count():
+    ours, theirs = states(0), states(1)
+    lengths = torch.tensor([6, 3])
+    before = LayerwiseDistillation([0])(ours, theirs, lengths).total
+    theirs[0][1, 3:] = 100.0
+    assert LayerwiseDistillation([0])(ours, theirs, lengths).total == before
+
+
+def test_gradients_reach_the_student_only():
+    ours = [state.requires_grad_() for state in states(0)]
+    theirs = [state.requires_grad_() for state in states(1)]
+    LayerwiseDistillation([2])(ours, theirs, torch.tensor([6, 6])).total.backward()
+    assert ours[2].grad is not None and theirs[2].grad is None
+
+
+def test_impossible_settings_are_refused():
+    with pytest.raises(ValueError, match="layers to distil"):
+        LayerwiseDistillation([])
+    with pytest.raises(ValueError, match="expected layers up to 3"):
+        LayerwiseDistillation([4])(states(0), states(1), torch.tensor([6, 6]))

@@ -1,0 +1,73 @@
+"""Small encoders of every kind, and random masks, for the tests."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+
+from espnet_prune.ssl import (
+    ConvLayerConfig,
+    Masks,
+    SSLConfig,
+    SSLEncoder,
+    TransformerLayerConfig,
+    open_masks,
+)
+
+KINDS = list(itertools.product(("wavlm", "hubert", "wav2vec2"), ("base", "large")))
+
+
+def tiny_config(family: str = "wavlm", size: str = "large", **changes) -> SSLConfig:
+    """An encoder of a few thousand parameters with layers of different shapes."""
+    large = size == "large"
+    values = dict(
+        family=family,
+        conv_layers=(
+            ConvLayerConfig(6, 10, 5),
+            ConvLayerConfig(8, 3, 2),
+            ConvLayerConfig(7, 2, 2),
+        ),
+        conv_norm="layer" if large else "group",
+        conv_bias=large,
+        embed_dim=16,
+        num_heads=4,
+        head_dim=4,
+        layers=(
+            TransformerLayerConfig((0, 1, 2, 3), 12),
+            TransformerLayerConfig((0, 2, 3), 9),
+            TransformerLayerConfig((1, 3), 11),
+        ),
+        norm_first=large,
+        pos_conv_kernel=8,
+        pos_conv_groups=4,
+        normalize_waveform=large,
+        num_buckets=16,
+        max_distance=32,
+    )
+    return SSLConfig(**{**values, **changes})
+
+
+def random_encoder(config: SSLConfig, seed: int = 0) -> SSLEncoder:
+    """An encoder in eval mode whose every parameter, biases and norms too, is random."""
+    torch.manual_seed(seed)
+    encoder = SSLEncoder(config).eval()
+    with torch.no_grad():
+        for parameter in encoder.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return encoder
+
+
+def random_masks(config: SSLConfig, seed: int = 0, units: tuple[str, ...] | None = None) -> Masks:
+    """Masks with about half of the units closed, in some layers all (never a whole convolution)."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(mask):
+        values = torch.rand(mask.shape, generator=generator) * 0.9 + 0.1
+        return values * (torch.rand(mask.shape, generator=generator) < 0.5)
+
+    masks = open_masks(config)
+    drawn = {unit: tuple(map(draw, getattr(masks, unit))) for unit in units or Masks._fields}
+    for mask in drawn.get("conv", ()):
+        mask[0] = 0.7
+    return masks._replace(**drawn)

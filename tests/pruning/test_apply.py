@@ -1,0 +1,111 @@
+"""Promise 1: the masked model and the smaller one built from it give the same output."""
+
+import pytest
+import torch
+
+from espnet_prune.pruning import apply, count_params, masked_widths
+from espnet_prune.ssl import SSLEncoder, open_masks
+from espnet_prune.ssl.masks import UNITS
+from tests.encoders import KINDS, random_encoder, random_masks, tiny_config
+
+
+def closed(config, **units):
+    """Open masks, but with the vectors named in ``units`` {unit: [layers]} closed."""
+    masks = open_masks(config)
+    for unit, layers in units.items():
+        vectors = list(getattr(masks, unit))
+        for index in layers:
+            vectors[index] = torch.zeros_like(vectors[index])
+        masks = masks._replace(**{unit: tuple(vectors)})
+    return masks
+
+
+def assert_masked_equals_applied(config, masks, seed=0):
+    encoder = random_encoder(config, seed)
+    smaller_config, state = apply(config, encoder.state_dict(), masks)
+    smaller = SSLEncoder(smaller_config).eval()
+    smaller.load_state_dict(state, strict=True)
+    wavs, lengths = torch.randn(2, 900), torch.tensor([900, 600])
+    with torch.no_grad():
+        masked = encoder(wavs, lengths, masks).hidden_states
+        applied = smaller(wavs, lengths).hidden_states
+    for ours, theirs in zip(masked, applied, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+    built = sum(parameter.numel() for parameter in smaller.parameters())
+    assert built == count_params(smaller_config).total
+    assert built == int(count_params(config, masked_widths(config, masks)).total)
+    return smaller_config
+
+
+@pytest.mark.parametrize("family, size", KINDS)
+@pytest.mark.parametrize("units", [*((unit,) for unit in UNITS), UNITS])
+@pytest.mark.parametrize("seed", range(2))
+def test_masked_equals_applied(family, size, units, seed):
+    config = tiny_config(family, size)
+    assert_masked_equals_applied(config, random_masks(config, seed, units), seed)
+
+
+@pytest.mark.parametrize("family, size", KINDS)
+def test_all_units_of_a_sublayer_closed(family, size):
+    config = tiny_config(family, size)
+    smaller = assert_masked_equals_applied(config, closed(config, head=[0], ffn=[1, 2]))
+    assert smaller.layers[0].heads == () and smaller.layers[1].ffn == 0
+
+
+@pytest.mark.parametrize("family, size", KINDS)
+def test_whole_sublayers_closed(family, size):
+    config = tiny_config(family, size)
+    masks = closed(config, attention_layer=[0, 2], ffn_layer=[0])
+    assert_masked_equals_applied(config, masks)
+
+
+def test_one_channel_left():
+    config = tiny_config()
+    masks = open_masks(config)
+    one = tuple(torch.eye(len(mask))[1] * 0.4 for mask in masks.conv)
+    smaller = assert_masked_equals_applied(config, masks._replace(conv=one))
+    assert [layer.channels for layer in smaller.conv_layers] == [1, 1, 1]
+
+
+def test_no_channel_left_is_refused():
+    config = tiny_config()
+    with pytest.raises(ValueError, match="convolution 1; keep at least one"):
+        apply(config, random_encoder(config).state_dict(), closed(config, conv=[1]))
+
+
+def test_kept_heads_are_original_indices():
+    config = tiny_config()
+    masks = open_masks(config)
+    heads = (masks.head[0], torch.tensor([0.0, 0.5, 0.9]), masks.head[2])
+    smaller, _ = apply(config, random_encoder(config).state_dict(), masks._replace(head=heads))
+    assert smaller.layers[1].heads == (2, 3)
+
+
+def test_apply_is_pure():
+    config = tiny_config()
+    encoder = random_encoder(config)
+    state = encoder.state_dict()
+    before = {name: tensor.clone() for name, tensor in state.items()}
+    apply(config, state, random_masks(config))
+    assert all(torch.equal(state[name], tensor) for name, tensor in before.items())
+
+
+def test_pruning_again_equals_masking_again():
+    config = tiny_config()
+    encoder = random_encoder(config)
+    first_config, first_state = apply(config, encoder.state_dict(), random_masks(config, 3))
+    first = SSLEncoder(first_config).eval()
+    first.load_state_dict(first_state)
+    masks = random_masks(first_config, 4)
+    second_config, second_state = apply(first_config, first_state, masks)
+    second = SSLEncoder(second_config).eval()
+    second.load_state_dict(second_state, strict=True)
+    wavs = torch.randn(1, 800)
+    torch.testing.assert_close(
+        second(wavs).hidden_states[-1],
+        first(wavs, masks=masks).hidden_states[-1],
+        atol=1e-5,
+        rtol=1e-5,
+    )
+    for former, latter in zip(first_config.layers, second_config.layers, strict=True):
+        assert set(latter.heads) <= set(former.heads)
