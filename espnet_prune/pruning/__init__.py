@@ -11,6 +11,7 @@ from espnet_prune.pruning.cost import (
 )
 from espnet_prune.pruning.gates import Gates
 from espnet_prune.pruning.hard_concrete import HardConcrete
+from espnet_prune.pruning.pruner import Penalty, Pruner, PruningConfig
 from espnet_prune.pruning.rounding import BudgetMissed, round_to_budget
 
 __all__ = [
@@ -19,6 +20,9 @@ __all__ = [
     "Cost",
     "Gates",
     "HardConcrete",
+    "Penalty",
+    "Pruner",
+    "PruningConfig",
     "apply",
     "count_macs",
     "count_params",

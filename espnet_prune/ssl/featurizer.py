@@ -13,11 +13,16 @@ class Featurizer(nn.Module):
 
     The weights are free, without softmax, as in the diarization system of Han et al. (2025);
     they start at 1 / (N + 1), the plain mean.
+
+    Args:
+        encoder: gives the hidden states.
+        freeze: keep the encoder as it is, in evaluation mode; only the weights learn.
     """
 
-    def __init__(self, encoder: SSLEncoder):
+    def __init__(self, encoder: SSLEncoder, freeze: bool = False):
         super().__init__()
-        self.encoder = encoder
+        self.encoder = encoder.requires_grad_(not freeze)
+        self.freeze = freeze
         states = len(encoder.config.layers) + 1
         self.weights = nn.Parameter(torch.full((states,), 1.0 / states))
 
@@ -25,6 +30,13 @@ class Featurizer(nn.Module):
     def output_dim(self) -> int:
         """Width D of the features."""
         return self.encoder.config.embed_dim
+
+    def train(self, mode: bool = True) -> Featurizer:
+        """As usual, but a frozen encoder stays in evaluation mode."""
+        super().train(mode)
+        if self.freeze:
+            self.encoder.eval()
+        return self
 
     def forward(self, wavs: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Waveforms ``(B, T)`` and lengths ``(B,)`` to features ``(B, L, D)`` and frames ``(B,)``."""

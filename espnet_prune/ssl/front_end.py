@@ -33,23 +33,50 @@ class OpenLayerNorm(nn.LayerNorm):
         return centred * torch.rsqrt(variance + self.eps) * self.weight + self.bias
 
 
-class TimeGroupNorm(nn.GroupNorm):
+class TimeGroupNorm(nn.Module):
     """GroupNorm with one channel per group, over each item's own frames.
 
     The usual implementation lets the padding of a batch into the statistics, so that an item's
     output depends on its neighbours (pytorch/audio#2242); here it does not.
     """
 
-    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Normalise ``(B, C, L)`` over the first ``lengths`` ``(B,)`` frames of each item."""
+    eps = 1e-5
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """Normalise ``(B, L, C)`` over the first ``lengths`` ``(B,)`` frames; None: over all."""
         if lengths is None:
-            return super().forward(x)
-        inside = length_mask(lengths, x.size(2))[:, None].to(x.dtype)
-        count = lengths[:, None, None].to(x.dtype)
-        centred = x - (x * inside).sum(2, keepdim=True) / count
-        variance = (centred.square() * inside).sum(2, keepdim=True) / count
-        scaled = centred * torch.rsqrt(variance + self.eps)
-        return scaled * self.weight[:, None] + self.bias[:, None]
+            variance, mean = torch.var_mean(x, dim=1, correction=0, keepdim=True)
+            centred = x - mean
+        else:
+            inside = length_mask(lengths, x.size(1))[..., None].to(x.dtype)
+            count = lengths[:, None, None].to(x.dtype)
+            centred = x - (x * inside).sum(1, keepdim=True) / count
+            variance = (centred.square() * inside).sum(1, keepdim=True) / count
+        return centred * torch.rsqrt(variance + self.eps) * self.weight + self.bias
+
+
+class StridedConv(nn.Module):
+    """1-D convolution without padding on channels-last frames, as one matrix product.
+
+    Attributes:
+        weight: ``(C, C_in, k)``, as in ``nn.Conv1d``.
+    """
+
+    def __init__(self, in_channels: int, shape: ConvLayerConfig, bias: bool):
+        super().__init__()
+        self.kernel, self.stride = shape.kernel, shape.stride
+        self.weight = nn.Parameter(torch.empty(shape.channels, in_channels, shape.kernel))
+        self.bias = nn.Parameter(torch.zeros(shape.channels)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, L_in, C_in)`` to ``(B, L, C)``."""
+        patches = x.unfold(1, self.kernel, self.stride).transpose(2, 3).flatten(2)  # B, L, k C_in
+        return F.linear(patches, self.weight.transpose(1, 2).flatten(1), self.bias)
 
 
 class ConvLayer(nn.Module):
@@ -57,27 +84,27 @@ class ConvLayer(nn.Module):
 
     def __init__(self, in_channels: int, shape: ConvLayerConfig, norm: str | None, bias: bool):
         super().__init__()
-        self.kernel, self.stride = shape.kernel, shape.stride
-        self.conv = nn.Conv1d(in_channels, shape.channels, shape.kernel, shape.stride, bias=bias)
+        self.conv = StridedConv(in_channels, shape, bias)
         self.norm: nn.Module | None = None
         if norm == "layer":
             self.norm = OpenLayerNorm(shape.channels)
         elif norm == "group":
-            self.norm = TimeGroupNorm(shape.channels, shape.channels)
+            self.norm = TimeGroupNorm(shape.channels)
 
     def forward(
         self, x: Tensor, lengths: Tensor | None, mask: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        """``(B, C_in, L_in)`` and lengths ``(B,)`` to ``(B, C, L)`` and its lengths."""
+        """``(B, L_in, C_in)`` and lengths ``(B,)`` to ``(B, L, C)`` and its lengths."""
         x = self.conv(x)
         if lengths is not None:
-            lengths = (lengths - self.kernel).div(self.stride, rounding_mode="floor") + 1
+            kernel, stride = self.conv.kernel, self.conv.stride
+            lengths = (lengths - kernel).div(stride, rounding_mode="floor") + 1
         if isinstance(self.norm, OpenLayerNorm):
-            x = self.norm(x.transpose(1, 2), mask).transpose(1, 2)
+            x = self.norm(x, mask)
         elif self.norm is not None:
             x = self.norm(x, lengths)
         x = F.gelu(x)
-        return (x if mask is None else x * mask[:, None]), lengths
+        return (x if mask is None else x * mask), lengths
 
 
 class FrontEnd(nn.Module):
@@ -104,12 +131,12 @@ class FrontEnd(nn.Module):
         self, wavs: Tensor, lengths: Tensor | None, masks: tuple[Tensor | None, ...]
     ) -> tuple[Tensor, Tensor | None]:
         """Waveforms ``(B, T)`` and lengths ``(B,)`` to frames ``(B, L, D)`` and their lengths."""
-        x = wavs[:, None]
+        x = wavs[..., None]
         *inner, last = masks
         for layer, mask in zip(self.conv_layers[:-1], inner, strict=True):
             x, lengths = layer(x, lengths, mask)
         x, lengths = self._last(x, lengths, last)
-        x = self.norm(x.transpose(1, 2), last)
+        x = self.norm(x, last)
         x = x if last is None else x * last
         return self.dropout(self.projection(x)), lengths
 

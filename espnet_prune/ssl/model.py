@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from espnet_prune.ssl.attention import RelativePositionBias
 from espnet_prune.ssl.config import SSLConfig
-from espnet_prune.ssl.front_end import FrontEnd, length_mask
+from espnet_prune.ssl.front_end import FrontEnd, StridedConv, length_mask
 from espnet_prune.ssl.masks import LayerMasks, Masks
 from espnet_prune.ssl.transformer import EmptySublayer, PositionalConv, TransformerLayer
 
@@ -140,5 +140,5 @@ def _initialise(module: nn.Module) -> None:
         std = math.sqrt(4.0 / (conv.kernel_size[0] * conv.in_channels))
         conv.weight = torch.empty_like(conv.weight).normal_(std=std)
         nn.init.zeros_(conv.bias)
-    elif isinstance(module, nn.Conv1d) and not hasattr(module, "parametrizations"):
+    elif isinstance(module, StridedConv):
         nn.init.kaiming_normal_(module.weight)

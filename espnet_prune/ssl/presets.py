@@ -69,6 +69,9 @@ def wavlm_mini() -> SSLConfig:
         normalize_waveform=True,
         num_buckets=64,
         max_distance=200,
+        projection_dropout=0.05,
+        attention_dropout=0.0,
+        hidden_dropout=0.05,
     )
 
 

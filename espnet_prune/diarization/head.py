@@ -1,0 +1,54 @@
+"""From SSL features to powerset log-probabilities: projection, Conformer, classifier."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torchaudio.models import Conformer
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """Shape of the head; the defaults are those of Han et al. (2025), section 3.
+
+    Attributes:
+        hidden: width after the projection.
+        num_layers, num_heads, ffn, kernel: the Conformer; ``kernel`` in frames, odd.
+        dropout: probability.
+    """
+
+    hidden: int = 256
+    num_layers: int = 4
+    num_heads: int = 4
+    ffn: int = 1024
+    kernel: int = 31
+    dropout: float = 0.1
+
+
+class PowersetHead(nn.Module):
+    """Linear, LayerNorm, Conformer, Linear, log-softmax.
+
+    The Conformer normalises its convolutions per item (GroupNorm), so that neither the batch nor
+    the number of processes changes what is learned.
+    """
+
+    def __init__(self, input_dim: int, num_classes: int, config: HeadConfig):
+        super().__init__()
+        self.projection = nn.Linear(input_dim, config.hidden)
+        self.norm = nn.LayerNorm(config.hidden)
+        self.conformer = Conformer(
+            config.hidden,
+            config.num_heads,
+            config.ffn,
+            config.num_layers,
+            config.kernel,
+            config.dropout,
+            use_group_norm=True,
+        )
+        self.classifier = nn.Linear(config.hidden, num_classes)
+
+    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Features ``(B, L, D)``, frames ``(B,)`` to log-probabilities ``(B, L, K)``."""
+        x, _ = self.conformer(self.norm(self.projection(features)), lengths)
+        return self.classifier(x).log_softmax(dim=-1)

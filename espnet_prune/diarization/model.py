@@ -1,0 +1,85 @@
+"""The local diarization model: who speaks when within one window."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from os import PathLike
+from typing import Any
+
+from torch import Tensor, nn
+
+from espnet_prune.diarization.head import HeadConfig, PowersetHead
+from espnet_prune.diarization.powerset import Powerset
+from espnet_prune.ssl import ConfigError, Featurizer, SSLConfig, SSLEncoder
+from espnet_prune.ssl.checkpoint import load_folder, load_strictly, save_folder
+
+_KIND = "diarization_model"
+
+
+@dataclass(frozen=True)
+class DiarizationConfig:
+    """What turns an encoder into a diarization model.
+
+    Attributes:
+        head: shape of the head.
+        max_speakers: speakers told apart within one window, S.
+        max_simultaneous: speakers active in one frame at most.
+        window_size: seconds of audio that the model was trained on.
+    """
+
+    head: HeadConfig = field(default_factory=HeadConfig)
+    max_speakers: int = 4
+    max_simultaneous: int = 2
+    window_size: float = 8.0
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> DiarizationConfig:
+        """Read keyword arguments as they stand in YAML or JSON.
+
+        Raises:
+            ConfigError: an unknown key.
+        """
+        try:
+            return cls(**{**values, "head": HeadConfig(**values.get("head", {}))})
+        except TypeError as error:
+            raise ConfigError(f"this is no diarization configuration: {error}") from error
+
+
+class DiarizationModel(nn.Module):
+    """SSL encoder, weighted layer sum, head and powerset (Han et al., 2025, figure 1)."""
+
+    def __init__(self, featurizer: Featurizer, config: DiarizationConfig):
+        super().__init__()
+        self.config = config
+        self.featurizer = featurizer
+        self.powerset = Powerset(config.max_speakers, config.max_simultaneous)
+        self.head = PowersetHead(self.featurizer.output_dim, self.powerset.num_classes, config.head)
+
+    @property
+    def encoder(self) -> SSLEncoder:
+        """The SSL encoder."""
+        return self.featurizer.encoder
+
+    def forward(self, wavs: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Windows ``(B, T)``, samples ``(B,)`` to log-probabilities ``(B, L, K)``, frames ``(B,)``."""
+        features, frames = self.featurizer(wavs, lengths)
+        return self.head(features, frames), frames
+
+    def save_pretrained(self, folder: str | PathLike[str]) -> None:
+        """Write the whole model to ``folder``."""
+        config = {"encoder": self.encoder.config.to_dict(), "diarization": asdict(self.config)}
+        save_folder(folder, _KIND, config, self.state_dict())
+
+    @classmethod
+    def from_pretrained(cls, folder: str | PathLike[str]) -> DiarizationModel:
+        """Read what :meth:`save_pretrained` wrote, strictly, in eval mode.
+
+        Raises:
+            CheckpointError: the folder is missing, damaged, or of another kind of model.
+        """
+        config, state = load_folder(folder, _KIND)
+        featurizer = Featurizer(SSLEncoder(SSLConfig.from_dict(config["encoder"])))
+        model = cls(featurizer, DiarizationConfig.from_dict(config["diarization"]))
+        load_strictly(model, state, folder)
+        return model.eval()

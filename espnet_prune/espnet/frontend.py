@@ -1,0 +1,38 @@
+"""``frontend: pruned_ssl``: a dense or pruned encoder as the front end of any ESPnet task."""
+
+from __future__ import annotations
+
+from espnet2.asr.frontend.abs_frontend import AbsFrontend
+from torch import Tensor
+
+from espnet_prune.ssl import Featurizer, SSLEncoder
+
+
+class PrunedSSLFrontend(AbsFrontend):
+    """Weighted sum of an SSL encoder's layers.
+
+    Args:
+        model: folder of an encoder (``config.json`` and ``model.safetensors``).
+        fs: sampling rate in Hz, which ESPnet's recipes pass on; must be 16 kHz.
+        freeze: keep the encoder as it is, in evaluation mode; only the layer weights learn.
+
+    Raises:
+        ValueError: another sampling rate.
+        CheckpointError: no encoder in ``model``.
+    """
+
+    def __init__(self, model: str, fs: int | str = 16000, freeze: bool = False):
+        super().__init__()
+        if str(fs) not in ("16000", "16k"):
+            raise ValueError(f"expected fs 16000 (SSL encoders hear 16 kHz only), found {fs}")
+        encoder = SSLEncoder.from_pretrained(model)
+        self.featurizer = Featurizer(encoder, freeze)
+        self.hop_length = encoder.config.hop
+
+    def output_size(self) -> int:
+        """Width D of the features."""
+        return self.featurizer.output_dim
+
+    def forward(self, inputs: Tensor, input_lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Waveforms ``(B, T)``, samples ``(B,)`` to features ``(B, L, D)`` and frames ``(B,)``."""
+        return self.featurizer(inputs, input_lengths)

@@ -1,0 +1,60 @@
+"""The powerset diarization model as ESPnet trains it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from espnet2.torch_utils.device_funcs import force_gatherable
+from espnet2.train.abs_espnet_model import AbsESPnetModel
+from torch import Tensor
+
+from espnet_prune.diarization.model import DiarizationModel
+
+
+class ESPnetPowersetModel(AbsESPnetModel):
+    """Permutation-free powerset cross entropy (Plaquet and Bredin, 2023).
+
+    Args:
+        model: the diarization model.
+        ssl_lr: learning rate of the SSL encoder; the rest learns at the optimizer's own rate.
+    """
+
+    def __init__(self, model: DiarizationModel, ssl_lr: float):
+        super().__init__()
+        self.model = model
+        self.ssl_lr = ssl_lr
+
+    def forward(
+        self, speech: Tensor, speech_lengths: Tensor, spk_labels: Tensor, **_: Any
+    ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        """Loss, statistics and weight of a batch.
+
+        Args:
+            speech: windows ``(B, T)``.
+            speech_lengths: samples ``(B,)``.
+            spk_labels: who is active, ``(B, L, S)``.
+        """
+        log_probs, frames = self.model(speech, speech_lengths)
+        powerset = self.model.powerset
+        labels = spk_labels[:, : log_probs.size(1)]
+        loss, _ = powerset.permutation_free_loss(log_probs, labels, frames)
+        errors = powerset.frame_errors(powerset.to_multilabel(log_probs), labels, frames)
+        stats = {
+            "loss": loss.detach(),
+            "der": errors.der,
+            "miss": errors.miss,
+            "false_alarm": errors.false_alarm,
+            "confusion": errors.confusion,
+        }
+        return force_gatherable((loss, stats, errors.speech), loss.device)
+
+    def collect_feats(self, **_: Tensor) -> dict[str, Tensor]:
+        """Nothing: no statistics stage is needed."""
+        return {}
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """The SSL encoder at ``ssl_lr``, everything else at the optimizer's rate."""
+        encoder = [p for p in self.model.encoder.parameters() if p.requires_grad]
+        names = {id(p) for p in self.model.encoder.parameters()}
+        rest = [p for p in self.model.parameters() if id(p) not in names]
+        return [{"params": rest}, {"params": encoder, "lr": self.ssl_lr}]

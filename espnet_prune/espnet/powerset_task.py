@@ -1,0 +1,56 @@
+"""ESPnet task: fine-tune an SSL encoder and a powerset head on windows of meetings."""
+
+from __future__ import annotations
+
+import argparse
+
+from espnet2.asr.frontend.abs_frontend import AbsFrontend
+from espnet2.train.class_choices import ClassChoices
+from espnet2.utils.nested_dict_action import NestedDictAction
+
+from espnet_prune.diarization.model import DiarizationConfig, DiarizationModel
+from espnet_prune.espnet.frontend import PrunedSSLFrontend
+from espnet_prune.espnet.powerset_model import ESPnetPowersetModel
+from espnet_prune.espnet.window_task import WindowTask
+
+frontend_choices = ClassChoices(
+    name="frontend",
+    classes={"pruned_ssl": PrunedSSLFrontend},
+    type_check=AbsFrontend,
+    default="pruned_ssl",
+)
+
+
+class PowersetDiarizationTask(WindowTask):
+    """Weighted layer sum, projection, Conformer, powerset classifier; two learning rates."""
+
+    class_choices_list = [frontend_choices]
+
+    @classmethod
+    def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        """``--frontend``, ``--ssl_lr`` and ``--diarization_conf``."""
+        group = parser.add_argument_group(description="Powerset diarization")
+        group.add_argument(
+            "--ssl_lr", type=float, default=2e-5, help="Learning rate of the SSL encoder"
+        )
+        group.add_argument(
+            "--diarization_conf",
+            action=NestedDictAction,
+            default={},
+            help="Keyword arguments of DiarizationConfig: head, max_speakers, max_simultaneous, "
+            "window_size",
+        )
+        for choices in cls.class_choices_list:
+            choices.add_arguments(group)
+
+    @classmethod
+    def required_data_names(cls, train: bool = True, inference: bool = False) -> tuple[str, ...]:
+        """Audio and frame labels."""
+        return ("speech",) if inference else ("speech", "spk_labels")
+
+    @classmethod
+    def build_model(cls, args: argparse.Namespace) -> ESPnetPowersetModel:
+        """Build from ``--frontend_conf model=...`` and ``--diarization_conf``."""
+        frontend = frontend_choices.get_class(args.frontend)(**args.frontend_conf)
+        config = DiarizationConfig.from_dict(args.diarization_conf)
+        return ESPnetPowersetModel(DiarizationModel(frontend.featurizer, config), args.ssl_lr)

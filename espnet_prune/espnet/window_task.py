@@ -1,0 +1,42 @@
+"""What this project's ESPnet tasks share: windows as data, parameter groups owned by the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from espnet2.tasks.abs_task import AbsTask, optim_classes
+from espnet2.train.collate_fn import CommonCollateFn
+
+from espnet_prune.espnet.registration import register
+from espnet_prune.espnet.trainer import ResumableTrainer
+
+register()
+
+
+class WindowTask(AbsTask):
+    """Base of tasks over fixed windows; the model declares its groups in ``parameter_groups``."""
+
+    num_optimizers = 1
+    trainer = ResumableTrainer
+
+    @classmethod
+    def build_collate_fn(cls, args: Any, train: bool) -> CommonCollateFn:
+        """Pad with zeros."""
+        return CommonCollateFn(float_pad_value=0.0, int_pad_value=-1)
+
+    @classmethod
+    def build_preprocess_fn(cls, args: Any, train: bool) -> None:
+        """None: windows come ready."""
+        return None
+
+    @classmethod
+    def optional_data_names(cls, train: bool = True, inference: bool = False) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    @classmethod
+    def build_optimizers(cls, args: Any, model: torch.nn.Module) -> list[torch.optim.Optimizer]:
+        """One optimizer over the model's own groups."""
+        groups = [group for group in model.parameter_groups() if group["params"]]
+        return [optim_classes[args.optim](groups, **args.optim_conf)]
