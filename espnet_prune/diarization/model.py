@@ -62,7 +62,7 @@ class DiarizationModel(nn.Module):
         return self.featurizer.encoder
 
     def forward(self, wavs: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Windows ``(B, T)``, samples ``(B,)`` to log-probabilities ``(B, L, K)``, frames ``(B,)``."""
+        """Windows ``(B, T)``, samples ``(B,)`` to log-probabilities ``(B, L, K)`` and frames."""
         features, frames = self.featurizer(wavs, lengths)
         return self.head(features, frames), frames
 

@@ -33,9 +33,7 @@ class LayerwiseDistillation(nn.Module):
         ValueError: no layer, or no weight above zero.
     """
 
-    def __init__(
-        self, layers: Sequence[int], l1_weight: float = 1.0, cosine_weight: float = 1.0
-    ):
+    def __init__(self, layers: Sequence[int], l1_weight: float = 1.0, cosine_weight: float = 1.0):
         super().__init__()
         if not layers or max(l1_weight, cosine_weight) <= 0:
             raise ValueError(

@@ -52,7 +52,11 @@ def atomic_torch_save() -> Iterator[None]:
 
 
 def restore_epoch_files(
-    output_dir: Path, model_state: dict, epoch: int, criteria: Sequence[Sequence[str]], reporter: Any
+    output_dir: Path,
+    model_state: dict,
+    epoch: int,
+    criteria: Sequence[Sequence[str]],
+    reporter: Any,
 ) -> None:
     """Write ``<epoch>epoch.pth`` and its links as the trainer would have after its checkpoint."""
     name = f"{epoch}epoch.pth"

@@ -16,7 +16,7 @@ from espnet_prune.ssl import SSLEncoder
 class DistillationTask(WindowTask):
     """Joint layer-wise distillation and L0 pruning, then distillation alone."""
 
-    class_choices_list: list = []
+    class_choices_list = ()
 
     @classmethod
     def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:

@@ -24,7 +24,7 @@ frontend_choices = ClassChoices(
 class PowersetDiarizationTask(WindowTask):
     """Weighted layer sum, projection, Conformer, powerset classifier; two learning rates."""
 
-    class_choices_list = [frontend_choices]
+    class_choices_list = (frontend_choices,)
 
     @classmethod
     def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from espnet_prune.ssl import (
@@ -14,7 +16,6 @@ from espnet_prune.ssl import (
     TransformerLayerConfig,
     open_masks,
 )
-from espnet_prune.ssl.masks import LayerMasks
 
 State = dict[str, Tensor]
 
@@ -29,19 +30,29 @@ def apply(
     Raises:
         ValueError: a convolution would keep no channel.
     """
-    full = open_masks(config)
-    masks = Masks(
-        *(
-            tuple(f if m is None else m.detach() for f, m in zip(default, given, strict=True))
-            for default, given in zip(full, masks, strict=True)
-        )
-    )
     state = {name: tensor.detach().clone() for name, tensor in state_dict.items()}
-    conv_layers = _cut_front_end(config, state, masks.conv)
+    full = open_masks(config)
+    conv_layers = _cut_front_end(config, state, _filled(masks.conv, full.conv))
+    units = (_filled(given, default) for given, default in zip(masks[1:], full[1:], strict=True))
     layers = tuple(
-        _cut_layer(config, state, index, masks.layer(index)) for index in range(len(config.layers))
+        _cut_layer(config, state, index, _LayerValues(*values))
+        for index, values in enumerate(zip(*units, strict=True))
     )
     return replace(config, conv_layers=conv_layers, layers=layers), state
+
+
+class _LayerValues(NamedTuple):
+    """The masks of one layer, none of them left out."""
+
+    head: Tensor
+    ffn: Tensor
+    attention_layer: Tensor
+    ffn_layer: Tensor
+
+
+def _filled(masks: tuple[Tensor | None, ...], default: tuple[Tensor | None, ...]) -> list[Tensor]:
+    chosen = (d if m is None else m for m, d in zip(masks, default, strict=True))
+    return [mask.detach() for mask in chosen if mask is not None]
 
 
 def _kept(mask: Tensor) -> Tensor:
@@ -49,9 +60,9 @@ def _kept(mask: Tensor) -> Tensor:
 
 
 def _cut_front_end(
-    config: SSLConfig, state: State, masks: tuple[Tensor, ...]
+    config: SSLConfig, state: State, masks: list[Tensor]
 ) -> tuple[ConvLayerConfig, ...]:
-    kept_before = values_before = None
+    kept_before, values_before = torch.zeros(1, dtype=torch.long), torch.ones(1)
     layers = []
     for index, (layer, mask) in enumerate(zip(config.conv_layers, masks, strict=True)):
         prefix = f"front_end.conv_layers.{index}"
@@ -61,9 +72,8 @@ def _cut_front_end(
                 f"the masks close all {layer.channels} channels of convolution {index}; "
                 "keep at least one"
             )
-        if kept_before is not None:
-            weight = state[f"{prefix}.conv.weight"][:, kept_before]
-            state[f"{prefix}.conv.weight"] = weight * values_before[:, None]
+        weight = state[f"{prefix}.conv.weight"][:, kept_before]
+        state[f"{prefix}.conv.weight"] = weight * values_before[:, None]
         for name in ("conv.weight", "conv.bias", "norm.weight", "norm.bias"):
             if f"{prefix}.{name}" in state:
                 state[f"{prefix}.{name}"] = state[f"{prefix}.{name}"][kept]
@@ -77,7 +87,7 @@ def _cut_front_end(
 
 
 def _cut_layer(
-    config: SSLConfig, state: State, index: int, masks: LayerMasks
+    config: SSLConfig, state: State, index: int, masks: _LayerValues
 ) -> TransformerLayerConfig:
     shape = config.layers[index]
     prefix = f"layers.{index}"
@@ -94,7 +104,7 @@ def _cut_layer(
 
 
 def _cut_attention(
-    config: SSLConfig, state: State, prefix: str, heads: Tensor, masks: LayerMasks
+    config: SSLConfig, state: State, prefix: str, heads: Tensor, masks: _LayerValues
 ) -> None:
     if not len(heads):
         _leave_bias(state, prefix, "out_proj", masks.attention_layer)
@@ -112,7 +122,7 @@ def _cut_attention(
         state[f"{prefix}.position_gate.scale"] = state[f"{prefix}.position_gate.scale"][heads]
 
 
-def _cut_ffn(state: State, prefix: str, units: Tensor, masks: LayerMasks) -> None:
+def _cut_ffn(state: State, prefix: str, units: Tensor, masks: _LayerValues) -> None:
     if not len(units):
         _leave_bias(state, prefix, "fc2", masks.ffn_layer)
         return
@@ -126,10 +136,6 @@ def _cut_ffn(state: State, prefix: str, units: Tensor, masks: LayerMasks) -> Non
 def _leave_bias(state: State, prefix: str, output: str, gate: Tensor) -> None:
     """An emptied sublayer keeps its output bias, scaled by the sublayer's own gate."""
     bias = state[f"{prefix}.{output}.bias"] * gate
-    for name in _names_below(state, prefix):
+    for name in [name for name in state if name.startswith(f"{prefix}.")]:
         del state[name]
     state[f"{prefix}.bias"] = bias
-
-
-def _names_below(state: State, prefix: str) -> list[str]:
-    return [name for name in state if name.startswith(f"{prefix}.")]

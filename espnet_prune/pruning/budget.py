@@ -1,4 +1,4 @@
-"""The size target as a constraint: expected sparsity, its Lagrangian, and the ramp of the target."""
+"""The size target as a constraint: expected sparsity, its Lagrangian, the target's ramp."""
 
 from __future__ import annotations
 

@@ -69,6 +69,8 @@ def expected_widths(config: SSLConfig, probabilities: Masks) -> Widths:
         gates = probabilities.layer(index)
         attention = 1 if gates.attention_layer is None else gates.attention_layer
         ffn = 1 if gates.ffn_layer is None else gates.ffn_layer
+        heads: Number
+        any_head: Number
         if gates.head is None:
             heads, any_head = sizes["head"][index], int(sizes["head"][index] > 0)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -81,5 +82,5 @@ class Gates(nn.Module):
         name = f"{unit}_{index}"
         if name not in self.gates:
             return None
-        values = value(self.gates[name])
+        values = value(cast(HardConcrete, self.gates[name]))
         return values.squeeze(0) if unit.endswith("_layer") else values

@@ -45,6 +45,8 @@ class RelativePositionBias(nn.Module):
 class PositionGate(nn.Module):
     """WavLM's gate on the position bias, for the kept heads only (WavLM, equations 2 to 4)."""
 
+    heads: Tensor
+
     def __init__(self, config: SSLConfig, heads: tuple[int, ...]):
         super().__init__()
         self.num_heads, self.head_dim = config.num_heads, config.head_dim

@@ -28,9 +28,7 @@ def save_folder(
     atomic_write(folder / _CONFIG, json.dumps({"kind": kind, **config}, indent=1) + "\n")
 
 
-def load_folder(
-    folder: str | PathLike[str], kind: str
-) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def load_folder(folder: str | PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The config and the weights of a model of ``kind``.
 
     Raises:
@@ -46,7 +44,7 @@ def load_folder(
             f"({error.strerror}); pass a folder that save_pretrained or a recipe wrote"
         ) from error
     except (ValueError, KeyError, AttributeError) as error:
-        raise CheckpointError(f"{path}: expected the config of a {kind}, found {error!r}") from error
+        raise CheckpointError(f"{path}: expected a {kind}'s config, found {error!r}") from error
     if found != kind:
         raise CheckpointError(f"{path}: expected a {kind}, found a {found}")
     return config, load_file(Path(folder) / _WEIGHTS)

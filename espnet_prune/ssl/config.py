@@ -122,7 +122,7 @@ class SSLConfig:
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
-            raise ConfigError(f"unknown keys {unknown} in an encoder config; known: {sorted(known)}")
+            raise ConfigError(f"unknown keys {unknown} in an encoder; known: {sorted(known)}")
         try:
             return cls(
                 **{

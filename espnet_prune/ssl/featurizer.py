@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -39,9 +41,13 @@ class Featurizer(nn.Module):
         return self
 
     def forward(self, wavs: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Waveforms ``(B, T)`` and lengths ``(B,)`` to features ``(B, L, D)`` and frames ``(B,)``."""
+        """Waveforms ``(B, T)``, lengths ``(B,)`` to features ``(B, L, D)`` and frames ``(B,)``."""
         states, frames = self.encoder(wavs, lengths)
+        return self.mix(states), frames
+
+    def mix(self, states: Sequence[Tensor]) -> Tensor:
+        """The weighted sum ``(B, L, D)`` of N + 1 hidden states ``(B, L, D)``."""
         mixed = torch.zeros_like(states[0])
         for weight, state in zip(self.weights, states, strict=True):
             mixed = mixed + weight * state
-        return mixed, frames
+        return mixed

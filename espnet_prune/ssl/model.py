@@ -7,7 +7,6 @@ from os import PathLike
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from espnet_prune.ssl.attention import RelativePositionBias

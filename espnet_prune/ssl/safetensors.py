@@ -67,7 +67,9 @@ def load_file(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     try:
         data = bytearray(Path(path).read_bytes())
     except OSError as error:
-        raise CheckpointError(f"{path}: expected a safetensors file, found none: {error}") from error
+        raise CheckpointError(
+            f"{path}: expected a safetensors file, found none: {error}"
+        ) from error
     try:
         size = int.from_bytes(data[:8], "little")
         header = json.loads(data[8 : 8 + size])

@@ -1,6 +1,5 @@
 """Promise 2: what is counted is what is built, in parameters and in MACs."""
 
-
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -43,7 +42,9 @@ def test_expected_cost_of_certain_gates_is_the_applied_cost(family, size, seed):
     masks = random_masks(config, seed)
     smaller, _ = apply(config, random_encoder(config).state_dict(), masks)
     widths = masked_widths(config, masks)
-    assert float(count_params(config, widths).total) == count_params(smaller).total == numel(smaller)
+    assert (
+        float(count_params(config, widths).total) == count_params(smaller).total == numel(smaller)
+    )
     assert float(count_macs(config, 0.5, widths).total) == count_macs(smaller, 0.5).total
 
 
@@ -53,11 +54,7 @@ def test_expected_cost_is_the_mean_over_gates():
     probabilities = open_masks(config).map(lambda mask: torch.rand_like(mask).double())
     expected = float(count_params(config, expected_widths(config, probabilities)).total)
     draws = [
-        float(
-            count_params(
-                config, masked_widths(config, probabilities.map(torch.bernoulli))
-            ).total
-        )
+        float(count_params(config, masked_widths(config, probabilities.map(torch.bernoulli))).total)
         for _ in range(3000)
     ]
     standard_error = torch.tensor(draws).std() / len(draws) ** 0.5

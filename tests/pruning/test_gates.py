@@ -16,7 +16,9 @@ def test_open_probability_is_the_frequency():
     gate.log_alpha.data = torch.tensor([-3.0, -1.0, 0.0, 2.0])
     draws = torch.stack([gate.sample() for _ in range(20000)])
     assert draws.min() == 0 and draws.max() == 1
-    torch.testing.assert_close((draws > 0).float().mean(0), gate.open_probability(), atol=0.02, rtol=0)
+    torch.testing.assert_close(
+        (draws > 0).float().mean(0), gate.open_probability(), atol=0.02, rtol=0
+    )
 
 
 def test_initial_probabilities_are_the_published_ones():

@@ -85,7 +85,7 @@ def test_another_kind_of_model_is_refused(tmp_path):
 
 
 def test_a_failed_write_leaves_the_former_file(tmp_path, monkeypatch):
-    encoder, folder = saved(tmp_path)
+    _, folder = saved(tmp_path)
     before = (folder / "model.safetensors").read_bytes()
 
     def full(*_):

@@ -1,0 +1,218 @@
+#!/usr/bin/env bash
+# Fine-tune before structured pruning (Han et al., 2025): from a corpus to a diarization model
+# whose SSL encoder is several times smaller, scored beside the dense one.
+set -euo pipefail
+
+# General
+stage=1               # First stage to run.
+stop_stage=13         # Last stage to run.
+redo=false            # Repeat stages that are finished.
+ngpu=0                # GPUs per node; 0 trains on the CPU.
+num_nodes=1           # Nodes for distributed training.
+nj=2                  # Parallel jobs of data preparation.
+python=python3        # Python to use.
+dumpdir=dump          # Where formatted data and windows go.
+expdir=exp            # Where models and results go.
+seed=0                # Seed of data generation and of every training.
+
+# Data
+local_data_opts=""    # Options of local/data.sh.
+train_set=train
+valid_set=dev
+test_sets="test"      # The first one is reported.
+window_size=8         # Seconds of a training window.
+window_shift=6        # Seconds from one training window to the next.
+max_speakers=4        # Speakers told apart within one window.
+
+# Models
+ssl_model=            # Checkpoint to start from: a folder of ours, a Hugging Face folder or id, a WavLM .pt.
+train_config=conf/train.yaml        # Fine-tuning of the dense model.
+pruning_config=conf/prune.yaml      # Distillation and pruning.
+distill_config=conf/distill.yaml    # Further distillation of the pruned encoder.
+pruned_config=conf/train_pruned.yaml # Fine-tuning of the pruned model.
+train_args=""         # Further options of every fine-tuning, e.g. "--max_epoch 3".
+pruning_args=""       # Further options of the pruning stage.
+distill_args=""       # Further options of the further distillation.
+
+# Inference and scoring
+inference_config=conf/decode.yaml
+inference_model=valid.loss.ave.pth  # Which of ESPnet's checkpoints to use after fine-tuning.
+collar=0              # Seconds that are not scored on each side of a reference boundary.
+results_md=           # File to which the results are copied, e.g. RESULTS.md.
+
+help_message=$(cat << EOM
+Usage: $0 [--stage N] [--stop_stage N] [--name value ...]
+
+Stages
+   1  prepare the corpus (local/data.sh)     8  distil the pruned encoder further
+   2  format and check the data              9  fine-tune the pruned model
+   3  cut training windows                  10  infer with the dense and the pruned model
+   4  import the SSL checkpoint             11  score
+   5  fine-tune the dense model             12  report: table, results.json, plots
+   6  distil and prune                      13  pack the pruned model
+   7  apply: cut the pruned units away
+
+A stage that has finished is skipped until its inputs change; a killed stage resumes.
+
+Options (default)
+$(sed -n '/^# General/,/^help_message/p' "$0" | grep -E '^([a-z_]+=|# [A-Z])' \
+    | sed -E 's/^# (.*)/ \1/; s/^([a-z_]+)=("[^"]*"|[^ ]*) *#? *(.*)/  --\1 (\2)  \3/')
+EOM
+)
+
+root=$(cd "$(dirname "$(readlink -f "$0")")/../../.." && pwd)
+. utils/parse_options.sh
+. ./path.sh
+. ./cmd.sh
+. utils/stages.sh
+
+[ $# -eq 0 ] || { echo "$0: unexpected argument '$1'; $0 --help lists the options" >&2; exit 2; }
+[ -n "${ssl_model}" ] || { echo "$0: --ssl_model is required: the checkpoint to prune" >&2; exit 2; }
+
+# Progress bars reach the terminal although standard error goes to a log.
+exec {PROGRESS_FD}>&2
+export PROGRESS_FD
+
+raw=${dumpdir}/raw
+test_set=${test_sets%% *}
+
+# train DIR VERB CONFIG options...: one ESPnet training over windows.
+train() {
+    local dir=$1 verb=$2 config=$3 labels=$4
+    shift 4
+    local data=() set split
+    for split in train valid; do
+        if [ "${split}" = train ]; then set=${train_set}; else set=${valid_set}; fi
+        data+=("--${split}_data_path_and_name_and_type" "${raw}/${set}/windows,speech,window_sound")
+        if "${labels}"; then
+            data+=("--${split}_data_path_and_name_and_type"
+                "${raw}/${set}/windows,spk_labels,window_labels_${max_speakers}")
+        fi
+        data+=("--${split}_shape_file" "${raw}/${set}/windows")
+    done
+    log "training log: ${dir}/train.log"
+    # shellcheck disable=SC2086
+    ${python} -m espnet2.bin.launch --cmd "${cuda_cmd}" --log "${dir}/train.log" --ngpu "${ngpu}" \
+        --num_nodes "${num_nodes}" --init_file_prefix "${dir}/.dist_init_" \
+        --multiprocessing_distributed true -- \
+        ${python} -m "espnet_prune.bin.${verb}" --config "${config}" --output_dir "${dir}" \
+        --seed "${seed}" --resume true "${data[@]}" "$@"
+}
+
+stage_1() {
+    # shellcheck disable=SC2086
+    python=${python} local/data.sh --seed "${seed}" --nj "${nj}" ${local_data_opts}
+}
+
+stage_2() {
+    local set
+    for set in ${train_set} ${valid_set} ${test_sets}; do
+        ${python} -m espnet_prune.bin.check_data "data/${set}" --output "${raw}/${set}"
+    done
+}
+
+stage_3() {
+    local set
+    for set in ${train_set} ${valid_set}; do
+        ${python} -m espnet_prune.bin.make_windows "${raw}/${set}" \
+            --window_size "${window_size}" --window_shift "${window_shift}"
+    done
+}
+
+stage_4() {
+    ${python} -m espnet_prune.bin.convert "${ssl_model}" "${expdir}/ssl"
+}
+
+# fine_tune NAME CONFIG ENCODER
+fine_tune() {
+    # shellcheck disable=SC2086
+    train "${expdir}/$1_train" powerset_train "$2" true --frontend_conf "model=$3" \
+        --diarization_conf "max_speakers=${max_speakers}" \
+        --diarization_conf "window_size=${window_size}" ${train_args}
+    ${python} -m espnet_prune.bin.export_diarizer "${expdir}/$1_train/${inference_model}" \
+        --output "${expdir}/$1"
+}
+
+stage_5() {
+    fine_tune dense "${train_config}" "${expdir}/ssl"
+}
+
+# distill NAME CONFIG STUDENT options...
+distill() {
+    local name=$1 config=$2 student=$3
+    shift 3
+    train "${expdir}/${name}_train" distill_train "${config}" false --student "${student}" \
+        --teacher "${expdir}/dense/encoder" "$@"
+}
+
+stage_6() {
+    # shellcheck disable=SC2086
+    distill prune "${pruning_config}" "${expdir}/dense/encoder" ${pruning_args}
+}
+
+stage_7() {
+    ${python} -m espnet_prune.bin.apply_pruning "${expdir}/prune_train/latest.pth" \
+        --output "${expdir}/applied_encoder"
+}
+
+stage_8() {
+    # shellcheck disable=SC2086
+    distill distill "${distill_config}" "${expdir}/applied_encoder" ${distill_args}
+    ${python} -m espnet_prune.bin.apply_pruning "${expdir}/distill_train/${inference_model}" \
+        --output "${expdir}/pruned_encoder"
+}
+
+stage_9() {
+    fine_tune pruned "${pruned_config}" "${expdir}/pruned_encoder"
+}
+
+stage_10() {
+    local set model
+    for set in ${test_sets}; do
+        for model in dense pruned; do
+            log "${expdir}/diarized_${model}/${set}.rttm"
+            ${python} -m espnet_prune.bin.diar_inference "${expdir}/${model}" "${raw}/${set}" \
+                --config "${inference_config}" --output "${expdir}/diarized_${model}/${set}.rttm"
+        done
+    done
+}
+
+stage_11() {
+    local set model
+    for set in ${test_sets}; do
+        for model in dense pruned; do
+            ${python} -m espnet_prune.bin.score_der "${raw}/${set}/rttm" \
+                "${expdir}/diarized_${model}/${set}.rttm" --uem "${raw}/${set}/uem" \
+                --collar "${collar}" --json > "${expdir}/diarized_${model}/.${set}.json"
+            mv "${expdir}/diarized_${model}/.${set}.json" "${expdir}/diarized_${model}/${set}.json"
+        done
+    done
+}
+
+stage_12() {
+    ${python} -m espnet_prune.bin.report "${expdir}" --data_dir "${raw}/${test_set}" \
+        --set "${test_set}" --seed "${seed}"
+    if [ -n "${results_md}" ]; then cp "${expdir}/RESULTS.md" "${results_md}"; fi
+}
+
+stage_13() {
+    ${python} -m espnet_prune.bin.pack "${expdir}/pruned" "${expdir}/results.json" \
+        --output "${expdir}/pruned.zip"
+}
+
+titles=("" "prepare the corpus" "format and check the data" "cut windows" "import the SSL checkpoint"
+    "fine-tune the dense model" "distil and prune" "apply the masks" "distil further"
+    "fine-tune the pruned model" "infer" "score" "report" "pack")
+data="${seed} ${train_set} ${valid_set} ${test_sets}"
+inputs=("" "${data} ${local_data_opts}" "${data}" "${window_size} ${window_shift}" "${ssl_model}"
+    "${train_config} ${train_args} ${inference_model} ${max_speakers} ${seed}"
+    "${pruning_config} ${pruning_args} ${seed}" "apply" "${distill_config} ${distill_args} ${seed}"
+    "${pruned_config} ${train_args} ${inference_model} ${max_speakers} ${seed}"
+    "${inference_config} ${test_sets}" "${collar} ${test_sets}" "${results_md} ${seed}" "pack")
+outputs=("" "" "" "" "" "${expdir}/dense_train" "${expdir}/prune_train" "" "${expdir}/distill_train"
+    "${expdir}/pruned_train" "" "" "" "")
+
+for ((n = stage; n <= stop_stage; n++)); do
+    run_stage "${n}" "${titles[n]}" "${inputs[n]}" "${outputs[n]}"
+done
+log "done; results are in ${expdir}"

@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# The whole diarization recipe on a generated corpus, in minutes on two CPU cores; ./run.sh --help.
+set -euo pipefail
+
+./diar.sh \
+    --ssl_model ../ssl1/wavlm_mini \
+    --train_set train --valid_set dev --test_sets test \
+    "$@"

@@ -1,0 +1,1 @@
+"""Command line tools: `python -m espnet_prune.bin.<verb>`, one thin file per verb."""

@@ -1,0 +1,55 @@
+"""Diarize every recording of a data directory with a trained model; writes an RTTM file."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from espnet_prune.bin.errors import explained
+from espnet_prune.diarization import DataError, read_data_dir, write_rttm
+from espnet_prune.diarization.pipeline import Diarizer, InferenceConfig
+from espnet_prune.progress import progress
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Make the parser of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path, help="folder of a diarization model")
+    parser.add_argument("data_dir", type=Path, help="directory with wav.scp")
+    parser.add_argument("--output", type=Path, required=True, help="RTTM file to write")
+    parser.add_argument(
+        "--config", type=Path, help="YAML with keyword arguments of InferenceConfig"
+    )
+    return parser
+
+
+def read_config(path: Path | None) -> InferenceConfig:
+    """The inference configuration of a YAML file.
+
+    Raises:
+        DataError: the file has an unknown key.
+    """
+    try:
+        return InferenceConfig(**(yaml.safe_load(path.read_text()) or {} if path else {}))
+    except TypeError as error:
+        raise DataError(f"{path}: this is no inference configuration: {error}") from error
+
+
+def main(cmd: Sequence[str] | None = None) -> None:
+    """Run the command."""
+    args = get_parser().parse_args(cmd)
+    with explained("diar_inference"):
+        diarizer = Diarizer.from_pretrained(args.model, read_config(args.config))
+        wavs = read_data_dir(args.data_dir).wavs
+        turns = {
+            recording: diarizer.diarize(path, recording)
+            for recording, path in progress(wavs.items(), "diarize", len(wavs))
+        }
+        write_rttm(args.output, turns)
+
+
+if __name__ == "__main__":
+    main()

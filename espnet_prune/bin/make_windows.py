@@ -1,0 +1,54 @@
+"""Cut the scored regions of a data directory into fixed-size windows."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from espnet_prune.diarization.data_dir import read_data_dir, scored_regions
+from espnet_prune.diarization.tables import DataError
+from espnet_prune.diarization.windows import cut_windows, write_windows
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Make the parser of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data_dir", type=Path, help="directory with wav.scp, rttm, optionally uem")
+    parser.add_argument(
+        "--window_size", type=float, default=8.0, help="window length in seconds (default: 8)"
+    )
+    parser.add_argument(
+        "--window_shift",
+        type=float,
+        default=6.0,
+        help="seconds from the start of a window to that of the next (default: 6)",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="file to write, beside a wav.scp and rttm (default: DATA_DIR/windows)",
+    )
+    return parser
+
+
+def main(cmd: Sequence[str] | None = None) -> None:
+    """Run the command."""
+    args = get_parser().parse_args(cmd)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+    output = args.output or args.data_dir / "windows"
+    try:
+        regions = scored_regions(read_data_dir(args.data_dir))
+        windows = cut_windows(regions, args.window_size, args.window_shift)
+        if not windows:
+            raise DataError(f"expected scored audio in {args.data_dir}, found none; check its uem")
+        write_windows(output, windows)
+    except (ValueError, OSError) as error:
+        sys.exit(f"make_windows: {error}")
+    print(f"{output}: {len(windows)} windows of {len(regions)} recordings")
+
+
+if __name__ == "__main__":
+    main()

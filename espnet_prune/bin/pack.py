@@ -1,0 +1,58 @@
+"""Pack a model folder and the results that describe it into one zip file."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from espnet_prune.bin.errors import explained
+from espnet_prune.ssl.checkpoint import CheckpointError
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Make the parser of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path, help="folder of a model")
+    parser.add_argument("files", type=Path, nargs="*", help="files to put beside the folder")
+    parser.add_argument("--output", type=Path, required=True, help="zip file to write")
+    return parser
+
+
+def pack(model: Path, files: Sequence[Path], output: Path) -> None:
+    """Write ``output`` atomically.
+
+    Raises:
+        CheckpointError: ``model`` is no model folder.
+        OSError: a file is missing, or the disk is full.
+    """
+    if not (model / "config.json").is_file():
+        raise CheckpointError(f"{model}: expected a model folder, found no config.json in it")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
+    try:
+        with os.fdopen(handle, "wb") as raw, zipfile.ZipFile(raw, "w") as archive:
+            for path in sorted(model.rglob("*")):
+                if path.is_file():
+                    archive.write(path, Path(model.name) / path.relative_to(model))
+            for path in files:
+                archive.write(path, path.name)
+        os.replace(name, output)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def main(cmd: Sequence[str] | None = None) -> None:
+    """Run the command."""
+    args = get_parser().parse_args(cmd)
+    with explained("pack"):
+        pack(args.model, args.files, args.output)
+    print(args.output)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""Diarization and Jaccard error rates of whole recordings, by `pyannote.metrics`."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pyannote.core import Segment, Timeline
+from pyannote.metrics.diarization import DiarizationErrorRate, JaccardErrorRate
+
+from espnet_prune.diarization.rttm import Turn, to_annotation
+from espnet_prune.diarization.tables import DataError
+from espnet_prune.diarization.uem import Region
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Score:
+    """Error rates of a recording or of all: fractions, NaN where nobody speaks in the reference.
+
+    Attributes:
+        der: Diarization error rate, `miss + false_alarm + confusion`.
+        miss: Missed speech as a fraction of `speech`.
+        false_alarm: False alarm as a fraction of `speech`.
+        confusion: Speech of the wrong speaker as a fraction of `speech`.
+        jer: Jaccard error rate, the mean over the reference speakers.
+        speech: Scored speech of the reference in seconds, overlapping speakers counted each.
+    """
+
+    der: float
+    miss: float
+    false_alarm: float
+    confusion: float
+    jer: float
+    speech: float
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of a set of recordings.
+
+    Attributes:
+        total: Errors of all recordings over the speech of all recordings; JER over all speakers.
+        recordings: Score of each recording.
+    """
+
+    total: Score
+    recordings: Mapping[str, Score]
+
+
+def score(
+    reference: Mapping[str, Sequence[Turn]],
+    hypothesis: Mapping[str, Sequence[Turn]],
+    uem: Mapping[str, Sequence[Region]] | None = None,
+    collar: float = 0.0,
+    skip_overlap: bool = False,
+) -> Scores:
+    """Score turns against reference turns.
+
+    A recording without a hypothesis is missed altogether.
+
+    Args:
+        reference: Turns of each recording.
+        hypothesis: Turns of each recording.
+        uem: Scored regions; its recordings are scored and no others, and one that the reference
+            lacks is silent. Without it, every recording of the reference is scored from the first
+            start to the last end of any of its turns, in the reference or the hypothesis.
+        collar: Seconds on EACH side of a reference boundary that are not scored by DER, as in
+            NIST's md-eval (0.25) and dscore.
+        skip_overlap: Leave overlapping speech of the reference out of DER.
+
+    JER has neither option: it is defined without (second DIHARD challenge).
+
+    Raises:
+        DataError: For a hypothesis of a recording that neither reference nor `uem` knows.
+        ValueError: For a negative collar.
+    """
+    if not collar >= 0:
+        raise ValueError(f"expected a collar of 0 s or more, found {collar} s; correct it")
+    known = set(reference) | set(uem or {})
+    unknown = sorted(set(hypothesis) - known)
+    if unknown:
+        raise DataError(
+            *(
+                f"expected a hypothesis of recordings of the reference, found {recording!r}; "
+                "score it against its own reference"
+                for recording in unknown
+            )
+        )
+    scored = sorted(reference if uem is None else uem)
+    if len(scored) < len(known):
+        logger.warning("%d recording(s) are not in the uem: not scored", len(known) - len(scored))
+
+    # pyannote's collar is the whole width, half of it on each side.
+    der = DiarizationErrorRate(collar=2 * collar, skip_overlap=skip_overlap)
+    jer = JaccardErrorRate()  # type: ignore[no-untyped-call]
+    recordings = {}
+    for recording in scored:
+        turns = reference.get(recording, ()), hypothesis.get(recording, ())
+        regions = _extent(*turns) if uem is None else _timeline(uem[recording])
+        # Touching or overlapping turns of one speaker are one turn.
+        true, found = (to_annotation(side, recording).support() for side in turns)
+        der(true, found, uem=regions)
+        jer(true, found, uem=regions)
+        recordings[recording] = _score(der.results_[-1][1], jer.results_[-1][1])
+    return Scores(_score(der.accumulated_, jer.accumulated_), recordings)
+
+
+def _timeline(regions: Iterable[Region]) -> Timeline:
+    return Timeline([Segment(region.start, region.end) for region in regions]).support()
+
+
+def _extent(reference: Sequence[Turn], hypothesis: Sequence[Turn]) -> Timeline:
+    turns = [*reference, *hypothesis]
+    if not turns:
+        return Timeline()
+    extent = Segment(min(turn.start for turn in turns), max(turn.end for turn in turns))
+    return Timeline([extent])
+
+
+def _score(der: Mapping[str, float], jer: Mapping[str, float]) -> Score:
+    speech = der["total"]
+    miss, false_alarm, confusion = (
+        _fraction(der[part], speech) for part in ("missed detection", "false alarm", "confusion")
+    )
+    return Score(
+        der=miss + false_alarm + confusion,
+        miss=miss,
+        false_alarm=false_alarm,
+        confusion=confusion,
+        jer=_fraction(jer["speaker error"], jer["speaker count"]),
+        speech=float(speech),
+    )
+
+
+def _fraction(part: float, whole: float) -> float:
+    return float(part / whole) if whole > 0 else math.nan

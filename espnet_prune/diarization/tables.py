@@ -1,0 +1,122 @@
+"""Text tables of Kaldi and NIST: one record per line, and errors that name file and line."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+MAX_PROBLEMS_SHOWN = 20
+
+
+class DataError(ValueError):
+    """Input data that break their format; each argument is one problem, in words."""
+
+    def __str__(self) -> str:
+        shown = [str(problem) for problem in self.args[:MAX_PROBLEMS_SHOWN]]
+        hidden = len(self.args) - len(shown)
+        if hidden:
+            shown.append(f"... and {hidden} more problem(s)")
+        return "\n".join(shown)
+
+
+def scan_table(
+    path: str | Path, parse: Callable[[list[str]], T | None], max_fields: int | None = None
+) -> tuple[list[tuple[int, T]], list[str]]:
+    """Parse every line of a table and collect the problems instead of stopping at the first.
+
+    Args:
+        path: UTF-8 text file. Blank lines and `;;` comments are skipped.
+        parse: Makes a record of the fields of a line, or None to skip it; raises ValueError.
+        max_fields: The last of this many fields may contain spaces (default: no field may).
+
+    Returns:
+        The records with their line numbers (from 1), and the problems as `file:line: ...`.
+    """
+    rows: list[tuple[int, T]] = []
+    problems: list[str] = []
+    max_splits = -1 if max_fields is None else max_fields - 1
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            # Splitting bytes splits at ASCII blanks only: a no-break space belongs to its field.
+            fields = line.removeprefix(b"\xef\xbb\xbf").strip().split(None, max_splits)
+            if not fields or fields[0].startswith(b";;"):
+                continue
+            try:
+                record = parse([_decode(field) for field in fields])
+            except ValueError as error:
+                problems.append(f"{path}:{number}: {error}")
+                continue
+            if record is not None:
+                rows.append((number, record))
+    return rows, problems
+
+
+def read_table(path: str | Path, parse: Callable[[list[str]], T | None]) -> list[T]:
+    """Parse every line of a table.
+
+    Raises:
+        DataError: With every malformed line of the file.
+    """
+    rows, problems = scan_table(path, parse)
+    if problems:
+        raise DataError(*problems)
+    return [record for _, record in rows]
+
+
+def expect_fields(fields: list[str], layout: str) -> None:
+    """Raise ValueError unless a line has as many fields as its layout, e.g. `<id> <path>`."""
+    expected = len(layout.split())
+    if len(fields) != expected:
+        raise ValueError(
+            f"expected {expected} fields, found {len(fields)}; write the line as `{layout}`"
+        )
+
+
+def parse_seconds(text: str, name: str) -> float:
+    """Read a finite number of seconds.
+
+    Raises:
+        ValueError: For text that is not a number, NaN and infinity.
+    """
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not math.isfinite(seconds):
+        raise ValueError(f"expected the {name} in seconds, found {text!r}; write a decimal number")
+    return seconds
+
+
+def check_interval(start: float, end: float) -> None:
+    """Raise ValueError unless 0 <= start < end (seconds)."""
+    if not start >= 0:
+        raise ValueError(f"expected a start of 0 s or later, found {start:g} s; correct the start")
+    if not end > start:
+        raise ValueError(
+            f"expected an end after the start, found {start:g} s to {end:g} s; "
+            "correct or remove the line"
+        )
+
+
+def write_lines(path: str | Path, lines: Iterable[str]) -> None:
+    """Write a UTF-8 text file atomically: an earlier file stays intact if writing fails."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
+            file.writelines(f"{line}\n" for line in lines)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _decode(field: bytes) -> str:
+    try:
+        return field.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError(f"expected UTF-8 text, found {field!r}; convert the file") from None

@@ -1,0 +1,77 @@
+"""The command prints the error rates as a table in percent or as JSON fractions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from espnet_prune.bin.score_der import main
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[str, str]:
+    """Write a reference of 10 s and a hypothesis with 1 s missed and 2 s of false alarm."""
+    reference, hypothesis = tmp_path / "ref.rttm", tmp_path / "hyp.rttm"
+    reference.write_text("SPEAKER meeting 1 0 10 <NA> <NA> A <NA> <NA>\n")
+    hypothesis.write_text("SPEAKER meeting 1 1 11 <NA> <NA> x <NA> <NA>\n")
+    return str(reference), str(hypothesis)
+
+
+def test_table(files: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    main([*files])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["recording", "DER", "%", "miss", "FA", "conf", "JER", "%",
+                                "speech", "s"]  # fmt: skip
+    assert lines[1].split() == ["meeting", "30.00", "10.00", "20.00", "0.00", "25.00", "10.00"]
+    assert lines[2].split() == ["TOTAL", *lines[1].split()[1:]]
+
+
+def test_json(files: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    main([*files, "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert found.pop("recordings") == {"meeting": found}
+    assert found == pytest.approx(
+        {"der": 0.3, "miss": 0.1, "false_alarm": 0.2, "confusion": 0, "jer": 0.25, "speech": 10}
+    )
+
+
+def test_uem_and_collar(
+    files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "uem").write_text("meeting 1 0 10\n")
+    main([*files, "--json", "--uem", str(tmp_path / "uem"), "--collar", "0.25"])
+    found = json.loads(capsys.readouterr().out)
+    assert found["speech"] == pytest.approx(9.5)
+    assert found["der"] == pytest.approx(0.75 / 9.5)
+
+
+def test_empty_reference(
+    files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(files[0]).write_text("")
+    (tmp_path / "uem").write_text("meeting 1 0 10\n")
+    options = [*files, "--uem", str(tmp_path / "uem")]
+    main(options)
+    assert capsys.readouterr().out.splitlines()[-1].split()[:2] == ["TOTAL", "n/a"]
+    main([*options, "--json"])
+    assert json.loads(capsys.readouterr().out)["der"] is None
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("SPEAKER other 1 0 1 <NA> <NA> x <NA> <NA>", "found 'other'"),
+        ("SPEAKER meeting 1 0 0 <NA> <NA> x <NA> <NA>", r"hyp\.rttm:1: expected a duration"),
+    ],
+)
+def test_failure_is_one_message(files: tuple[str, str], line: str, message: str) -> None:
+    Path(files[1]).write_text(line)
+    with pytest.raises(SystemExit, match=rf"score_der: .*{message}"):
+        main([*files])
+
+
+def test_missing_file_is_one_message(files: tuple[str, str]) -> None:
+    with pytest.raises(SystemExit, match=r"score_der: .*No such file"):
+        main([files[0], "absent.rttm"])
