@@ -37,16 +37,19 @@ def load_folder(folder: str | PathLike[str], kind: str) -> tuple[dict[str, Any],
     path = Path(folder) / _CONFIG
     try:
         config = json.loads(path.read_text())
-        found = config.pop("kind")
+        found = config.pop("kind", None)
     except OSError as error:
         raise CheckpointError(
             f"{folder}: expected a folder with {_CONFIG} and {_WEIGHTS}, found no {_CONFIG} "
             f"({error.strerror}); pass a folder that save_pretrained or a recipe wrote"
         ) from error
-    except (ValueError, KeyError, AttributeError) as error:
-        raise CheckpointError(f"{path}: expected a {kind}'s config, found {error!r}") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path}: expected a JSON object, found {error!r}") from error
     if found != kind:
-        raise CheckpointError(f"{path}: expected a {kind}, found a {found}")
+        raise CheckpointError(
+            f"{path}: expected a {kind}, found "
+            + (f"a {found}" if found else "no 'kind': convert a foreign checkpoint first")
+        )
     return config, load_file(Path(folder) / _WEIGHTS)
 
 

@@ -126,11 +126,8 @@ def _standardise(wavs: Tensor, lengths: Tensor) -> Tensor:
 
 
 def _initialise(module: nn.Module) -> None:
-    """fairseq's initialisation of wav2vec 2.0, HuBERT and WavLM."""
-    if isinstance(module, nn.Linear):
-        nn.init.normal_(module.weight, std=0.02)
-        nn.init.zeros_(module.bias)
-    elif isinstance(module, nn.Embedding):
+    """fairseq's initialisation, but PyTorch's own for linear maps, which suits small widths."""
+    if isinstance(module, nn.Embedding):
         nn.init.normal_(module.weight, std=0.02)
     elif isinstance(module, EmptySublayer):
         nn.init.zeros_(module.bias)

@@ -1,0 +1,131 @@
+"""What every importer shares: a checked config, and an encoder filled without a key to spare."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from espnet_prune.ssl.checkpoint import load_strictly
+from espnet_prune.ssl.config import SSLConfig
+from espnet_prune.ssl.model import SSLEncoder
+from espnet_prune.ssl.safetensors import CheckpointError
+
+logger = logging.getLogger(__name__)
+
+Table = Mapping[str, str | tuple[str, ...]]
+"""From our module or parameter to the source's; ``N`` is the index of a layer, several sources
+are joined along the first axis."""
+
+
+def convert_config(
+    values: Mapping[str, Any],
+    supported: Mapping[str, Any],
+    convert: Callable[[Mapping[str, Any]], SSLConfig],
+    source: object,
+) -> SSLConfig:
+    """Translate a source's config.
+
+    Args:
+        values: the source's config.
+        supported: the only value of each of these keys that our encoder computes.
+        convert: makes our config of ``values``.
+        source: named in errors.
+
+    Raises:
+        CheckpointError: a value is missing, impossible or not supported.
+    """
+    for key, value in supported.items():
+        if (found := values.get(key)) != value:
+            raise CheckpointError(
+                f"{source}: expected {key} = {value!r} in the config, found {found!r}; such a "
+                "model cannot be imported"
+            )
+    try:
+        return convert(values)
+    except KeyError as error:
+        raise CheckpointError(f"{source}: expected {error} in the config, found none") from error
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise CheckpointError(f"{source}: the config describes no encoder: {error}") from error
+
+
+def build_encoder(
+    config: SSLConfig,
+    state: Mapping[str, Tensor],
+    table: Table,
+    dropped: Mapping[str, str],
+    source: object,
+) -> SSLEncoder:
+    """Build an encoder of ``config``, in eval mode, with every parameter taken from ``state``.
+
+    Args:
+        config: of the dense model that ``state`` belongs to.
+        state: the source's tensors.
+        table: where each parameter comes from.
+        dropped: the source's modules and tensors that have no place here, and why.
+        source: named in errors.
+
+    Raises:
+        CheckpointError: names the keys that are missing, surplus or of another shape.
+    """
+    encoder = SSLEncoder(config)
+    filled: dict[str, Tensor] = {}
+    missing: list[str] = []
+    misshapen: list[str] = []
+    unused = dict.fromkeys(state)
+    for name, parameter in encoder.state_dict().items():
+        keys = _source_keys(name, table)
+        shape = torch.Size((parameter.size(0) // len(keys), *parameter.shape[1:]))
+        parts = []
+        for key in keys:
+            unused.pop(key, None)
+            if key not in state:
+                missing.append(key)
+            elif _without_ones(state[key].shape) != _without_ones(shape):
+                misshapen.append(f"{key} {tuple(state[key].shape)} instead of {tuple(shape)}")
+            else:
+                parts.append(state[key].reshape(shape))
+        if len(parts) == len(keys):
+            filled[name] = torch.cat(parts)
+    surplus = [key for key in unused if not _is_dropped(key, dropped, source)]
+    findings = {"missing": missing, "surplus": surplus, "of another shape": misshapen}
+    problems = [f"{what}: {_shortened(keys)}" for what, keys in findings.items() if keys]
+    if problems:
+        raise CheckpointError(
+            f"{source}: expected the weights that the config describes and no others, found "
+            f"tensors {'; '.join(problems)}; the file is damaged or of a kind not known here"
+        )
+    load_strictly(encoder, filled, source)
+    return encoder.eval()
+
+
+def _source_keys(name: str, table: Table) -> tuple[str, ...]:
+    layer = re.search(r"layers\.(\d+)\.", name)
+    index = layer[1] if layer else ""
+    generic = name.replace(f"layers.{index}.", "layers.N.", 1)
+    module, _, leaf = generic.rpartition(".")
+    row, ending = (table[generic], "") if generic in table else (table[module], f".{leaf}")
+    rows = (row,) if isinstance(row, str) else row
+    return tuple(each.replace(".N.", f".{index}.") + ending for each in rows)
+
+
+def _without_ones(shape: torch.Size) -> list[int]:
+    # The sources keep WavLM's gate constants as (1, H, 1, 1), we as (H,).
+    return [size for size in shape if size != 1]
+
+
+def _is_dropped(key: str, dropped: Mapping[str, str], source: object) -> bool:
+    for module, reason in dropped.items():
+        if key == module or key.startswith(f"{module}."):
+            logger.info("%s: leaving out %s, which %s", source, key, reason)
+            return True
+    return False
+
+
+def _shortened(keys: Sequence[str], limit: int = 8) -> str:
+    rest = f" and {len(keys) - limit} more" if len(keys) > limit else ""
+    return ", ".join(keys[:limit]) + rest

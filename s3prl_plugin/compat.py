@@ -1,0 +1,64 @@
+"""Every defect of s3prl 0.4.18 on current libraries that this project meets, and its remedy.
+
+* ``s3prl.downstream.runner`` and ``s3prl.run_downstream`` import ``HfFolder`` and ``Repository``,
+  which left ``huggingface_hub`` in 1.0: placeholders stand in, and raise when they are used
+  (``--hub huggingface``, ``--push_to_hf_hub``).
+* ``run_downstream -e`` reads its checkpoint with ``torch.load``, whose safe mode (the default
+  since torch 2.6) refuses the ``argparse.Namespace`` in it: that class is declared safe.
+* ``s3prl.hub`` and ``run_downstream`` call ``torchaudio.set_audio_backend``, which left torchaudio
+  in 2.9: a function that does nothing, as it already did before, stands in.
+* ``s3prl.hub`` imports ``torchaudio.sox_effects``, which left torchaudio in 2.9 as well:
+  a placeholder module stands in, and its functions raise when they are called.
+* ``s3prl.downstream.runner`` imports tensorboardX, which s3prl forgets to require: it is a
+  dependency of this project.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+from dataclasses import dataclass
+from types import ModuleType
+from typing import NoReturn
+
+import huggingface_hub
+import torch
+import torchaudio
+
+
+@dataclass(frozen=True)
+class _Removed:
+    """Stands in for a function or class that a library no longer has; any use of it raises."""
+
+    name: str
+    needs: str
+
+    def __call__(self, *args: object, **kwargs: object) -> NoReturn:
+        raise RuntimeError(self._message())
+
+    def __getattr__(self, attribute: str) -> NoReturn:
+        raise AttributeError(self._message())
+
+    def _message(self) -> str:
+        return f"this part of s3prl needs {self.name} of {self.needs}; install that to run it"
+
+
+def apply() -> None:
+    """Make s3prl work on the installed libraries; what a library still has is left alone."""
+    for name in ("HfFolder", "Repository"):
+        if not hasattr(huggingface_hub, name):
+            setattr(huggingface_hub, name, _Removed(name, "huggingface_hub<1"))
+    torch.serialization.add_safe_globals([argparse.Namespace])
+    if not hasattr(torchaudio, "set_audio_backend"):
+        torchaudio.set_audio_backend = lambda backend: None
+    if importlib.util.find_spec("torchaudio.sox_effects") is None:
+        torchaudio.sox_effects = sys.modules["torchaudio.sox_effects"] = _sox_effects()
+
+
+def _sox_effects() -> ModuleType:
+    module = ModuleType("torchaudio.sox_effects")
+    module.__spec__ = importlib.util.spec_from_loader(module.__name__, loader=None)
+    for name in ("apply_effects_tensor", "apply_effects_file"):
+        setattr(module, name, _Removed(name, "torchaudio<2.9"))
+    return module

@@ -1,0 +1,59 @@
+"""A dense or pruned encoder as an s3prl upstream."""
+
+from __future__ import annotations
+
+from os import PathLike
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from espnet_prune.ssl import SSLEncoder
+
+
+class UpstreamExpert(nn.Module):
+    """What s3prl asks of an upstream, around an :class:`~espnet_prune.SSLEncoder`.
+
+    Args:
+        ckpt: folder of an encoder (``config.json`` and ``model.safetensors``).
+
+    Raises:
+        CheckpointError: no encoder in ``ckpt``.
+    """
+
+    def __init__(self, ckpt: str | PathLike[str]):
+        super().__init__()
+        self.encoder = SSLEncoder.from_pretrained(ckpt)
+
+    def get_downsample_rates(self, key: str) -> int:
+        """Samples per frame, the same for every layer."""
+        return self.encoder.config.hop
+
+    def forward(self, wavs: list[Tensor]) -> dict[str, list[Tensor] | Tensor]:
+        """Encode 16 kHz waveforms ``(T,)``, not padded and not normalised.
+
+        Waveforms shorter than one frame are zero-padded to one. Frames past an item's end repeat
+        its last one, as s3prl itself stretches the longest item of a batch, so that an item's
+        features do not depend on its neighbours.
+
+        Returns:
+            ``hidden_states``: N + 1 tensors ``(B, L, D)``; ``last_hidden_state``: the last of them.
+        """
+        samples = torch.tensor([len(wav) for wav in wavs], device=wavs[0].device)
+        samples = samples.clamp(min=self.encoder.config.receptive_field)
+        longest = int(samples.max())
+        padded = pad_sequence(wavs, batch_first=True)
+        padded = F.pad(padded, (0, longest - padded.size(1)))
+        states, frames = self.encoder(padded, samples)
+        size = max(states[0].size(1), self._fewest_frames(longest))
+        if int(frames.min()) < size:
+            real = torch.minimum(torch.arange(size, device=frames.device), frames[:, None] - 1)
+            states = [
+                state.gather(1, real[..., None].expand(-1, -1, state.size(2))) for state in states
+            ]
+        return {"hidden_states": states, "last_hidden_state": states[-1]}
+
+    def _fewest_frames(self, num_samples: int) -> int:
+        # s3prl expects a frame per hop, begun or not, and refuses to stretch to twice or more.
+        return -(-num_samples // self.encoder.config.hop) // 2 + 1

@@ -1,0 +1,42 @@
+"""Encoders with the published front end's strides and few channels, in folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from espnet_prune.ssl import ConvLayerConfig, SSLEncoder
+from espnet_prune.ssl.presets import wavlm_base_plus
+from tests.encoders import random_encoder, tiny_config
+
+
+def _encoder(size: str) -> SSLEncoder:
+    published = wavlm_base_plus().conv_layers
+    conv_layers = tuple(
+        ConvLayerConfig(5 + index % 2, layer.kernel, layer.stride)
+        for index, layer in enumerate(published)
+    )
+    return random_encoder(tiny_config("wavlm", size, conv_layers=conv_layers))
+
+
+@pytest.fixture(scope="session", params=["base", "large"])
+def encoder(request: pytest.FixtureRequest) -> SSLEncoder:
+    """Group norm and plain waveforms (base), or layer norm and normalised ones (large)."""
+    return _encoder(request.param)
+
+
+@pytest.fixture(scope="session")
+def folder(encoder: SSLEncoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where ``encoder`` is saved."""
+    folder = tmp_path_factory.mktemp("encoder")
+    encoder.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def large_folder(tmp_path: Path) -> Path:
+    """A folder for tests that look at no value."""
+    folder = tmp_path / "pruned"
+    _encoder("large").save_pretrained(folder)
+    return folder

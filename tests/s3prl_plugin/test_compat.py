@@ -1,0 +1,65 @@
+"""What the libraries dropped is replaced, what they still have is left alone."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+import pytest
+import torch
+
+pytest.importorskip("s3prl")
+
+import huggingface_hub
+import torchaudio
+
+from s3prl_plugin import compat
+
+
+@pytest.fixture
+def newest_libraries(monkeypatch):
+    """As if what torchaudio 2.9 and huggingface_hub 1.0 dropped had never been there."""
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda n: None if "sox_effects" in n else find_spec(n)
+    )
+    monkeypatch.delitem(sys.modules, "torchaudio.sox_effects", raising=False)
+    monkeypatch.delattr(torchaudio, "sox_effects", raising=False)
+    monkeypatch.delattr(torchaudio, "set_audio_backend", raising=False)
+    monkeypatch.delattr(huggingface_hub, "HfFolder", raising=False)
+    monkeypatch.delattr(huggingface_hub, "Repository", raising=False)
+
+
+def test_dropped_names_can_be_imported_and_raise_when_used(newest_libraries):
+    compat.apply()
+    from huggingface_hub import HfFolder, Repository
+    from torchaudio.sox_effects import apply_effects_file, apply_effects_tensor
+
+    assert torchaudio.set_audio_backend("sox_io") is None
+    with pytest.raises(AttributeError, match="HfFolder of huggingface_hub<1"):
+        HfFolder.get_token()
+    with pytest.raises(RuntimeError, match="Repository of huggingface_hub<1"):
+        Repository(local_dir="here")
+    for function in (apply_effects_file, apply_effects_tensor):
+        with pytest.raises(RuntimeError, match="of torchaudio<2.9"):
+            function(None, [])
+
+
+def test_present_names_are_left_alone(monkeypatch):
+    for library, name in (
+        (huggingface_hub, "HfFolder"),
+        (huggingface_hub, "Repository"),
+        (torchaudio, "set_audio_backend"),
+    ):
+        monkeypatch.setattr(library, name, name, raising=False)
+    compat.apply()
+    assert (huggingface_hub.HfFolder, huggingface_hub.Repository) == ("HfFolder", "Repository")
+    assert torchaudio.set_audio_backend == "set_audio_backend"
+
+
+def test_a_checkpoint_with_arguments_is_readable(tmp_path):
+    path = tmp_path / "states-1.ckpt"
+    torch.save({"Args": argparse.Namespace(mode="train")}, path)
+    compat.apply()
+    assert torch.load(path, weights_only=True)["Args"].mode == "train"
