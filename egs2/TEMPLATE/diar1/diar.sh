@@ -56,11 +56,10 @@ A stage that has finished is skipped until its inputs change; a killed stage res
 
 Options (default)
 $(sed -n '/^# General/,/^help_message/p' "$0" | grep -E '^([a-z_]+=|# [A-Z])' \
-    | sed -E 's/^# (.*)/ \1/; s/^([a-z_]+)=("[^"]*"|[^ ]*) *#? *(.*)/  --\1 (\2)  \3/')
+    | grep -v help_message | sed -E 's/^# (.*)/ \1/; s/^([a-z_]+)=("[^"]*"|[^ ]*) *#? *(.*)/  --\1 (\2)  \3/')
 EOM
 )
 
-root=$(cd "$(dirname "$(readlink -f "$0")")/../../.." && pwd)
 . utils/parse_options.sh
 . ./path.sh
 . ./cmd.sh
@@ -120,6 +119,7 @@ stage_3() {
 }
 
 stage_4() {
+    rm -rf "${expdir}/ssl"
     ${python} -m espnet_prune.bin.convert "${ssl_model}" "${expdir}/ssl"
 }
 
@@ -203,8 +203,8 @@ stage_13() {
 titles=("" "prepare the corpus" "format and check the data" "cut windows" "import the SSL checkpoint"
     "fine-tune the dense model" "distil and prune" "apply the masks" "distil further"
     "fine-tune the pruned model" "infer" "score" "report" "pack")
-data="${seed} ${train_set} ${valid_set} ${test_sets}"
-inputs=("" "${data} ${local_data_opts}" "${data}" "${window_size} ${window_shift}" "${ssl_model}"
+sets="${seed} ${train_set} ${valid_set} ${test_sets}"
+inputs=("" "${sets} ${local_data_opts}" "${sets}" "${window_size} ${window_shift}" "${ssl_model}"
     "${train_config} ${train_args} ${inference_model} ${max_speakers} ${seed}"
     "${pruning_config} ${pruning_args} ${seed}" "apply" "${distill_config} ${distill_args} ${seed}"
     "${pruned_config} ${train_args} ${inference_model} ${max_speakers} ${seed}"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The whole diarization recipe on a generated corpus, in minutes on two CPU cores; ./run.sh --help.
 set -euo pipefail
+cd "$(dirname "$0")"
 
 ./diar.sh \
     --ssl_model ../ssl1/wavlm_mini \

@@ -1,0 +1,78 @@
+"""A tiny corpus of noise with turns, and a tiny encoder, for ESPnet's trainer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import soundfile
+
+pytest.importorskip("espnet2")
+
+from espnet_prune.diarization import Region, cut_windows, write_windows
+from espnet_prune.ssl import ConvLayerConfig
+from tests.encoders import random_encoder, tiny_config
+
+KERNELS, STRIDES = (10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2)
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(tmp_path_factory):
+    """A saved encoder with the published strides and few channels."""
+    conv = tuple(ConvLayerConfig(4, k, s) for k, s in zip(KERNELS, STRIDES, strict=True))
+    layers = tuple(type(layer)(layer.heads, 40) for layer in tiny_config().layers)
+    folder = tmp_path_factory.mktemp("encoder")
+    random_encoder(tiny_config(conv_layers=conv, layers=layers)).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def windows(tmp_path_factory):
+    """A windows file over two recordings of 6 s, with audio and turns beside it."""
+    folder = tmp_path_factory.mktemp("data")
+    generator = np.random.default_rng(0)
+    regions, wavs, turns = {}, [], []
+    for name in ("a", "b"):
+        samples = 0.1 * generator.standard_normal(6 * 16000)
+        soundfile.write(folder / f"{name}.wav", samples, 16000)
+        wavs.append(f"{name} {folder}/{name}.wav")
+        for start, speaker in ((0.5, "x"), (2.0, "y"), (2.5, "x")):
+            turns.append(f"SPEAKER {name} 1 {start} 1.5 <NA> <NA> {speaker} <NA> <NA>")
+        regions[name] = [Region(name, 0.0, 6.0)]
+    (folder / "wav.scp").write_text("\n".join(wavs) + "\n")
+    (folder / "rttm").write_text("\n".join(turns) + "\n")
+    write_windows(folder / "windows", cut_windows(regions, 2.0, 1.0))
+    return folder / "windows"
+
+
+@pytest.fixture
+def options(windows):
+    """ESPnet options common to all trainings: data, no plots, two short epochs."""
+
+    def build(output_dir, labels=True, **changes):
+        values = {
+            "output_dir": output_dir,
+            "max_epoch": 2,
+            "batch_type": "unsorted",
+            "batch_size": 4,
+            "num_workers": 0,
+            "seed": 1,
+            "optim": "adamw",
+            "use_tensorboard": "false",
+            "use_matplotlib": "false",
+            "num_att_plot": 0,
+            "resume": "true",
+            "keep_nbest_models": 1,
+            "train_shape_file": windows,
+            "valid_shape_file": windows,
+            **changes,
+        }
+        command = [word for key, value in values.items() for word in (f"--{key}", str(value))]
+        command += ["--best_model_criterion", "[['valid', 'loss', 'min']]"]
+        for split in ("train", "valid"):
+            option = f"--{split}_data_path_and_name_and_type"
+            command += [option, f"{windows},speech,window_sound"]
+            if labels:
+                command += [option, f"{windows},spk_labels,window_labels_2"]
+        return command
+
+    return build

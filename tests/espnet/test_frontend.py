@@ -1,0 +1,73 @@
+"""``frontend: pruned_ssl`` in ESPnet's own tasks."""
+
+import argparse
+
+import pytest
+import torch
+from espnet2.tasks.asr import ASRTask
+from espnet2.tasks.asr import frontend_choices as asr_frontends
+from espnet2.tasks.diar import frontend_choices as diar_frontends
+from espnet2.tasks.slu import frontend_choices as slu_frontends
+
+from espnet_prune.espnet import registration
+from espnet_prune.espnet.frontend import PrunedSSLFrontend
+from espnet_prune.ssl import SSLEncoder
+
+
+def test_registered_in_every_task_and_again():
+    registration.register()
+    registration.register()
+    for choices in (asr_frontends, diar_frontends, slu_frontends):
+        assert choices.get_class("pruned_ssl") is PrunedSSLFrontend
+
+
+def test_a_clash_of_names_raises(monkeypatch):
+    registration.register()
+    monkeypatch.setitem(asr_frontends.classes, "pruned_ssl", object)
+    with pytest.raises(RuntimeError, match="registered already"):
+        registration.register()
+
+
+def test_features_are_the_weighted_layer_sum(encoder_folder):
+    frontend = PrunedSSLFrontend(str(encoder_folder), fs="16k").eval()
+    wavs, lengths = torch.randn(2, 4000), torch.tensor([4000, 3000])
+    features, frames = frontend(wavs, lengths)
+    states = SSLEncoder.from_pretrained(encoder_folder)(wavs, lengths)
+    torch.testing.assert_close(features, torch.stack(states.hidden_states).mean(0))
+    assert torch.equal(frames, states.lengths) and features.size(-1) == frontend.output_size()
+
+
+def test_frozen_encoder_stays_in_evaluation(encoder_folder):
+    frontend = PrunedSSLFrontend(str(encoder_folder), freeze=True).train()
+    assert not frontend.featurizer.encoder.training
+    trainable = [name for name, p in frontend.named_parameters() if p.requires_grad]
+    assert trainable == ["featurizer.weights"]
+
+
+def test_other_sampling_rates_are_refused(encoder_folder):
+    with pytest.raises(ValueError, match="16 kHz"):
+        PrunedSSLFrontend(str(encoder_folder), fs=8000)
+
+
+def test_espnets_own_asr_trains_on_it(tmp_path, encoder_folder):
+    registration.register()
+    (tmp_path / "tokens.txt").write_text("<blank>\n<unk>\na\nb\n<sos/eos>\n")
+    command = [
+        *("--output_dir", str(tmp_path), "--token_list", str(tmp_path / "tokens.txt")),
+        *("--frontend", "pruned_ssl", "--frontend_conf", f"model={encoder_folder}"),
+        *("--encoder", "rnn", "--encoder_conf", "hidden_size=8", "--encoder_conf", "num_layers=1"),
+        *("--encoder_conf", "output_size=8", "--model_conf", "ctc_weight=1.0"),
+        *("--decoder", "rnn", "--token_type", "char"),
+        *("--normalize", "utterance_mvn", "--normalize_conf", "{}"),
+    ]
+    args = ASRTask.get_parser().parse_args(command)
+    assert isinstance(args, argparse.Namespace)
+    model = ASRTask.build_model(args)
+    loss, _, _ = model(
+        torch.randn(2, 16000),
+        torch.tensor([16000, 12000]),
+        torch.tensor([[2, 3], [3, 2]]),
+        torch.tensor([2, 2]),
+    )
+    loss.backward()
+    assert model.frontend.featurizer.encoder.front_end.projection.weight.grad.any()
