@@ -1,0 +1,42 @@
+"""Report a finished recipe: results.json, a table in percent, and plots of model and meetings."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from espnet_prune.bin.errors import explained
+from espnet_prune.report.inputs import find_inputs
+from espnet_prune.report.plots import plot_all
+from espnet_prune.report.results import gather, write_results
+from espnet_prune.report.table import render_results, render_tables
+from espnet_prune.ssl.files import atomic_write
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Make the parser of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("exp", type=Path, help="experiment folder of the recipe")
+    parser.add_argument(
+        "--data_dir", type=Path, required=True, help="formatted test set, with rttm and uem"
+    )
+    parser.add_argument("--set", required=True, help="name of the test set that was scored")
+    parser.add_argument("--seed", type=int, required=True, help="seed of the recipe")
+    return parser
+
+
+def main(cmd: Sequence[str] | None = None) -> None:
+    """Run the command."""
+    args = get_parser().parse_args(cmd)
+    with explained("report"):
+        inputs = find_inputs(args.exp, args.data_dir, args.set)
+        results = gather(inputs, args.seed)
+        write_results(results, args.exp / "results.json")
+        atomic_write(args.exp / "RESULTS.md", render_results(results, args.exp.name))
+        print(render_tables(results))
+        plot_all(inputs, args.exp / "images")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What a diarization recipe found out: figures, table, plots."""

@@ -1,0 +1,103 @@
+"""Plots of the trainings: pruning and distillation, and both fine-tunings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from espnet_prune.report.figure import (
+    DENSE,
+    DISTILLED,
+    PRUNED,
+    TARGET,
+    new_figure,
+    save_png,
+    tidy,
+    whole_epochs,
+)
+from espnet_prune.report.history import History
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_TRAIN: dict[str, Any] = {"linestyle": "--", "linewidth": 1.2, "alpha": 0.75, "marker": "."}
+_VALID: dict[str, Any] = {"linestyle": "-", "marker": "o", "markersize": 3}
+
+
+def plot_pruning(prune: History, distill: History | None, path: Path) -> None:
+    """Write a PNG of sparsity, distillation loss and multipliers over epochs."""
+    figure = new_figure(8, 7.5)
+    panels = sparsity, loss, multipliers = figure.subplots(3, 1, sharex=True)
+    # Validation sees the gates as an epoch leaves them; training averages over the epoch.
+    epochs, reached = prune.curve("valid", "sparsity")
+    target_epochs, target = prune.curve("valid", "target_sparsity")
+    sparsity.plot(target_epochs, _percent(target), color=TARGET, linestyle="--", label="target")
+    sparsity.plot(epochs, _percent(reached), color=PRUNED, label="expected", **_VALID)
+    sparsity.set_ylabel("sparsity (%)")
+
+    last = max(prune.epochs)
+    _train_and_valid(loss, prune, "loss_distill", PRUNED, "pruning")
+    if distill:
+        _train_and_valid(loss, distill, "loss_distill", DISTILLED, "distilled further", last)
+        for axes in panels:
+            axes.axvline(last + 0.5, color=TARGET, linewidth=1, linestyle=":")
+        sparsity.set_title("dotted: closed units are cut away", loc="right", fontsize=9)
+    loss.set_ylabel("distillation loss")
+
+    for name, symbol, colour in (("lambda1", "λ₁", "#332288"), ("lambda2", "λ₂", "#AA4499")):
+        multipliers.plot(*prune.curve("valid", name), color=colour, label=symbol, **_VALID)
+    multipliers.axhline(0, color=TARGET, linewidth=0.8)
+    multipliers.set_ylabel("multiplier")
+    multipliers.set_xlabel("epoch")
+    for axes in panels:
+        _finish(axes)
+    sparsity.set_title("Distillation and pruning", loc="left")
+    save_png(figure, path)
+
+
+def plot_training(dense: History, pruned: History, path: Path) -> None:
+    """Write a PNG of loss and frame-level DER over the epochs of both fine-tunings."""
+    figure = new_figure(10, 4)
+    loss, der = figure.subplots(1, 2)
+    for history, colour, name in ((dense, DENSE, "dense"), (pruned, PRUNED, "pruned")):
+        _train_and_valid(loss, history, "loss", colour, name)
+        _train_and_valid(der, history, "der", colour, name, scale=100)
+    loss.set_ylabel("powerset loss (nats per frame)")
+    der.set_ylabel("DER of windows (%)")
+    for axes in (loss, der):
+        axes.set_xlabel("epoch")
+        axes.set_ylim(bottom=0)
+        _finish(axes)
+    figure.suptitle("Fine-tuning for diarization")
+    save_png(figure, path)
+
+
+def _train_and_valid(
+    axes: Axes,
+    history: History,
+    name: str,
+    colour: str,
+    label: str,
+    first_epoch: int = 0,
+    scale: float = 1,
+) -> None:
+    for split, style in (("train", _TRAIN), ("valid", _VALID)):
+        epochs, values = history.curve(split, name)
+        axes.plot(
+            [first_epoch + epoch for epoch in epochs],
+            [scale * value for value in values],
+            color=colour,
+            label=f"{label}, {split}",
+            **style,
+        )
+
+
+def _percent(fractions: list[float]) -> list[float]:
+    return [100 * fraction for fraction in fractions]
+
+
+def _finish(axes: Axes) -> None:
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    whole_epochs(axes)
+    tidy(axes)

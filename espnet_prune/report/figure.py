@@ -1,0 +1,42 @@
+"""What all plots share: colours, layout, and writing a PNG."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from espnet_prune.ssl.files import atomic_write
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DENSE, PRUNED, DISTILLED, TARGET = "#0072B2", "#D55E00", "#009E73", "#444444"
+BACKGROUND = "#DDE3E8"
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of a size in inches, without any global state of matplotlib."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def tidy(axes: Axes) -> None:
+    """Leave only the frame lines that carry an axis."""
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def whole_epochs(axes: Axes) -> None:
+    """Label whole epochs only."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Write ``figure`` atomically."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150)
+    atomic_write(path, buffer.getvalue())

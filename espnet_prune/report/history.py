@@ -1,0 +1,75 @@
+"""The statistics of every epoch, out of the checkpoint that ESPnet's trainer resumes from."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from espnet_prune.ssl import CheckpointError
+
+# What ESPnet's Reporter pickles beside plain numbers: durations, and numpy's averages.
+_SCALAR = np.float64(0)
+_SAFE: list[Any] = [timedelta, np.dtype, type(_SCALAR.dtype), _SCALAR.__reduce__()[0]]
+
+
+@dataclass(frozen=True)
+class History:
+    """Statistics of one training.
+
+    Attributes:
+        path: the checkpoint that they come from.
+        epochs: by epoch (from 1), split (``train``, ``valid``) and name.
+    """
+
+    path: Path
+    epochs: Mapping[int, Mapping[str, Mapping[str, Any]]]
+
+    def curve(self, split: str, name: str) -> tuple[list[int], list[float]]:
+        """The epochs that have a finite value of a statistic, and these values.
+
+        Raises:
+            CheckpointError: no epoch has one.
+        """
+        values = {
+            epoch: float(splits[split][name])
+            for epoch, splits in sorted(self.epochs.items())
+            if name in splits.get(split, ()) and math.isfinite(splits[split][name])
+        }
+        if not values:
+            known = {key for splits in self.epochs.values() for key in splits.get(split, ())}
+            raise CheckpointError(
+                f"{self.path}: expected the statistic {name} of {split}, found {sorted(known)}; "
+                "train again with the task that reports it"
+            )
+        return list(values), list(values.values())
+
+    @property
+    def seconds(self) -> float:
+        """Time that training and validation took, over all epochs."""
+        splits = (split for epoch in self.epochs.values() for split in epoch.values())
+        return sum(split["time"].total_seconds() for split in splits)
+
+
+def read_history(checkpoint: Path) -> History:
+    """Read the statistics of a training that has finished at least one epoch.
+
+    Raises:
+        CheckpointError: the file is truncated, or no checkpoint of ESPnet's trainer.
+    """
+    try:
+        with torch.serialization.safe_globals(_SAFE):
+            state = torch.load(checkpoint, map_location="cpu", mmap=True, weights_only=True)
+        return History(checkpoint, state["reporter"]["stats"])
+    except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        raise CheckpointError(
+            f"{checkpoint}: expected a checkpoint that ESPnet's trainer wrote, found a truncated "
+            f"or foreign file; train again ({error})"
+        ) from error

@@ -1,0 +1,141 @@
+"""The figures of a recipe: size, speed and error rates of the dense and the pruned model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from espnet_prune.diarization import DataError
+from espnet_prune.diarization.model import DiarizationModel
+from espnet_prune.pruning import count_macs
+from espnet_prune.report.environment import Environment, this_environment
+from espnet_prune.report.history import read_history
+from espnet_prune.report.inputs import Inputs, ModelFiles
+from espnet_prune.report.timing import benchmark_device, median_seconds
+from espnet_prune.ssl import SSLConfig
+from espnet_prune.ssl.files import atomic_write
+
+_RATES = ("der", "miss", "false_alarm", "confusion", "jer")
+
+
+@dataclass(frozen=True)
+class ModelResults:
+    """Figures of one model.
+
+    Attributes:
+        params: parameters of the SSL encoder.
+        macs: multiply-accumulates of the SSL encoder for 1 s of audio.
+        seconds: time that the SSL encoder takes for 8 s of audio.
+        model_params: parameters of the whole diarization model.
+        der, miss, false_alarm, confusion, jer: fractions; None for a set without speech.
+    """
+
+    params: int
+    macs: int
+    seconds: float
+    model_params: int
+    der: float | None
+    miss: float | None
+    false_alarm: float | None
+    confusion: float | None
+    jer: float | None
+
+
+@dataclass(frozen=True)
+class Results:
+    """Figures of a whole recipe; ``results.json`` has the same keys.
+
+    Attributes:
+        set: name of the test set.
+        seed: of data generation and of every training.
+        sparsity: share of the dense SSL encoder's parameters that pruning removed.
+        speedup: time of the dense SSL encoder over that of the pruned one.
+        dense, pruned: figures of the two models.
+        train_seconds: time of each training, by the name of its folder.
+        device: what the encoders were timed on.
+        threads: CPU threads of PyTorch.
+        environment: date, versions and commit.
+    """
+
+    set: str
+    seed: int
+    sparsity: float
+    speedup: float
+    dense: ModelResults
+    pruned: ModelResults
+    train_seconds: dict[str, float]
+    device: str
+    threads: int
+    environment: Environment
+
+
+def gather(inputs: Inputs, seed: int) -> Results:
+    """Read, count and time everything.
+
+    Raises:
+        CheckpointError: a model or a checkpoint is damaged.
+        DataError: a file of scores is damaged.
+    """
+    models = [DiarizationModel.from_pretrained(m.model) for m in (inputs.dense, inputs.pruned)]
+    seconds = median_seconds(models[0].encoder, models[1].encoder)
+    dense = _model_results(models[0], seconds[0], inputs.dense)
+    pruned = _model_results(models[1], seconds[1], inputs.pruned)
+    trainings = (inputs.dense.checkpoint, inputs.prune, inputs.distill, inputs.pruned.checkpoint)
+    return Results(
+        set=inputs.dense.scores.stem,
+        seed=seed,
+        sparsity=1 - pruned.params / dense.params,
+        speedup=dense.seconds / pruned.seconds,
+        dense=dense,
+        pruned=pruned,
+        train_seconds={
+            path.parent.name: round(read_history(path).seconds, 1) for path in trainings if path
+        },
+        device=benchmark_device().type,
+        threads=torch.get_num_threads(),
+        environment=this_environment(),
+    )
+
+
+def write_results(results: Results, path: Path) -> None:
+    """Write ``results.json`` atomically."""
+    atomic_write(path, json.dumps(asdict(results), indent=2) + "\n")
+
+
+def read_scores(path: Path) -> dict[str, Any]:
+    """Read the output of ``score_der --json``.
+
+    Raises:
+        DataError: the file is truncated or another one.
+    """
+    try:
+        scores = json.loads(path.read_text(encoding="utf-8"))
+        for each in (scores, *scores["recordings"].values()):
+            for rate in _RATES:
+                each[rate]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{path}: expected the output of score_der --json, found a truncated or foreign file "
+            f"({error!r}); run stage 11 again"
+        ) from error
+    return scores
+
+
+def encoder_config(model: Path) -> SSLConfig:
+    """The configuration of the SSL encoder of a diarization model's folder."""
+    return DiarizationModel.from_pretrained(model).encoder.config
+
+
+def _model_results(model: DiarizationModel, seconds: float, files: ModelFiles) -> ModelResults:
+    scores = read_scores(files.scores)
+    return ModelResults(
+        params=sum(parameter.numel() for parameter in model.encoder.parameters()),
+        macs=count_macs(model.encoder.config, 1.0).total,
+        seconds=seconds,
+        model_params=sum(parameter.numel() for parameter in model.parameters()),
+        **{rate: scores[rate] for rate in _RATES},
+    )

@@ -1,0 +1,41 @@
+"""The command writes figures, table and plots, or names what is missing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from espnet_prune.bin.report import main
+from tests.report.recipe import make_recipe
+
+pytest.importorskip("matplotlib")
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> list[str]:
+    """The command line for a complete recipe."""
+    make_recipe(tmp_path / "exp", tmp_path / "test")
+    data_dir = str(tmp_path / "test")
+    return [str(tmp_path / "exp"), "--data_dir", data_dir, "--set", "test", "--seed", "5"]
+
+
+def test_report(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    main(command)
+    exp = Path(command[0])
+    results = json.loads((exp / "results.json").read_text())
+    assert results["seed"] == 5
+    assert results["speedup"] == results["dense"]["seconds"] / results["pruned"]["seconds"]
+    assert results["pruned"]["params"] < results["dense"]["params"]
+    assert f"{100 * results['pruned']['der']:.2f}" in capsys.readouterr().out
+    assert (exp / "RESULTS.md").read_text().startswith("# RESULTS\n")
+    assert len(list((exp / "images").iterdir())) == 4
+
+
+def test_missing_input(command: list[str]) -> None:
+    missing = Path(command[0]) / "prune_train" / "checkpoint.pth"
+    missing.unlink()
+    with pytest.raises(SystemExit, match=r"^report: .*prune_train/checkpoint\.pth.*run stage 6$"):
+        main(command)
+    assert not (Path(command[0]) / "results.json").exists()

@@ -1,0 +1,67 @@
+"""The table shows fractions in percent, parameters in millions, and what is missing."""
+
+from __future__ import annotations
+
+from espnet_prune.report.environment import Environment
+from espnet_prune.report.results import ModelResults, Results
+from espnet_prune.report.table import render_results
+
+DENSE = ModelResults(
+    params=2_000_000,
+    macs=500_000_000,
+    seconds=0.08,
+    model_params=2_500_000,
+    der=0.25,
+    miss=0.1,
+    false_alarm=0.1,
+    confusion=0.05,
+    jer=0.4,
+)
+PRUNED = ModelResults(
+    params=400_000,
+    macs=100_000_000,
+    seconds=0.02,
+    model_params=900_000,
+    der=0.26,
+    miss=0.12,
+    false_alarm=0.09,
+    confusion=0.05,
+    jer=None,
+)
+
+
+def make_results(environment: Environment) -> Results:
+    return Results("test", 0, 0.8, 4.0, DENSE, PRUNED, {"a_train": 12.3}, "cpu", 2, environment)
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    cells = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
+    return {first.strip(): [cell.strip() for cell in rest] for first, *rest in cells}
+
+
+def test_tables() -> None:
+    text = render_results(make_results(Environment("d", "3.11", "2.8", "202511", "abc", "c")), "x")
+    table = rows(text)
+    assert table["parameters (M)"] == ["2.000", "0.400"]
+    assert table["sparsity (%)"] == ["0.0", "80.0"]
+    assert table["MACs (G per s of audio)"] == ["0.500", "0.100"]
+    assert table["time of 8 s (ms)"] == ["80.0", "20.0"]
+    assert table["speed-up"] == ["1.00x", "4.00x"]
+    assert table["parameters with head (M)"] == ["2.500", "0.900"]
+    assert table["DER (%)"] == ["25.00", "26.00"]
+    assert table["confusion (%)"] == ["5.00", "5.00"]
+    assert table["JER (%)"] == ["40.00", "n/a"]
+
+
+def test_shape_of_espnet() -> None:
+    text = render_results(make_results(Environment("d", "3.11", "2.8", "202511", "abc", "c")), "x")
+    headings = [line for line in text.splitlines() if line.startswith("#")]
+    assert headings == ["# RESULTS", "## Environments", "## x", "### SSL encoder", "### DER"]
+    assert "- Git hash: `abc`" in text
+    assert "espnet 202511" in text
+
+
+def test_environment_without_git_and_espnet() -> None:
+    text = render_results(make_results(Environment("d", "3.11", "2.8", None, None, None)), "x")
+    assert "Git" not in text
+    assert "not installed" in text
