@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 T = TypeVar("T")
 
@@ -13,14 +14,22 @@ T = TypeVar("T")
 def progress(items: Iterable[T], description: str, total: int | None = None) -> Iterable[T]:
     """Iterate ``items`` under a tqdm bar.
 
-    The bar goes to the file descriptor in ``PROGRESS_FD``, which the recipes open on the terminal,
-    else to standard error. Away from a terminal it is refreshed every ten seconds.
+    The bar goes to the file that ``PROGRESS_FILE`` names, which the recipes set to their own
+    terminal, else to standard error. Away from a terminal it is refreshed every ten seconds.
     """
     from tqdm import tqdm
 
-    number = os.environ.get("PROGRESS_FD")
-    file = os.fdopen(os.dup(int(number)), "w") if number else sys.stderr
+    file = _progress_file()
     interval = 0.5 if file.isatty() else 10.0
     return tqdm(
         items, description, total, file=file, mininterval=interval, leave=False, dynamic_ncols=True
     )
+
+
+def _progress_file() -> TextIO:
+    path = os.environ.get("PROGRESS_FILE")
+    if path:
+        # Gone when a job runs on another machine, or when the terminal was closed.
+        with contextlib.suppress(OSError):
+            return open(path, "a")
+    return sys.stderr

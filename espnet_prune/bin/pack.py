@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
-import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_prune.bin.errors import explained
-from espnet_prune.ssl.checkpoint import CheckpointError
+from espnet_prune.ssl import CheckpointError
+from espnet_prune.ssl.files import atomic_file
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -31,19 +30,12 @@ def pack(model: Path, files: Sequence[Path], output: Path) -> None:
     """
     if not (model / "config.json").is_file():
         raise CheckpointError(f"{model}: expected a model folder, found no config.json in it")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
-    try:
-        with os.fdopen(handle, "wb") as raw, zipfile.ZipFile(raw, "w") as archive:
-            for path in sorted(model.rglob("*")):
-                if path.is_file():
-                    archive.write(path, Path(model.name) / path.relative_to(model))
-            for path in files:
-                archive.write(path, path.name)
-        os.replace(name, output)
-    except BaseException:
-        os.unlink(name)
-        raise
+    with atomic_file(output) as raw, zipfile.ZipFile(raw, "w") as archive:
+        for path in sorted(model.rglob("*")):
+            if path.is_file():
+                archive.write(path, Path(model.name) / path.relative_to(model))
+        for path in files:
+            archive.write(path, path.name)
 
 
 def main(cmd: Sequence[str] | None = None) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
+
+from espnet_prune.ssl.files import atomic_write
 
 T = TypeVar("T")
 
@@ -105,14 +106,7 @@ def check_interval(start: float, end: float) -> None:
 
 def write_lines(path: str | Path, lines: Iterable[str]) -> None:
     """Write a UTF-8 text file atomically: an earlier file stays intact if writing fails."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
-            file.writelines(f"{line}\n" for line in lines)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    atomic_write(path, "".join(f"{line}\n" for line in lines))
 
 
 def _decode(field: bytes) -> str:

@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from espnet_prune.ssl.files import atomic_file
 
 
 @contextlib.contextmanager
@@ -32,17 +33,8 @@ def atomic_torch_save() -> Iterator[None]:
     def save_atomically(obj: object, f: Any, *args: Any, **kwargs: Any) -> None:
         if not isinstance(f, str | os.PathLike):
             return save(obj, f, *args, **kwargs)
-        path = Path(f)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                save(obj, file, *args, **kwargs)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
+        with atomic_file(f) as file:
+            save(obj, file, *args, **kwargs)
 
     torch.save = save_atomically
     try:

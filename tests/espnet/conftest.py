@@ -67,7 +67,7 @@ def options(windows):
             **changes,
         }
         command = [word for key, value in values.items() for word in (f"--{key}", str(value))]
-        command += ["--best_model_criterion", "[['valid', 'loss', 'min']]"]
+        command += ["--best_model_criterion", "valid,loss,min"]
         for split in ("train", "valid"):
             option = f"--{split}_data_path_and_name_and_type"
             command += [option, f"{windows},speech,window_sound"]

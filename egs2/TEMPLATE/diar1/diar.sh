@@ -69,8 +69,8 @@ EOM
 [ -n "${ssl_model}" ] || { echo "$0: --ssl_model is required: the checkpoint to prune" >&2; exit 2; }
 
 # Progress bars reach the terminal although standard error goes to a log.
-exec {PROGRESS_FD}>&2
-export PROGRESS_FD
+exec 9>&2
+export PROGRESS_FILE=/proc/$$/fd/9
 
 raw=${dumpdir}/raw
 test_set=${test_sets%% *}

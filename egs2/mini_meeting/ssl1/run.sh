@@ -24,8 +24,8 @@ Options: stage stop_stage redo ngpu nj python expdir seed train_config output"
 . ./cmd.sh
 . utils/stages.sh
 
-exec {PROGRESS_FD}>&2
-export PROGRESS_FD
+exec 9>&2
+export PROGRESS_FILE=/proc/$$/fd/9
 
 stage_1() {
     python=${python} local/data.sh --seed "${seed}" --nj "${nj}"

@@ -32,8 +32,9 @@ def main(cmd: Sequence[str] | None = None) -> None:
     voice_of = dict(read_columns(args.data_dir / "utt2spk"))
     voices = {name: index for index, name in enumerate(sorted(set(voice_of.values())))}
     speaker = {row[1]: voice_of[row[0]] for row in read_columns(args.data_dir / "segments")}
+    # reco2dur is rounded to a millisecond, perhaps up.
     regions = {
-        recording: [Region(recording, 0.0, float(duration))]
+        recording: [Region(recording, 0.0, float(duration) - 0.001)]
         for recording, duration in read_columns(args.data_dir / "reco2dur")
     }
     windows = cut_windows(regions, args.size, args.shift)

@@ -1,0 +1,122 @@
+"""The whole pipeline on a model of random weights."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from espnet_prune import Diarizer
+from espnet_prune.bin import diar_inference, pack
+from espnet_prune.diarization import DataError, read_rttm
+from espnet_prune.diarization.head import HeadConfig
+from espnet_prune.diarization.model import DiarizationConfig, DiarizationModel
+from espnet_prune.diarization.pipeline import InferenceConfig
+from espnet_prune.ssl import CheckpointError, ConfigError, ConvLayerConfig, Featurizer
+from tests.encoders import random_encoder, tiny_config
+
+KERNELS, STRIDES = (10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2)
+
+
+@pytest.fixture(scope="module")
+def model():
+    conv = tuple(ConvLayerConfig(4, k, s) for k, s in zip(KERNELS, STRIDES, strict=True))
+    encoder = random_encoder(tiny_config(conv_layers=conv))
+    config = DiarizationConfig(HeadConfig(16, 1, 2, 16, 3), max_speakers=3, window_size=2.0)
+    model = DiarizationModel(Featurizer(encoder), config).eval()
+    with torch.no_grad():
+        torch.manual_seed(2)
+        model.head.classifier.weight.normal_(std=5)  # decisions that change with the input
+    return model
+
+
+@pytest.fixture
+def wav(tmp_path):
+    def write(seconds, rate=16000, name="meeting.wav"):
+        samples = np.random.default_rng(0).standard_normal(round(seconds * rate)) * 0.1
+        envelope = np.repeat(np.random.default_rng(1).random(len(samples) // 4000 + 1), 4000)
+        soundfile.write(tmp_path / name, samples * envelope[: len(samples)], rate)
+        return tmp_path / name
+
+    return write
+
+
+def test_batches_do_not_matter(model, wav):
+    path = wav(7.3)
+    one, many = (
+        Diarizer(model, InferenceConfig(step=0.5, batch_size=size)).diarize(path, "r")
+        for size in (1, 8)
+    )
+    assert one == many and one
+    assert max(turn.end for turn in one) <= 7.3
+
+
+def test_every_frame_is_seen(model):
+    diarizer = Diarizer(model, InferenceConfig(step=0.7))
+    for samples in (32000, 32001, 40000, 32320, 100000):
+        starts = diarizer._starts(samples)
+        assert starts[0] == 0 and all(start % 320 == 0 for start in starts)
+        assert starts[-1] + 32000 >= samples
+        assert max(np.diff(starts), default=0) <= 11200
+        assert starts[-1] < samples
+
+
+def test_an_empty_file_is_refused(model, wav):
+    with pytest.raises(DataError, match="found 0"):
+        Diarizer(model)(wav(0.0))
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.03, 1.5, 2.0])
+def test_short_files(model, wav, seconds):
+    turns = Diarizer(model).diarize(wav(seconds), "r")
+    assert all(turn.end <= seconds + 0.01 for turn in turns)
+
+
+def test_nobody_speaks(model, wav):
+    silent = DiarizationModel(model.featurizer, model.config).eval()
+    with torch.no_grad():
+        silent.head.classifier.weight.zero_()
+        silent.head.classifier.bias.zero_()
+        silent.head.classifier.bias[0] = 9.0
+    assert len(Diarizer(silent)(wav(5.0))) == 0
+
+
+def test_save_and_load(model, wav, tmp_path):
+    model.save_pretrained(tmp_path / "model")
+    path = wav(4.0)
+    again = Diarizer.from_pretrained(tmp_path / "model")
+    assert again.diarize(path, "r") == Diarizer(model).diarize(path, "r")
+    config = json.loads((tmp_path / "model/config.json").read_text())
+    config["diarization"]["depth"] = 1
+    (tmp_path / "model/config.json").write_text(json.dumps(config))
+    with pytest.raises(ConfigError, match="depth"):
+        DiarizationModel.from_pretrained(tmp_path / "model")
+
+
+def test_other_rates_are_refused(model, wav):
+    with pytest.raises(DataError, match=r"16000 Hz.*8000"):
+        Diarizer(model)(wav(3.0, rate=8000))
+
+
+def test_the_commands(model, wav, tmp_path):
+    model.save_pretrained(tmp_path / "model")
+    (tmp_path / "wav.scp").write_text(f"m1 {wav(5.0)}\n")
+    (tmp_path / "rttm").write_text("SPEAKER m1 1 0.5 1.0 <NA> <NA> MÉO069 <NA> <NA>\n")
+    (tmp_path / "decode.yaml").write_text("step: 1.0\n")
+    output = tmp_path / "out/hyp.rttm"
+    command = [f"{tmp_path}/model", str(tmp_path), "--output", str(output)]
+    diar_inference.main([*command, "--config", f"{tmp_path}/decode.yaml"])
+    expected = Diarizer(model, InferenceConfig(step=1.0)).diarize(tmp_path / "meeting.wav", "m1")
+    assert len(read_rttm(output).get("m1", [])) == len(expected)
+    (tmp_path / "decode.yaml").write_text("stepp: 1.0\n")
+    with pytest.raises(SystemExit, match="stepp"):
+        diar_inference.main([*command, "--config", f"{tmp_path}/decode.yaml"])
+    with pytest.raises(SystemExit, match="expected a folder"):
+        diar_inference.main([f"{tmp_path}/nowhere", *command[1:]])
+    pack.main([f"{tmp_path}/model", str(output), "--output", str(tmp_path / "p.zip")])
+    with pytest.raises(CheckpointError, match="no model folder|expected a model folder"):
+        pack.pack(tmp_path / "out", [], tmp_path / "q.zip")
+    assert not (tmp_path / "q.zip").exists()

@@ -1,0 +1,80 @@
+"""The project's own rules: imports point one way, the README's code runs, every YAML builds."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "espnet_prune"
+ROOMS = ["ssl", "pruning", "distillation", "diarization", "espnet", "report", "bin"]
+CORE = ("ssl", "pruning", "distillation")
+
+
+def imports(path: Path):
+    """Modules imported by ``path``, and whether at its top level."""
+    tree = ast.parse(path.read_text())
+    top = set(map(id, tree.body))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, id(node) in top) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or "", id(node) in top
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_imports_point_one_way(room):
+    later = ROOMS[ROOMS.index(room) + 1 :]
+    if room == "report":
+        later.append("espnet")
+    for path in (PACKAGE / room).rglob("*.py"):
+        for module, _ in imports(path):
+            parts = module.split(".")
+            assert not (parts[0] == "espnet_prune" and parts[1:2] and parts[1] in later), (
+                f"{path.relative_to(ROOT)} imports {module}"
+            )
+
+
+def test_core_imports_torch_alone():
+    allowed = {*sys.stdlib_module_names, "torch", "torchaudio", "espnet_prune"}
+    for room in CORE:
+        for path in (PACKAGE / room).rglob("*.py"):
+            for module, at_top in imports(path):
+                assert not at_top or module.split(".")[0] in allowed, f"{path} imports {module}"
+
+
+def test_core_runs_without_anything_else():
+    code = (
+        "import sys\n"
+        "class Refuse:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        taken = ('espnet2', 's3prl', 'transformers', 'pyannote', 'sklearn', 'scipy')\n"
+        "        if name.split('.')[0] in taken:\n"
+        "            raise ImportError(name)\n"
+        "sys.meta_path.insert(0, Refuse())\n"
+        "import torch, espnet_prune, espnet_prune.distillation\n"
+        "from espnet_prune.pruning import Gates\n"
+        "config = espnet_prune.PRESETS['wavlm_mini']()\n"
+        "masks = Gates(config).masks()\n"
+        "espnet_prune.SSLEncoder(config)(torch.randn(1, 4000), masks=masks)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_readme_example_runs(capsys):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(blocks) == 1
+    exec(compile(blocks[0], "README.md", "exec"), {})
+    assert "->" in capsys.readouterr().out
+
+
+def test_every_command_has_help():
+    for path in sorted((PACKAGE / "bin").glob("*.py")):
+        source = path.read_text()
+        if "def main" in source:
+            assert "def get_parser" in source and ast.get_docstring(ast.parse(source)), path
