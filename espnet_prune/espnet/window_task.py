@@ -8,10 +8,10 @@ import torch
 from espnet2.tasks.abs_task import AbsTask, optim_classes
 from espnet2.train.collate_fn import CommonCollateFn
 
-from espnet_prune.espnet.registration import register
+from espnet_prune.espnet.data_types import register_data_types
 from espnet_prune.espnet.trainer import ResumableTrainer
 
-register()
+register_data_types()
 
 
 class WindowTask(AbsTask):

@@ -9,6 +9,7 @@ from espnet2.tasks.asr import frontend_choices as asr_frontends
 from espnet2.tasks.diar import frontend_choices as diar_frontends
 from espnet2.tasks.slu import frontend_choices as slu_frontends
 
+from espnet_prune.bin import run
 from espnet_prune.espnet import registration
 from espnet_prune.espnet.frontend import PrunedSSLFrontend
 from espnet_prune.ssl import SSLEncoder
@@ -71,3 +72,10 @@ def test_espnets_own_asr_trains_on_it(tmp_path, encoder_folder):
     )
     loss.backward()
     assert model.frontend.featurizer.encoder.front_end.projection.weight.grad.any()
+
+
+def test_espnets_own_command_knows_it(capsys):
+    with pytest.raises(SystemExit) as exit_info:
+        run.main(["-m", "espnet2.bin.diar_train", "--help"])
+    assert exit_info.value.code == 0
+    assert "pruned_ssl" in capsys.readouterr().out

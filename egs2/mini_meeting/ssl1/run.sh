@@ -1,63 +1,109 @@
 #!/usr/bin/env bash
-# Makes wavlm_mini, the small encoder that the demo starts from; its result is in the repository,
-# so that this runs only when somebody wants to make it anew.
+# Makes wavlm_mini, the small encoder that the demo starts from. The result is in the repository, so
+# that this runs only when somebody wants to make it anew.
 set -euo pipefail
 cd "$(dirname "$0")"
 
+# General
 stage=1               # First stage to run.
-stop_stage=4          # Last stage to run.
+stop_stage=5          # Last stage to run.
 redo=false            # Repeat stages that are finished.
 ngpu=0                # GPUs; 0 trains on the CPU.
 nj=2                  # Parallel jobs of data generation.
 python=python3        # Python to use.
-expdir=exp            # Where the model is trained.
+expdir=exp            # Where models are trained.
 seed=0                # Seed of data and training.
-train_config=conf/train.yaml
+voice_config=conf/train_voices.yaml     # Telling voices apart.
+meeting_config=conf/train_meetings.yaml # Diarizing windows of meetings.
+meeting_opts="--num_train 128 --num_test 1" # Options of local/generate_meetings.py.
 output=wavlm_mini     # Folder of the encoder.
 
-help_message="Usage: $0 [--stage N] [--stop_stage N] [--name value ...]
-Stages: 1 generate voices, 2 cut windows, 3 train, 4 export to --output
-Options: stage stop_stage redo ngpu nj python expdir seed train_config output"
+help_message=$(cat << EOM
+Usage: $0 [--stage N] [--stop_stage N] [--name value ...]
+
+Stages
+   1  generate voices, cut windows            4  train on the meetings of many voices
+   2  train the encoder to tell them apart    5  export the encoder to --output
+   3  generate meetings, cut windows
+
+Options (default)
+$(sed -n '/^# General/,/^help_message/p' "$0" | grep -v help_message | grep -E '^[a-z_]+=' \
+    | sed -E 's/^([a-z_]+)=("[^"]*"|[^ ]*) *#? *(.*)/  --\1 (\2)  \3/')
+EOM
+)
 
 . utils/parse_options.sh
 . ./path.sh
 . ./cmd.sh
 . utils/stages.sh
 
+# Progress bars reach the terminal although standard error goes to a log.
 exec 9>&2
 export PROGRESS_FILE=/proc/$$/fd/9
 
-stage_1() {
-    python=${python} local/data.sh --seed "${seed}" --nj "${nj}"
+# train DIR VERB CONFIG options...
+train() {
+    local dir=$1 verb=$2 config=$3
+    shift 3
+    log "training log: ${dir}/train.log"
+    # shellcheck disable=SC2086
+    ${python} -m espnet2.bin.launch --cmd "${cuda_cmd}" --log "${dir}/train.log" --ngpu "${ngpu}" \
+        --multiprocessing_distributed true -- \
+        ${python} -m "espnet_prune.bin.${verb}" --config "${config}" --output_dir "${dir}" \
+        --seed "${seed}" --resume true "$@"
 }
 
-stage_2() {
+stage_1() {
+    ${python} local/generate_voices.py --seed "${seed}" --nj "${nj}"
     for set in train dev; do
         ${python} local/make_voice_windows.py "data/${set}"
     done
 }
 
-stage_3() {
-    log "training log: ${expdir}/train/train.log"
-    ${python} -m espnet2.bin.launch --cmd "${cuda_cmd}" --log "${expdir}/train/train.log" \
-        --ngpu "${ngpu}" --multiprocessing_distributed true -- \
-        ${python} -m espnet_prune.bin.voice_train --config "${train_config}" \
-        --output_dir "${expdir}/train" --seed "${seed}" --resume true \
+stage_2() {
+    train "${expdir}/voices" voice_train "${voice_config}" \
         --train_data_path_and_name_and_type data/train/windows,speech,window_sound \
         --train_data_path_and_name_and_type data/train/window2voice,voice,text_int \
         --train_shape_file data/train/windows \
         --valid_data_path_and_name_and_type data/dev/windows,speech,window_sound \
         --valid_data_path_and_name_and_type data/dev/window2voice,voice,text_int \
         --valid_shape_file data/dev/windows
+    ${python} -m espnet_prune.bin.export_encoder "${expdir}/voices/latest.pth" \
+        --output "${expdir}/voice_encoder"
+}
+
+stage_3() {
+    # Another seed than the demo's, so that its meetings are not seen here; the same voices.
+    # shellcheck disable=SC2086
+    ${python} local/generate_meetings.py --seed "$((seed + 1000))" --nj "${nj}" ${meeting_opts} \
+        --data_dir data/meetings
+    for set in train dev; do
+        ${python} -m espnet_prune.bin.make_windows "data/meetings/${set}" --window_shift 4
+    done
 }
 
 stage_4() {
-    ${python} -m espnet_prune.bin.export_encoder "${expdir}/train/latest.pth" --output "${output}"
+    train "${expdir}/meetings" powerset_train "${meeting_config}" \
+        --frontend_conf "model=${expdir}/voice_encoder" \
+        --train_data_path_and_name_and_type data/meetings/train/windows,speech,window_sound \
+        --train_data_path_and_name_and_type data/meetings/train/windows,spk_labels,window_labels_4 \
+        --train_shape_file data/meetings/train/windows \
+        --valid_data_path_and_name_and_type data/meetings/dev/windows,speech,window_sound \
+        --valid_data_path_and_name_and_type data/meetings/dev/windows,spk_labels,window_labels_4 \
+        --valid_shape_file data/meetings/dev/windows
 }
 
-titles=("" "generate voices" "cut windows" "train" "export")
-inputs=("" "${seed}" "windows" "${train_config} ${seed}" "${output}")
-outputs=("" "" "" "${expdir}/train" "")
+stage_5() {
+    ${python} -m espnet_prune.bin.export_diarizer "${expdir}/meetings/latest.pth" \
+        --output "${expdir}/meeting_model"
+    rm -rf "${output}"
+    ${python} -m espnet_prune.bin.convert "${expdir}/meeting_model/encoder" "${output}"
+}
+
+titles=("" "generate voices" "train on voices" "generate meetings" "train on meetings" "export")
+inputs=("" "${seed}" "${voice_config} ${seed}" "${meeting_opts} ${seed}" "${meeting_config} ${seed}"
+    "${output}")
+outputs=("" "" "${expdir}/voices" "" "${expdir}/meetings" "")
 for ((n = stage; n <= stop_stage; n++)); do
     run_stage "${n}" "${titles[n]}" "${inputs[n]}" "${outputs[n]}"
 done

@@ -1,0 +1,1 @@
+../../diar1/local/generate_meetings.py

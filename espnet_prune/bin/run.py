@@ -1,0 +1,30 @@
+"""Run one of ESPnet's own commands with ``frontend: pruned_ssl`` registered."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from espnet_prune.espnet.registration import register
+from espnet_prune.launcher import launch, launcher_parser
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Make the parser of the command line."""
+    return launcher_parser(
+        "python -m espnet_prune.bin.run",
+        "Run an ESPnet command with the front end pruned_ssl registered for asr, diar and slu.",
+        "For example: python -m espnet_prune.bin.run -m espnet2.bin.asr_train --frontend "
+        'pruned_ssl ...; or give a recipe of ESPnet --python "python3 -m espnet_prune.bin.run".',
+    )
+
+
+def main(cmd: Sequence[str] | None = None) -> None:
+    """Register, then run the command as ``python`` would."""
+    args = get_parser().parse_args(cmd)
+    register()
+    launch(args)
+
+
+if __name__ == "__main__":
+    main()

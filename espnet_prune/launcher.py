@@ -1,0 +1,27 @@
+"""Run another package's command in this process, as ``python`` would, after registering things."""
+
+from __future__ import annotations
+
+import argparse
+import runpy
+import sys
+from pathlib import Path
+
+
+def launcher_parser(prog: str, description: str, example: str) -> argparse.ArgumentParser:
+    """The command line: Python's own, ``-m module args ...`` or ``script.py args ...``."""
+    parser = argparse.ArgumentParser(prog=prog, description=description, epilog=example)
+    parser.add_argument("-m", dest="as_module", action="store_true", help="TARGET is a module")
+    parser.add_argument("target", help="what to run: a script, or a module after -m")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="the command's own arguments")
+    return parser
+
+
+def launch(args: argparse.Namespace) -> None:
+    """Run what :func:`launcher_parser` parsed."""
+    sys.argv = [args.target, *args.arguments]
+    if args.as_module:
+        runpy.run_module(args.target, run_name="__main__", alter_sys=True)
+    else:
+        sys.path.insert(0, str(Path(args.target).resolve().parent))
+        runpy.run_path(args.target, run_name="__main__")
