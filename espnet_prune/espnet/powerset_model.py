@@ -46,7 +46,9 @@ class ESPnetPowersetModel(AbsESPnetModel):
             "false_alarm": errors.false_alarm,
             "confusion": errors.confusion,
         }
-        return force_gatherable((loss, stats, errors.speech), loss.device)
+        # The loss is a mean over frames: their number makes its mean over processes exact.
+        weight = frames.sum().to(loss.dtype)
+        return force_gatherable((loss, stats, weight), loss.device)
 
     def collect_feats(self, **_: Tensor) -> dict[str, Tensor]:
         """Nothing: no statistics stage is needed."""

@@ -15,14 +15,26 @@ from tests.encoders import random_encoder, tiny_config
 KERNELS, STRIDES = (10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2)
 
 
-@pytest.fixture(scope="session")
-def encoder_folder(tmp_path_factory):
-    """A saved encoder with the published strides and few channels."""
+def encoder(folder, seed):
+    """Save an encoder with the published strides, few channels and no dropout."""
     conv = tuple(ConvLayerConfig(4, k, s) for k, s in zip(KERNELS, STRIDES, strict=True))
     layers = tuple(type(layer)(layer.heads, 40) for layer in tiny_config().layers)
-    folder = tmp_path_factory.mktemp("encoder")
-    random_encoder(tiny_config(conv_layers=conv, layers=layers)).save_pretrained(folder)
+    rates = dict.fromkeys(("projection_dropout", "attention_dropout", "hidden_dropout"), 0.0)
+    config = tiny_config(conv_layers=conv, layers=layers, **rates)
+    random_encoder(config, seed).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(tmp_path_factory):
+    """A saved encoder."""
+    return encoder(tmp_path_factory.mktemp("encoder"), seed=0)
+
+
+@pytest.fixture(scope="session")
+def teacher_folder(tmp_path_factory):
+    """A saved encoder with other weights."""
+    return encoder(tmp_path_factory.mktemp("teacher"), seed=1)
 
 
 @pytest.fixture(scope="session")
