@@ -1,12 +1,18 @@
 """Promise 1: the masked model and the smaller one built from it give the same output."""
 
+import sys
+
 import pytest
 import torch
 
 from espnet_prune.pruning import apply, count_params, masked_widths
 from espnet_prune.ssl import SSLEncoder, open_masks
+from espnet_prune.ssl.front_end import OpenLayerNorm
 from espnet_prune.ssl.masks import UNITS
 from tests.encoders import KINDS, random_encoder, random_masks, tiny_config
+
+# The function shadows its module's name in the package.
+apply_module = sys.modules["espnet_prune.pruning.apply"]
 
 
 def closed(config, **units):
@@ -109,3 +115,38 @@ def test_pruning_again_equals_masking_again():
     )
     for former, latter in zip(first_config.layers, second_config.layers, strict=True):
         assert set(latter.heads) <= set(former.heads)
+
+
+def closed_channels_in_the_statistics(monkeypatch):
+    def plain(self, x, mask=None):
+        return torch.nn.LayerNorm.forward(self, x)
+
+    monkeypatch.setattr(OpenLayerNorm, "forward", plain)
+
+
+def lost_output_bias(monkeypatch):
+    def forget(state, prefix, output, gate):
+        lose(state, prefix, output, gate * 0)
+
+    lose = apply_module._leave_bias
+    monkeypatch.setattr(apply_module, "_leave_bias", forget)
+
+
+def values_not_folded(monkeypatch):
+    filled = apply_module._filled
+    monkeypatch.setattr(
+        apply_module, "_filled", lambda *args: [(mask > 0).float() for mask in filled(*args)]
+    )
+
+
+@pytest.mark.parametrize(
+    "defect", [closed_channels_in_the_statistics, lost_output_bias, values_not_folded]
+)
+@pytest.mark.parametrize("size", ["base", "large"])
+def test_the_predecessors_defects_are_noticed(monkeypatch, defect, size):
+    config = tiny_config("wavlm", size)
+    masks = random_masks(config, 0)._replace(head=closed(config, head=[0]).head)
+    assert_masked_equals_applied(config, masks)
+    defect(monkeypatch)
+    with pytest.raises(AssertionError, match="not close"):
+        assert_masked_equals_applied(config, masks)
