@@ -8,3 +8,7 @@ export PYTHONPATH="${root}${PYTHONPATH:+:${PYTHONPATH}}"
 export PYTHONUNBUFFERED=1
 export PYTHONIOENCODING=UTF-8
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$(nproc)}"
+# glibc: keep freed pages. Training on the CPU frees and allocates large tensors at every step and
+# would otherwise spend a good part of its time on page faults.
+export MALLOC_MMAP_THRESHOLD_=1073741824
+export MALLOC_TRIM_THRESHOLD_=4294967296

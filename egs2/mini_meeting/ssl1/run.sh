@@ -15,7 +15,7 @@ expdir=exp            # Where models are trained.
 seed=0                # Seed of data and training.
 voice_config=conf/train_voices.yaml     # Telling voices apart.
 meeting_config=conf/train_meetings.yaml # Diarizing windows of meetings.
-meeting_opts="--num_train 128 --num_test 1" # Options of local/generate_meetings.py.
+meeting_opts="--num_train 96 --num_test 1" # Options of local/generate_meetings.py.
 output=wavlm_mini     # Folder of the encoder.
 
 help_message=$(cat << EOM
@@ -78,7 +78,7 @@ stage_3() {
     ${python} local/generate_meetings.py --seed "$((seed + 1000))" --nj "${nj}" ${meeting_opts} \
         --data_dir data/meetings
     for set in train dev; do
-        ${python} -m espnet_prune.bin.make_windows "data/meetings/${set}" --window_shift 4
+        ${python} -m espnet_prune.bin.make_windows "data/meetings/${set}"
     done
 }
 
