@@ -33,13 +33,16 @@ class InferenceConfig:
         median: width of the median filter on each local speaker's activity, in frames, odd.
         min_share: a local speaker takes part in clustering if alone active in this share of the
             window's frames; the others are assigned afterwards.
+        embedding_layer: the hidden state whose mean and deviation over a local speaker's frames
+            are its embedding; 0 is the Transformer's input.
         batch_size: windows per forward pass.
     """
 
     step: float = 2.0
-    threshold: float = 0.5
+    threshold: float = 0.2
     median: int = 11
     min_share: float = 0.1
+    embedding_layer: int = 0
     batch_size: int = 8
 
 
@@ -133,7 +136,7 @@ class Diarizer:
         alone = activity * (activity.sum(-1, keepdim=True) == 1)
         clean = alone.sum(1)
         weights = torch.where((clean > 0)[:, None], alone, activity)
-        embeddings = _pool(states[-1], weights)
+        embeddings = _pool(states[self.config.embedding_layer], weights)
         missing = num_frames - activity.size(1)
         activity = torch.nn.functional.pad(activity, (0, 0, 0, missing))
         return LocalResult(activity.numpy(), embeddings.numpy(), clean.numpy())
