@@ -26,6 +26,7 @@ class Budget(nn.Module):
         measure: ``params`` or ``macs``.
         reference_seconds: input length at which MACs are counted.
         tolerance: how far, in absolute sparsity, the result may be from the target.
+        lambda2: where the second multiplier starts; the first starts at 0.
 
     Raises:
         ValueError: the target is not a reachable fraction.
@@ -41,6 +42,7 @@ class Budget(nn.Module):
         measure: Measure = "params",
         reference_seconds: float = 1.0,
         tolerance: float = 0.005,
+        lambda2: float = 0.0,
     ):
         super().__init__()
         if measure not in ("params", "macs"):
@@ -55,7 +57,7 @@ class Budget(nn.Module):
                 f"gate is closed is never pruned), found {target}"
             )
         self.lambda1 = nn.Parameter(torch.zeros(()))
-        self.lambda2 = nn.Parameter(torch.zeros(()))
+        self.lambda2 = nn.Parameter(torch.tensor(float(lambda2)))
         self.register_buffer("step", torch.zeros((), dtype=torch.long))
 
     def cost(self, widths: Widths | None):

@@ -30,6 +30,9 @@ class PruningConfig:
         gate_lr, multiplier_lr: learning rates of the gates and of the multipliers. Adam moves a
             gate by at most its rate per step and log alpha has some 7 to travel, so a schedule of
             n steps needs rates well above 7 / n.
+        lambda2: where the quadratic term's multiplier starts; 0 in the papers. In a short schedule
+            lambda1 alone winds up during the ramp and overshoots; some hundreds keep the sparsity
+            close to its target from the start.
     """
 
     target: float
@@ -41,6 +44,7 @@ class PruningConfig:
     tolerance: float = 0.005
     gate_lr: float = 2e-2
     multiplier_lr: float = 2e-2
+    lambda2: float = 0.0
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> PruningConfig:
@@ -77,6 +81,7 @@ class Pruner(nn.Module):
             config.measure,
             config.reference_seconds,
             config.tolerance,
+            config.lambda2,
         )
 
     def masks(self) -> Masks:
