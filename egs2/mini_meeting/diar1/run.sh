@@ -5,5 +5,6 @@ cd "$(dirname "$0")"
 
 ./diar.sh \
     --ssl_model ../ssl1/wavlm_mini \
+    --pruned_config conf/train.yaml \
     --train_set train --valid_set dev --test_sets test \
     "$@"
