@@ -133,7 +133,8 @@ def test_dense_training_exports_a_diarizer(tmp_path, options, encoder_folder, ca
 
 
 def test_pruning_reports_every_epoch_and_applies(tmp_path, options, encoder_folder, capsys):
-    task = distillation(encoder_folder, target=0.3, warmup_steps=60, gate_lr=0.1, multiplier_lr=0.1)
+    rates = {"gate_lr": 0.2, "multiplier_lr": 0.1, "lambda2": 300.0}
+    task = distillation(encoder_folder, target=0.3, warmup_steps=60, **rates)
     more = {"max_epoch": 120, "keep_nbest_models": 1}
     distill_train.main(options(tmp_path / "train", labels=False, **more) + task)
     state = torch.load(tmp_path / "train/checkpoint.pth", weights_only=False)
