@@ -9,7 +9,8 @@
 * The RTTM reader is ``@typechecked`` with a wrong annotation (espnet#5968), and diarization
   inference returns a tuple that its own command cannot write: neither is used here; windows,
   labels and inference are this project's own.
-* ``build_model_from_file`` loads with ``strict=False``: exports here load strictly instead.
+* ``build_model_from_file`` keeps silent about keys that are missing or surplus; it is not used:
+  :func:`espnet_prune.espnet.trained.load_trained` names them.
 """
 
 from __future__ import annotations

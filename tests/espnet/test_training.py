@@ -15,6 +15,7 @@ from espnet_prune.bin import apply_pruning, distill_train, export_diarizer, powe
 from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.espnet.trainer import ResumableTrainer
 from espnet_prune.pruning import count_params
+from espnet_prune.report.history import read_history
 from espnet_prune.ssl import CheckpointError, SSLEncoder
 from espnet_prune.ssl.config import ConfigError
 
@@ -137,8 +138,7 @@ def test_pruning_reports_every_epoch_and_applies(tmp_path, options, encoder_fold
     task = distillation(encoder_folder, target=0.3, warmup_steps=60, **rates)
     more = {"max_epoch": 120, "keep_nbest_models": 1}
     distill_train.main(options(tmp_path / "train", labels=False, **more) + task)
-    state = torch.load(tmp_path / "train/checkpoint.pth", weights_only=False)
-    statistics = state["reporter"]["stats"]
+    statistics = read_history(tmp_path / "train/checkpoint.pth").epochs
     assert set(statistics) == set(range(1, 121))
     for name in ("sparsity", "target_sparsity", "lambda1", "expected_params", "expected_macs"):
         assert all(name in epoch["train"] for epoch in statistics.values())
@@ -147,7 +147,7 @@ def test_pruning_reports_every_epoch_and_applies(tmp_path, options, encoder_fold
     small = SSLEncoder.from_pretrained(tmp_path / "small")
     sparsity = 1 - sum(p.numel() for p in small.parameters()) / count_params(dense).total
     assert abs(sparsity - 0.3) <= 0.005
-    assert not any("teacher" in name for name in state["model"])
+    assert not any("teacher" in name for name in weights(tmp_path / "train"))
 
 
 def test_a_missed_target_is_an_error(tmp_path, options, encoder_folder):
