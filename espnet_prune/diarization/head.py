@@ -10,7 +10,7 @@ from torchaudio.models import Conformer
 
 @dataclass(frozen=True)
 class HeadConfig:
-    """Shape of the head; the defaults are those of Han et al. (2025), section 3.
+    """Shape of the head; the defaults are those of Han et al. (2025)'s code.
 
     Attributes:
         hidden: width after the projection.

@@ -47,7 +47,7 @@ class DiarizationConfig:
 
 
 class DiarizationModel(nn.Module):
-    """SSL encoder, weighted layer sum, head and powerset (Han et al., 2025, figure 1)."""
+    """SSL encoder, weighted layer sum, head and powerset (Han et al., 2025)."""
 
     def __init__(self, featurizer: Featurizer, config: DiarizationConfig):
         super().__init__()

@@ -94,7 +94,7 @@ class Diarizer:
             if num_frames < 1:
                 return []
             starts = self._starts(samples)
-            local = self._run(audio, starts, samples)
+            local = self._run(audio, starts)
         labels = self._cluster(local)
         first_frames = np.array(starts) // encoder.hop
         return to_turns(stitch(local.activity, labels, first_frames, num_frames), recording)
@@ -109,7 +109,7 @@ class Diarizer:
             starts.append(-(-(samples - size) // hop) * hop)
         return starts
 
-    def _run(self, audio, starts: list[int], samples: int) -> LocalResult:
+    def _run(self, audio, starts: list[int]) -> LocalResult:
         size = round(self.model.config.window_size * SAMPLE_RATE)
         frames = self.model.encoder.config.num_frames(size)
         results = [self._forward(batch, frames) for batch in self._batches(audio, starts, size)]

@@ -18,7 +18,7 @@ def stitch(
     """Let the windows vote, frame by frame, on how many speak and who.
 
     The number of speakers is the rounded mean over the windows that see the frame; that many of
-    the clusters with the most votes are active (Bredin, 2023, section 2.4).
+    the clusters with the most votes are active (as in pyannote.audio, Bredin, 2023).
 
     Args:
         activity: ``(W, L, S)`` zeros and ones per window and local speaker.

@@ -22,7 +22,7 @@ class DistillationLoss(NamedTuple):
 class LayerwiseDistillation(nn.Module):
     """Mean L1 distance minus mean cosine similarity over layers and frames.
 
-    DPHuBERT (Peng et al., 2023), equation 1, without projections: teacher and student are of one
+    DPHuBERT's loss (Peng et al., 2023) without projections: teacher and student are of one
     width, as in Han et al. (2025).
 
     Args:

@@ -16,7 +16,7 @@ Measure = Literal["params", "macs"]
 class Budget(nn.Module):
     """Holds expected sparsity at a target that rises linearly from 0 over ``warmup_steps``.
 
-    The penalty is lambda1 (s - t) + lambda2 (s - t)^2 (Wang et al., 2020; DPHuBERT, equation 6);
+    The penalty is lambda1 (s - t) + lambda2 (s - t)^2 (Wang et al., 2020; DPHuBERT);
     the multipliers are to be ascended: give their group ``maximize=True``.
 
     Args:
@@ -84,7 +84,7 @@ class Budget(nn.Module):
         self.step += 1
 
     def _highest_sparsity(self) -> float:
-        layers = [layer for layer in self.config.layers]
+        layers = self.config.layers
         closed = Masks(
             conv=tuple(torch.eye(1, c.channels)[0] for c in self.config.conv_layers),
             head=tuple(torch.zeros(len(layer.heads)) for layer in layers),

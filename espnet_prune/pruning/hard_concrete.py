@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class HardConcrete(nn.Module):
-    """A vector of gates with exact zeros and ones (Louizos et al., 2018, equations 10 to 12).
+    """A vector of gates with exact zeros and ones (Louizos et al., 2018).
 
     A gate z = clamp(s (r - l) + l, 0, 1) with s a stretched binary concrete variable of location
     log alpha and temperature 2/3, l = -0.1 and r = 1.1.

@@ -12,7 +12,7 @@ from espnet_prune.ssl.config import SSLConfig
 
 
 class RelativePositionBias(nn.Module):
-    """T5-style bucketed bias per head (WavLM, section III-A); owned by the encoder, not by a layer.
+    """T5-style bucketed bias per head (WavLM); owned by the encoder, not by a layer.
 
     Attributes:
         table: ``(buckets, H)`` learned values, one column per head of the dense model.
@@ -43,7 +43,7 @@ class RelativePositionBias(nn.Module):
 
 
 class PositionGate(nn.Module):
-    """WavLM's gate on the position bias, for the kept heads only (WavLM, equations 2 to 4)."""
+    """WavLM's gate on the position bias, for the kept heads only."""
 
     heads: Tensor
 
