@@ -59,6 +59,13 @@ def _kept(mask: Tensor) -> Tensor:
     return (mask > 0).nonzero().squeeze(1)
 
 
+def _original(before: tuple[int, ...] | None, kept: Tensor, size: int) -> tuple[int, ...] | None:
+    """The dense model's indices of the kept ones of ``size`` units; None while all are there."""
+    if before is None and len(kept) == size:
+        return None
+    return tuple(kept.tolist() if before is None else (before[i] for i in kept.tolist()))
+
+
 def _cut_front_end(
     config: SSLConfig, state: State, masks: list[Tensor]
 ) -> tuple[ConvLayerConfig, ...]:
@@ -77,10 +84,13 @@ def _cut_front_end(
         for name in ("conv.weight", "conv.bias", "norm.weight", "norm.bias"):
             if f"{prefix}.{name}" in state:
                 state[f"{prefix}.{name}"] = state[f"{prefix}.{name}"][kept]
-        layers.append(replace(layer, channels=len(kept)))
+        layers.append(
+            replace(layer, channels=len(kept), kept=_original(layer.kept, kept, layer.channels))
+        )
         kept_before, values_before = kept, mask[kept]
-    for name in ("norm.weight", "norm.bias"):
-        state[f"front_end.{name}"] = state[f"front_end.{name}"][kept_before]
+    for name in ("scale", "norm.weight", "norm.bias"):
+        if f"front_end.{name}" in state:
+            state[f"front_end.{name}"] = state[f"front_end.{name}"][kept_before]
     projection = state["front_end.projection.weight"][:, kept_before]
     state["front_end.projection.weight"] = projection * values_before
     return tuple(layers)
@@ -100,7 +110,11 @@ def _cut_layer(
         _cut_ffn(state, f"{prefix}.feed_forward", ffn, masks)
     else:
         state[f"{prefix}.feed_forward.bias"] *= masks.ffn_layer
-    return TransformerLayerConfig(tuple(shape.heads[i] for i in heads.tolist()), len(ffn))
+    return TransformerLayerConfig(
+        heads=tuple(shape.heads[i] for i in heads.tolist()),
+        ffn=len(ffn),
+        ffn_kept=_original(shape.ffn_kept, ffn, shape.ffn),
+    )
 
 
 def _cut_attention(

@@ -113,7 +113,7 @@ def count_params(config: SSLConfig, widths: Widths | None = None) -> Cost:
         pos_conv=config.pos_conv_kernel * (dim * group + 1) + dim,
         attention=attention,
         ffn=ffn,
-        norm=2 * dim + len(widths.layers) * 4 * dim,
+        norm=2 * dim * (config.final_norm or not config.norm_first) + len(widths.layers) * 4 * dim,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -17,6 +18,7 @@ from espnet_prune.ssl.safetensors import CheckpointError, load_file, save_file
 
 _CONFIG, _WEIGHTS = "config.json", "model.safetensors"
 _ENCODER = "ssl_encoder"
+_INTEGERS = re.compile(r"\[[\s\d,]+\]")  # one line for each list of kept indices
 
 
 def save_folder(
@@ -25,7 +27,8 @@ def save_folder(
     """Write a model of ``kind`` to ``folder``: the weights first, so that a config has weights."""
     folder = Path(folder)
     save_file(state, folder / _WEIGHTS)
-    atomic_write(folder / _CONFIG, json.dumps({"kind": kind, **config}, indent=1) + "\n")
+    text = json.dumps({"kind": kind, **config}, indent=1)
+    atomic_write(folder / _CONFIG, _INTEGERS.sub(lambda m: " ".join(m[0].split()), text) + "\n")
 
 
 def load_folder(folder: str | PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -15,11 +15,16 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True)
 class ConvLayerConfig:
-    """One 1-D convolution of the front end: output channels, kernel and stride in samples."""
+    """One 1-D convolution of the front end: output channels, kernel and stride in samples.
+
+    ``kept`` are the channels' indices in the dense model; None stands for all of them, or for a
+    pruned model whose source does not tell.
+    """
 
     channels: int
     kernel: int
     stride: int
+    kept: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -27,10 +32,13 @@ class TransformerLayerConfig:
     """One Transformer layer: the original indices of its kept heads and its FFN width.
 
     No heads (or no FFN units) means an emptied sublayer, which still adds its output bias.
+    ``ffn_kept`` are the FFN units' indices in the dense model; None as in
+    :class:`ConvLayerConfig`.
     """
 
     heads: tuple[int, ...]
     ffn: int
+    ffn_kept: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,10 @@ class SSLConfig:
         pos_conv_kernel, pos_conv_groups: the positional convolution.
         num_buckets, max_distance: the relative position bias (frames); WavLM only.
         normalize_waveform: scale each waveform to zero mean and unit variance.
+        channel_scale: a fixed factor per channel after the last convolution, which pruning in
+            DPHuBERT's code leaves behind (its ``dummy_weight``).
+        final_norm: the last hidden state passes the encoder's LayerNorm, in pre-norm models;
+            DPHuBERT's and DiariZen's code leaves it out.
         projection_dropout, attention_dropout, ffn_dropout, hidden_dropout: probabilities.
 
     Raises:
@@ -69,6 +81,8 @@ class SSLConfig:
     pos_conv_kernel: int
     pos_conv_groups: int
     normalize_waveform: bool
+    channel_scale: bool = False
+    final_norm: bool = True
     num_buckets: int = 320
     max_distance: int = 800
     projection_dropout: float = 0.1
@@ -127,15 +141,20 @@ class SSLConfig:
             return cls(
                 **{
                     **values,
-                    "conv_layers": tuple(ConvLayerConfig(**v) for v in values["conv_layers"]),
+                    "conv_layers": tuple(
+                        ConvLayerConfig(**_with_tuples(v)) for v in values["conv_layers"]
+                    ),
                     "layers": tuple(
-                        TransformerLayerConfig(tuple(v["heads"]), v["ffn"])
-                        for v in values["layers"]
+                        TransformerLayerConfig(**_with_tuples(v)) for v in values["layers"]
                     ),
                 }
             )
         except (KeyError, TypeError) as error:
             raise ConfigError(f"incomplete or malformed encoder config: {error}") from error
+
+
+def _with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in values.items()}
 
 
 def _problems(config: SSLConfig):
@@ -152,7 +171,12 @@ def _problems(config: SSLConfig):
             f"WavLM needs num_heads * head_dim == embed_dim, found "
             f"{config.num_heads} * {config.head_dim} != {config.embed_dim}"
         )
+    for index, conv in enumerate(config.conv_layers):
+        if not _fits(conv.kept, conv.channels):
+            yield f"convolution {index} has {conv.channels} channels, but keeps {conv.kept}"
     for index, layer in enumerate(config.layers):
+        if not _fits(layer.ffn_kept, layer.ffn):
+            yield f"layer {index} has {layer.ffn} FFN units, but keeps {layer.ffn_kept}"
         if list(layer.heads) != sorted(set(layer.heads) & set(range(config.num_heads))):
             yield (
                 f"layer {index} keeps heads {layer.heads}, expected ascending indices "
@@ -160,3 +184,7 @@ def _problems(config: SSLConfig):
             )
         if layer.ffn < 0:
             yield f"layer {index} has {layer.ffn} FFN units"
+
+
+def _fits(kept: tuple[int, ...] | None, size: int) -> bool:
+    return kept is None or (len(kept) == size and list(kept) == sorted(set(kept)))

@@ -123,6 +123,8 @@ class FrontEnd(nn.Module):
             layers.append(ConvLayer(channels, shape, norm, config.conv_bias))
             channels = shape.channels
         self.conv_layers = nn.ModuleList(layers)
+        self.scale: Tensor | None
+        self.register_buffer("scale", torch.ones(channels) if config.channel_scale else None)
         self.norm = OpenLayerNorm(channels)
         self.projection = nn.Linear(channels, config.embed_dim)
         self.dropout = nn.Dropout(config.projection_dropout)
@@ -136,7 +138,7 @@ class FrontEnd(nn.Module):
         for layer, mask in zip(self.conv_layers[:-1], inner, strict=True):
             x, lengths = layer(x, lengths, mask)
         x, lengths = self._last(x, lengths, last)
-        x = self.norm(x, last)
+        x = self.norm(x if self.scale is None else x * self.scale, last)
         x = x if last is None else x * last
         return self.dropout(self.projection(x)), lengths
 

@@ -22,7 +22,7 @@ class EncoderOutput(NamedTuple):
     Attributes:
         hidden_states: N + 1 tensors ``(B, L, D)`` for N layers, as s3prl's own upstreams give
             them: the input of each layer, then the encoder's output (after the final LayerNorm
-            in pre-norm models). Padded frames are zero.
+            in pre-norm models, unless ``config.final_norm`` is off). Padded frames are zero.
         lengths: ``(B,)`` frames.
     """
 
@@ -44,7 +44,8 @@ class SSLEncoder(nn.Module):
             else None
         )
         self.layers = nn.ModuleList(TransformerLayer(config, shape) for shape in config.layers)
-        self.norm = nn.LayerNorm(config.embed_dim)
+        normed = config.final_norm or not config.norm_first
+        self.norm = nn.LayerNorm(config.embed_dim) if normed else nn.Identity()
         self.dropout = nn.Dropout(config.hidden_dropout)
         self.apply(_initialise)
 
@@ -101,14 +102,18 @@ class SSLEncoder(nn.Module):
 
     @classmethod
     def from_pretrained(cls, source: str | PathLike[str]) -> SSLEncoder:
-        """Load a folder written by :meth:`save_pretrained`, strictly, in eval mode.
+        """Load an encoder from wherever one is published, strictly, in eval mode.
+
+        Args:
+            source: see :func:`espnet_prune.ssl.importers.import_encoder`: a folder, a file, a
+                URL or a Hugging Face id.
 
         Raises:
-            CheckpointError: the folder is missing, truncated or of another kind of model.
+            CheckpointError: the source is missing, damaged, unsafe or of a kind not known here.
         """
-        from espnet_prune.ssl.checkpoint import load_encoder
+        from espnet_prune.ssl.importers import import_encoder
 
-        return load_encoder(source)
+        return import_encoder(source)
 
     def save_pretrained(self, folder: str | PathLike[str]) -> None:
         """Write ``config.json`` and ``model.safetensors`` to ``folder``, atomically."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from espnet_prune.ssl.config import ConvLayerConfig, SSLConfig, TransformerLayerConfig
+from collections.abc import Callable
+from dataclasses import replace
+
+from espnet_prune.ssl import published
+from espnet_prune.ssl.config import ConvLayerConfig, Family, SSLConfig, TransformerLayerConfig
 
 _KERNELS = (10, 3, 3, 3, 3, 2, 2)
 _STRIDES = (5, 2, 2, 2, 2, 2, 2)
@@ -16,10 +20,10 @@ def _layers(num_layers: int, num_heads: int, ffn: int) -> tuple[TransformerLayer
     return (TransformerLayerConfig(tuple(range(num_heads)), ffn),) * num_layers
 
 
-def wavlm_base_plus() -> SSLConfig:
-    """WavLM Base+ (Chen et al., 2022): 12 post-norm layers, 94.4 M parameters."""
+def _base(family: Family) -> SSLConfig:
+    """12 post-norm layers of width 768 on a front end with a group norm."""
     return SSLConfig(
-        family="wavlm",
+        family=family,
         conv_layers=_front_end(512),
         conv_norm="group",
         conv_bias=False,
@@ -34,22 +38,79 @@ def wavlm_base_plus() -> SSLConfig:
     )
 
 
-def wavlm_large() -> SSLConfig:
-    """WavLM Large (Chen et al., 2022): 24 pre-norm layers, 315.5 M parameters."""
-    return SSLConfig(
-        family="wavlm",
-        conv_layers=_front_end(512),
+def _large(family: Family) -> SSLConfig:
+    """24 pre-norm layers of width 1024 on a front end with layer norms."""
+    return replace(
+        _base(family),
         conv_norm="layer",
-        conv_bias=False,
         embed_dim=1024,
         num_heads=16,
-        head_dim=64,
         layers=_layers(24, 16, 4096),
         norm_first=True,
-        pos_conv_kernel=128,
-        pos_conv_groups=16,
         normalize_waveform=True,
     )
+
+
+def wavlm_base() -> SSLConfig:
+    """WavLM Base (Chen et al., 2022): 94.4 M parameters; Base+ has the same shape."""
+    return _base("wavlm")
+
+
+def wavlm_base_plus() -> SSLConfig:
+    """WavLM Base+ (Chen et al., 2022): 94.4 M parameters."""
+    return _base("wavlm")
+
+
+def wavlm_large() -> SSLConfig:
+    """WavLM Large (Chen et al., 2022): 315.5 M parameters."""
+    return _large("wavlm")
+
+
+def wavlm_base_plus_s80() -> SSLConfig:
+    """BUT-FIT's diarizen-wavlm-base-s80-md (Han et al., 2025): 18.9 M parameters."""
+    return published.reshaped(
+        wavlm_base_plus(), published.BASE_PLUS_S80_CHANNELS, published.BASE_PLUS_S80_LAYERS
+    )
+
+
+def wavlm_large_s80() -> SSLConfig:
+    """BUT-FIT's diarizen-wavlm-large-s80-md (Han et al., 2025): 63.1 M parameters."""
+    return published.reshaped(
+        wavlm_large(), published.LARGE_S80_CHANNELS, published.LARGE_S80_LAYERS
+    )
+
+
+def hubert_base() -> SSLConfig:
+    """HuBERT Base (Hsu et al., 2021): 94.4 M parameters."""
+    return _base("hubert")
+
+
+def hubert_large() -> SSLConfig:
+    """HuBERT Large (Hsu et al., 2021): 315.4 M parameters."""
+    return replace(
+        _large("hubert"), projection_dropout=0.0, attention_dropout=0.0, hidden_dropout=0.0
+    )
+
+
+def wav2vec2_base() -> SSLConfig:
+    """wav2vec 2.0 Base (Baevski et al., 2020): 94.4 M parameters."""
+    return _base("wav2vec2")
+
+
+def wav2vec2_large() -> SSLConfig:
+    """wav2vec 2.0 Large on LibriSpeech (Baevski et al., 2020): a wide Base, post-norm as it is."""
+    return replace(
+        _base("wav2vec2"),
+        embed_dim=1024,
+        num_heads=16,
+        layers=_layers(24, 16, 4096),
+        hidden_dropout=0.0,
+    )
+
+
+def wav2vec2_large_lv60k() -> SSLConfig:
+    """wav2vec 2.0 Large on Libri-Light (Baevski et al., 2020): pre-norm, convolutions with bias."""
+    return replace(_large("wav2vec2"), conv_bias=True, hidden_dropout=0.0)
 
 
 def wavlm_mini() -> SSLConfig:
@@ -75,4 +136,19 @@ def wavlm_mini() -> SSLConfig:
     )
 
 
-PRESETS = {preset.__name__: preset for preset in (wavlm_base_plus, wavlm_large, wavlm_mini)}
+PRESETS: dict[str, Callable[[], SSLConfig]] = {
+    preset.__name__: preset
+    for preset in (
+        wavlm_base,
+        wavlm_base_plus,
+        wavlm_base_plus_s80,
+        wavlm_large,
+        wavlm_large_s80,
+        hubert_base,
+        hubert_large,
+        wav2vec2_base,
+        wav2vec2_large,
+        wav2vec2_large_lv60k,
+        wavlm_mini,
+    )
+}

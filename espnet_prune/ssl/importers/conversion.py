@@ -103,6 +103,23 @@ def build_encoder(
     return encoder.eval()
 
 
+def new_weight_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """``state`` with PyTorch's old spelling of a weight norm (``weight_g``) turned into the new."""
+    new = {}
+    for key, value in state.items():
+        renamed = key
+        for old, number in (("weight_g", 0), ("weight_v", 1)):
+            if key.endswith(f".{old}"):
+                renamed = f"{key.removesuffix(old)}parametrizations.weight.original{number}"
+        new[key if renamed in state else renamed] = value
+    return new
+
+
+def without_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """``state`` with ``prefix`` taken off the keys that have it; the others stay as they are."""
+    return {key.removeprefix(prefix): value for key, value in state.items()}
+
+
 def _source_keys(name: str, table: Table) -> tuple[str, ...]:
     layer = re.search(r"layers\.(\d+)\.", name)
     index = layer[1] if layer else ""
