@@ -15,12 +15,20 @@ from espnet_prune.ssl import (
     open_masks,
 )
 
-KINDS = list(itertools.product(("wavlm", "hubert", "wav2vec2"), ("base", "large")))
+# The norm of the front end, and whether the Transformer is pre-norm: the published base and large
+# models, and the two other combinations (wav2vec 2.0 Large on LibriSpeech is a wide base).
+NORMS = {
+    "base": ("group", False),
+    "large": ("layer", True),
+    "group_pre": ("group", True),
+    "layer_post": ("layer", False),
+}
+KINDS = list(itertools.product(("wavlm", "hubert", "wav2vec2"), NORMS))
 
 
 def tiny_config(family: str = "wavlm", size: str = "large", **changes) -> SSLConfig:
     """An encoder of a few thousand parameters with layers of different shapes."""
-    large = size == "large"
+    conv_norm, norm_first = NORMS[size]
     values = dict(
         family=family,
         conv_layers=(
@@ -28,8 +36,8 @@ def tiny_config(family: str = "wavlm", size: str = "large", **changes) -> SSLCon
             ConvLayerConfig(8, 3, 2),
             ConvLayerConfig(7, 2, 2),
         ),
-        conv_norm="layer" if large else "group",
-        conv_bias=large,
+        conv_norm=conv_norm,
+        conv_bias=conv_norm == "layer",
         embed_dim=16,
         num_heads=4,
         head_dim=4,
@@ -38,10 +46,10 @@ def tiny_config(family: str = "wavlm", size: str = "large", **changes) -> SSLCon
             TransformerLayerConfig((0, 2, 3), 9),
             TransformerLayerConfig((1, 3), 11),
         ),
-        norm_first=large,
+        norm_first=norm_first,
         pos_conv_kernel=8,
         pos_conv_groups=4,
-        normalize_waveform=large,
+        normalize_waveform=conv_norm == "layer",
         num_buckets=16,
         max_distance=32,
     )
@@ -55,6 +63,9 @@ def random_encoder(config: SSLConfig, seed: int = 0) -> SSLEncoder:
     with torch.no_grad():
         for parameter in encoder.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
+        for buffer in encoder.buffers():
+            if buffer.is_floating_point():
+                buffer.add_(0.3 * torch.randn_like(buffer))
     return encoder
 
 

@@ -9,7 +9,7 @@ from espnet_prune.pruning import apply, count_params, masked_widths
 from espnet_prune.ssl import SSLEncoder, open_masks
 from espnet_prune.ssl.front_end import OpenLayerNorm
 from espnet_prune.ssl.masks import UNITS
-from tests.encoders import KINDS, random_encoder, random_masks, tiny_config
+from tests.encoders import KINDS, NORMS, random_encoder, random_masks, tiny_config
 
 # The function shadows its module's name in the package.
 apply_module = sys.modules["espnet_prune.pruning.apply"]
@@ -26,6 +26,11 @@ def closed(config, **units):
     return masks
 
 
+def assert_close(ours, theirs):
+    for our, their in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(our, their, atol=1e-5, rtol=1e-5)
+
+
 def assert_masked_equals_applied(config, masks, seed=0):
     encoder = random_encoder(config, seed)
     smaller_config, state = apply(config, encoder.state_dict(), masks)
@@ -35,8 +40,7 @@ def assert_masked_equals_applied(config, masks, seed=0):
     with torch.no_grad():
         masked = encoder(wavs, lengths, masks).hidden_states
         applied = smaller(wavs, lengths).hidden_states
-    for ours, theirs in zip(masked, applied, strict=True):
-        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+    assert_close(masked, applied)
     built = sum(parameter.numel() for parameter in smaller.parameters())
     assert built == count_params(smaller_config).total
     assert built == int(count_params(config, masked_widths(config, masks)).total)
@@ -65,8 +69,16 @@ def test_whole_sublayers_closed(family, size):
     assert_masked_equals_applied(config, masks)
 
 
-def test_one_channel_left():
-    config = tiny_config()
+@pytest.mark.parametrize("size", NORMS)
+@pytest.mark.parametrize("changes", [{"channel_scale": True}, {"final_norm": False}])
+def test_masked_equals_applied_in_imported_encoders(size, changes):
+    config = tiny_config("wavlm", size, **changes)
+    assert_masked_equals_applied(config, random_masks(config))
+
+
+@pytest.mark.parametrize("family, size", KINDS)
+def test_one_channel_left(family, size):
+    config = tiny_config(family, size)
     masks = open_masks(config)
     one = tuple(torch.eye(len(mask))[1] * 0.4 for mask in masks.conv)
     smaller = assert_masked_equals_applied(config, masks._replace(conv=one))
@@ -96,10 +108,11 @@ def test_apply_is_pure():
     assert all(torch.equal(state[name], tensor) for name, tensor in before.items())
 
 
-def test_pruning_again_equals_masking_again():
-    config = tiny_config()
-    encoder = random_encoder(config)
-    first_config, first_state = apply(config, encoder.state_dict(), random_masks(config, 3))
+@pytest.mark.parametrize("family, size", KINDS)
+def test_pruning_again_equals_masking_again(family, size):
+    config = tiny_config(family, size)
+    dense = random_encoder(config).state_dict()
+    first_config, first_state = apply(config, dense, random_masks(config, 3))
     first = SSLEncoder(first_config).eval()
     first.load_state_dict(first_state)
     masks = random_masks(first_config, 4)
@@ -107,14 +120,32 @@ def test_pruning_again_equals_masking_again():
     second = SSLEncoder(second_config).eval()
     second.load_state_dict(second_state, strict=True)
     wavs = torch.randn(1, 800)
-    torch.testing.assert_close(
-        second(wavs).hidden_states[-1],
-        first(wavs, masks=masks).hidden_states[-1],
-        atol=1e-5,
-        rtol=1e-5,
-    )
+    assert_close(second(wavs).hidden_states, first(wavs, masks=masks).hidden_states)
     for former, latter in zip(first_config.layers, second_config.layers, strict=True):
         assert set(latter.heads) <= set(former.heads)
+
+
+@pytest.mark.parametrize("size", NORMS)
+def test_kept_indices_are_the_dense_models_after_two_rounds(size):
+    config = tiny_config("wavlm", size)
+    dense = random_encoder(config).state_dict()
+    pruned, state = config, dense
+    for seed in (3, 4):
+        masks = random_masks(pruned, seed, ("conv", "head", "ffn"))
+        pruned, state = apply(pruned, state, masks)
+    for index, layer in enumerate(pruned.layers):
+        if layer.ffn:
+            name = f"layers.{index}.feed_forward.fc1.weight"
+            assert torch.equal(state[name], dense[name][list(layer.ffn_kept)])
+        if layer.heads:
+            name = f"layers.{index}.attention.position_gate.scale"
+            before = [config.layers[index].heads.index(head) for head in layer.heads]
+            assert torch.equal(state[name], dense[name][before])
+    for index, layer in enumerate(pruned.conv_layers):
+        name = f"front_end.conv_layers.{index}.norm.bias"
+        if name in state:
+            assert torch.equal(state[name], dense[name][list(layer.kept)])
+    assert torch.equal(state["front_end.norm.bias"], dense["front_end.norm.bias"][list(layer.kept)])
 
 
 def closed_channels_in_the_statistics(monkeypatch):
