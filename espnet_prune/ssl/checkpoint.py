@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from espnet_prune.ssl.config import ConfigError, SSLConfig
 from espnet_prune.ssl.files import atomic_write
 from espnet_prune.ssl.model import SSLEncoder
+from espnet_prune.ssl.model_card import CARD, UNNAMED, is_unedited, model_card
 from espnet_prune.ssl.safetensors import CheckpointError, load_file, save_file
 
 _CONFIG, _WEIGHTS = "config.json", "model.safetensors"
@@ -68,9 +69,16 @@ def load_strictly(model: nn.Module, state: Mapping[str, Tensor], source: object)
         raise CheckpointError(f"{source}: weights and config do not fit: {error}") from error
 
 
-def save_encoder(encoder: SSLEncoder, folder: str | PathLike[str]) -> None:
-    """Write ``encoder`` to ``folder``."""
+def save_encoder(encoder: SSLEncoder, folder: str | PathLike[str], name: str = UNNAMED) -> None:
+    """Write ``encoder`` to ``folder``, and a model card unless somebody wrote the one there.
+
+    ``name`` is what the card loads the encoder by.
+    """
     save_folder(folder, _ENCODER, encoder.config.to_dict(), encoder.state_dict())
+    card = Path(folder) / CARD
+    if not card.exists() or is_unedited(card.read_text(encoding="utf-8", errors="replace")):
+        num_params = sum(parameter.numel() for parameter in encoder.parameters())
+        atomic_write(card, model_card(encoder.config, num_params, name))
 
 
 def load_encoder(folder: str | PathLike[str]) -> SSLEncoder:
@@ -79,7 +87,17 @@ def load_encoder(folder: str | PathLike[str]) -> SSLEncoder:
     Raises:
         CheckpointError: see :func:`load_folder` and :func:`load_strictly`.
     """
-    values, state = load_folder(folder, _ENCODER)
+    return restore_encoder(*load_folder(folder, _ENCODER), folder)
+
+
+def restore_encoder(
+    values: Mapping[str, Any], state: Mapping[str, Tensor], folder: str | PathLike[str]
+) -> SSLEncoder:
+    """The encoder of a config and weights that ``folder`` holds, in eval mode.
+
+    Raises:
+        CheckpointError: the config describes no encoder; see :func:`load_strictly`.
+    """
     try:
         encoder = SSLEncoder(SSLConfig.from_dict(values))
     except ConfigError as error:

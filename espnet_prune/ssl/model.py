@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import tempfile
+from collections.abc import Iterator
 from os import PathLike
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from espnet_prune.ssl.attention import RelativePositionBias
@@ -62,51 +65,67 @@ class SSLEncoder(nn.Module):
         Raises:
             ValueError: an item is shorter than one frame, or the input is not ``(B, T)``.
         """
-        lengths = self._check(wavs, lengths)
-        padded = bool((lengths < wavs.size(1)).any())
-        x = _standardise(wavs, lengths) if self.config.normalize_waveform else wavs
-        conv_masks = masks.conv if masks else (None,) * len(self.config.conv_layers)
-        x, _ = self.front_end(x, lengths if padded else None, conv_masks)
-        frames = lengths.new_tensor([self.config.num_frames(n) for n in lengths.tolist()])
-        inside = length_mask(frames, x.size(1)) if padded else None
-        return EncoderOutput(self._transform(x, inside, masks), frames)
+        states, frames = self.stream(wavs, lengths, masks)
+        return EncoderOutput(list(states), frames)
 
-    def _transform(self, x: Tensor, inside: Tensor | None, masks: Masks | None) -> list[Tensor]:
+    def stream(
+        self, wavs: Tensor, lengths: Tensor | None = None, masks: Masks | None = None
+    ) -> tuple[Iterator[Tensor], Tensor]:
+        """As :meth:`forward`, but the hidden states come one by one, for those who keep no list.
+
+        Lengths on an accelerator are taken as they are, so that nothing waits for them; an item
+        shorter than one frame has no frames then.
+        """
+        padded = self._is_padded(wavs, lengths)
+        inner = lengths if padded else None
+        x = _standardise(wavs, inner) if self.config.normalize_waveform else wavs
+        conv_masks = masks.conv if masks else (None,) * len(self.config.conv_layers)
+        x, _ = self.front_end(x, inner, conv_masks)
+        if inner is None:
+            frames = torch.full((x.size(0),), x.size(1), device=x.device)
+            return self._transform(x, None, masks), frames
+        frames = self._count_frames(inner)
+        return self._transform(x, length_mask(frames, x.size(1)), masks), frames
+
+    def _transform(self, x: Tensor, inside: Tensor | None, masks: Masks | None) -> Iterator[Tensor]:
         padding = None
         if inside is not None:
-            x = x * inside[..., None]
+            x = x.masked_fill(~inside[..., None], 0.0)
             padding = x.new_zeros(inside.shape).masked_fill(~inside, -math.inf)[:, None, None]
         x = x + self.pos_conv(x)
         x = self.dropout(x if self.config.norm_first else self.norm(x))
         bias = self.position_bias(x.size(1)) if self.position_bias else None
-        states = [x]
-        for index, layer in enumerate(self.layers):
-            x = layer(x, bias, padding, masks.layer(index) if masks else LayerMasks())
-            states.append(x)
-        if self.config.norm_first:
-            states[-1] = self.norm(x)
-        return states if inside is None else [state * inside[..., None] for state in states]
+        yield _within(x, inside)
+        for index, layer in enumerate(self.layers, start=1):
+            x = layer(x, bias, padding, masks.layer(index - 1) if masks else LayerMasks())
+            last = index == len(self.layers) and self.config.norm_first
+            yield _within(self.norm(x) if last else x, inside)
 
-    def _check(self, wavs: Tensor, lengths: Tensor | None) -> Tensor:
+    def _count_frames(self, lengths: Tensor) -> Tensor:
+        for layer in self.config.conv_layers:
+            lengths = (lengths - layer.kernel).div(layer.stride, rounding_mode="floor") + 1
+        return lengths.clamp(min=0)
+
+    def _is_padded(self, wavs: Tensor, lengths: Tensor | None) -> bool:
         if wavs.dim() != 2:
             raise ValueError(f"expected waveforms (B, T), found a tensor {tuple(wavs.shape)}")
-        if lengths is None:
-            lengths = torch.full((wavs.size(0),), wavs.size(1), device=wavs.device)
-        shortest = int(lengths.min())
+        readable = lengths is not None and lengths.device.type == "cpu"
+        readable = readable and not torch.compiler.is_compiling()
+        shortest = int(lengths.min()) if readable else wavs.size(1)  # type: ignore[union-attr]
         if shortest < self.config.receptive_field:
             raise ValueError(
                 f"expected waveforms of at least {self.config.receptive_field} samples (one "
                 f"frame), found one of {shortest}; pad it or leave it out"
             )
-        return lengths
+        return lengths is not None and (shortest < wavs.size(1) or not readable)
 
     @classmethod
-    def from_pretrained(cls, source: str | PathLike[str]) -> SSLEncoder:
+    def from_pretrained(cls, source: str | PathLike[str] | nn.Module) -> SSLEncoder:
         """Load an encoder from wherever one is published, strictly, in eval mode.
 
         Args:
-            source: see :func:`espnet_prune.ssl.importers.import_encoder`: a folder, a file, a
-                URL or a Hugging Face id.
+            source: see :func:`espnet_prune.ssl.importers.import_encoder`: a folder, a file, an id
+                on Hugging Face, a URL, ``torchaudio:BUNDLE``, or a model of another library.
 
         Raises:
             CheckpointError: the source is missing, damaged, unsafe or of a kind not known here.
@@ -116,14 +135,42 @@ class SSLEncoder(nn.Module):
         return import_encoder(source)
 
     def save_pretrained(self, folder: str | PathLike[str]) -> None:
-        """Write ``config.json`` and ``model.safetensors`` to ``folder``, atomically."""
+        """Write ``config.json``, ``model.safetensors`` and a model card to ``folder``, atomically.
+
+        A ``README.md`` that somebody wrote or edited stays as it is.
+        """
         from espnet_prune.ssl.checkpoint import save_encoder
 
         save_encoder(self, folder)
 
+    def push_to_hub(
+        self,
+        repo_id: str,
+        private: bool = False,
+        revision: str | None = None,
+        token: str | None = None,
+    ) -> str:
+        """Upload the encoder to Hugging Face, and return its address there.
 
-def _standardise(wavs: Tensor, lengths: Tensor) -> Tensor:
+        Args and errors: see :func:`espnet_prune.ssl.hub.push_folder`.
+        """
+        from espnet_prune.ssl.checkpoint import save_encoder
+        from espnet_prune.ssl.hub import push_folder
+
+        with tempfile.TemporaryDirectory() as folder:
+            save_encoder(self, folder, repo_id)
+            return push_folder(folder, repo_id, private, revision, token)
+
+
+def _within(x: Tensor, inside: Tensor | None) -> Tensor:
+    """Frames ``(B, L, D)`` with those outside of their item zeroed."""
+    return x if inside is None else x.masked_fill(~inside[..., None], 0.0)
+
+
+def _standardise(wavs: Tensor, lengths: Tensor | None) -> Tensor:
     """Zero mean and unit variance over each item's own samples; padding becomes zero."""
+    if lengths is None:
+        return F.layer_norm(wavs, wavs.shape[1:])
     inside = length_mask(lengths, wavs.size(1)).to(wavs.dtype)
     count = lengths[:, None].to(wavs.dtype)
     centred = (wavs - (wavs * inside).sum(1, keepdim=True) / count) * inside

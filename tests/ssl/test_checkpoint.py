@@ -95,4 +95,8 @@ def test_a_failed_write_leaves_the_former_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         random_encoder(tiny_config(), seed=1).save_pretrained(folder)
     assert (folder / "model.safetensors").read_bytes() == before
-    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md",
+        "config.json",
+        "model.safetensors",
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from espnet_prune.ssl.safetensors import CheckpointError
 
 logger = logging.getLogger(__name__)
 
+Converted = TypeVar("Converted")
 Table = Mapping[str, str | tuple[str, ...]]
 """From our module or parameter to the source's; ``N`` is the index of a layer, several sources
 are joined along the first axis."""
@@ -25,9 +26,9 @@ are joined along the first axis."""
 def convert_config(
     values: Mapping[str, Any],
     supported: Mapping[str, Any],
-    convert: Callable[[Mapping[str, Any]], SSLConfig],
+    convert: Callable[[Mapping[str, Any]], Converted],
     source: object,
-) -> SSLConfig:
+) -> Converted:
     """Translate a source's config.
 
     Args:
@@ -64,22 +65,43 @@ def build_encoder(
 
     Args:
         config: of the dense model that ``state`` belongs to.
+        state, table, dropped, source: see :func:`convert_state`.
+
+    Raises:
+        CheckpointError: names the keys that are missing, surplus or of another shape.
+    """
+    encoder = SSLEncoder(config)
+    filled = convert_state(encoder.state_dict(), state, table, dropped, source)
+    load_strictly(encoder, filled, source)
+    return encoder.eval()
+
+
+def convert_state(
+    ours: Mapping[str, Tensor],
+    state: Mapping[str, Tensor],
+    table: Table,
+    dropped: Mapping[str, str],
+    source: object,
+) -> dict[str, Tensor]:
+    """The tensors of ``ours``, by name, each taken from ``state``.
+
+    Args:
+        ours: tensors of the shapes expected.
         state: the source's tensors.
-        table: where each parameter comes from.
+        table: where each of ours comes from.
         dropped: the source's modules and tensors that have no place here, and why.
         source: named in errors.
 
     Raises:
         CheckpointError: names the keys that are missing, surplus or of another shape.
     """
-    encoder = SSLEncoder(config)
     filled: dict[str, Tensor] = {}
     missing: list[str] = []
     misshapen: list[str] = []
     unused = dict.fromkeys(state)
-    for name, parameter in encoder.state_dict().items():
-        keys = _source_keys(name, table)
-        shape = torch.Size((parameter.size(0) // len(keys), *parameter.shape[1:]))
+    for name, parameter in ours.items():
+        keys = source_keys(name, table)
+        shape = parameter.chunk(len(keys))[0].shape if parameter.dim() else parameter.shape
         parts = []
         for key in keys:
             unused.pop(key, None)
@@ -90,17 +112,27 @@ def build_encoder(
             else:
                 parts.append(state[key].reshape(shape))
         if len(parts) == len(keys):
-            filled[name] = torch.cat(parts)
+            filled[name] = torch.cat(parts) if len(parts) > 1 else parts[0]
     surplus = [key for key in unused if not _is_dropped(key, dropped, source)]
     findings = {"missing": missing, "surplus": surplus, "of another shape": misshapen}
-    problems = [f"{what}: {_shortened(keys)}" for what, keys in findings.items() if keys]
+    problems = [f"{what}: {shortened(keys)}" for what, keys in findings.items() if keys]
     if problems:
         raise CheckpointError(
             f"{source}: expected the weights that the config describes and no others, found "
             f"tensors {'; '.join(problems)}; the file is damaged or of a kind not known here"
         )
-    load_strictly(encoder, filled, source)
-    return encoder.eval()
+    return filled
+
+
+def source_keys(name: str, table: Table) -> tuple[str, ...]:
+    """The source's tensors that make up our ``name``; joined along the first axis."""
+    layer = re.search(r"layers\.(\d+)\.", name)
+    index = layer[1] if layer else ""
+    generic = name.replace(f"layers.{index}.", "layers.N.", 1)
+    module, _, leaf = generic.rpartition(".")
+    row, ending = (table[generic], "") if generic in table else (table[module], f".{leaf}")
+    rows = (row,) if isinstance(row, str) else row
+    return tuple(each.replace(".N.", f".{index}.") + ending for each in rows)
 
 
 def new_weight_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -120,16 +152,6 @@ def without_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor
     return {key.removeprefix(prefix): value for key, value in state.items()}
 
 
-def _source_keys(name: str, table: Table) -> tuple[str, ...]:
-    layer = re.search(r"layers\.(\d+)\.", name)
-    index = layer[1] if layer else ""
-    generic = name.replace(f"layers.{index}.", "layers.N.", 1)
-    module, _, leaf = generic.rpartition(".")
-    row, ending = (table[generic], "") if generic in table else (table[module], f".{leaf}")
-    rows = (row,) if isinstance(row, str) else row
-    return tuple(each.replace(".N.", f".{index}.") + ending for each in rows)
-
-
 def _without_ones(shape: torch.Size) -> list[int]:
     # The sources keep WavLM's gate constants as (1, H, 1, 1), we as (H,).
     return [size for size in shape if size != 1]
@@ -143,6 +165,7 @@ def _is_dropped(key: str, dropped: Mapping[str, str], source: object) -> bool:
     return False
 
 
-def _shortened(keys: Sequence[str], limit: int = 8) -> str:
+def shortened(keys: Sequence[str], limit: int = 8) -> str:
+    """The first ``limit`` of ``keys``, and how many there are beyond, for a message."""
     rest = f" and {len(keys) - limit} more" if len(keys) > limit else ""
     return ", ".join(keys[:limit]) + rest

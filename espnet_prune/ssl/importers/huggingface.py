@@ -1,4 +1,4 @@
-"""WavLM as transformers saves it: a folder of ``config.json`` and ``model.safetensors``."""
+"""WavLM, HuBERT and wav2vec 2.0 as transformers saves them: a config beside its weights."""
 
 from __future__ import annotations
 
@@ -11,21 +11,41 @@ from typing import Any
 from torch import Tensor
 
 from espnet_prune.ssl.config import ConvLayerConfig, SSLConfig, TransformerLayerConfig
-from espnet_prune.ssl.importers.conversion import Table, build_encoder, convert_config
+from espnet_prune.ssl.importers.conversion import (
+    Table,
+    build_encoder,
+    convert_config,
+    new_weight_norm,
+)
 from espnet_prune.ssl.importers.pickles import check_state, load_pickle
 from espnet_prune.ssl.model import SSLEncoder
 from espnet_prune.ssl.safetensors import CheckpointError, load_file
 
 logger = logging.getLogger(__name__)
 
-FILES = CONFIG, PREPROCESSOR, SAFETENSORS, PICKLE = (
+CONFIG, PROCESSOR, PREPROCESSOR, SAFETENSORS, INDEX, PICKLE = (
     "config.json",
+    "processor_config.json",
     "preprocessor_config.json",
     "model.safetensors",
+    "model.safetensors.index.json",
     "pytorch_model.bin",
 )
+FILES = (
+    CONFIG,
+    PROCESSOR,
+    PREPROCESSOR,
+    SAFETENSORS,
+    INDEX,
+    "model-*-of-*.safetensors",
+    PICKLE,
+)
+"""What an encoder's folder may hold for :func:`import_huggingface`, as names and patterns."""
 
-_TABLE: Table = {
+FAMILIES = {"wavlm": "WavLMModel", "hubert": "HubertModel", "wav2vec2": "Wav2Vec2Model"}
+"""From ``model_type``, which is our family too, to transformers' class."""
+
+TABLE: Table = {
     "front_end.conv_layers.N.conv": "feature_extractor.conv_layers.N.conv",
     "front_end.conv_layers.N.norm": "feature_extractor.conv_layers.N.layer_norm",
     "front_end.norm": "feature_projection.layer_norm",
@@ -49,37 +69,76 @@ _TABLE: Table = {
     "layers.N.feed_forward.fc2": "encoder.layers.N.feed_forward.output_dense",
     "layers.N.ffn_norm": "encoder.layers.N.final_layer_norm",
 }
-_OLD_WEIGHT_NORM_ROWS: Table = {
-    "pos_conv.conv.parametrizations.weight.original0": "encoder.pos_conv_embed.conv.weight_g",
-    "pos_conv.conv.parametrizations.weight.original1": "encoder.pos_conv_embed.conv.weight_v",
+_HEADS = {
+    "quantizer": "makes the targets of pre-training",
+    "project_q": "makes the targets of pre-training",
+    "project_hid": "predicts the targets of pre-training",
+    "lm_head": "belongs to a head for CTC",
+    "layer_weights": "weighs the hidden states for a head",
+    "projector": "belongs to a head for classification",
+    "classifier": "belongs to a head for classification",
+    "tdnn": "belongs to a head for speaker embeddings",
+    "feature_extractor": "belongs to a head for speaker embeddings",
+    "objective": "belongs to a head for speaker embeddings",
 }
-_DROPPED = {"masked_spec_embed": "stands for masked frames in training"}
+
+_FIELDS = {
+    "conv_norm": "feat_extract_norm",
+    "conv_bias": "conv_bias",
+    "embed_dim": "hidden_size",
+    "num_heads": "num_attention_heads",
+    "norm_first": "do_stable_layer_norm",
+    "pos_conv_kernel": "num_conv_pos_embeddings",
+    "pos_conv_groups": "num_conv_pos_embedding_groups",
+    "projection_dropout": "feat_proj_dropout",
+    "attention_dropout": "attention_dropout",
+    "ffn_dropout": "activation_dropout",
+    "hidden_dropout": "hidden_dropout",
+}
+_WAVLM_FIELDS = {"num_buckets": "num_buckets", "max_distance": "max_bucket_distance"}
+CONSTANTS = {"hidden_act": "gelu", "feat_extract_activation": "gelu", "layer_norm_eps": 1e-5}
+"""The only values in transformers' configs of what ours have no name for."""
+
+# A key that is absent has transformers' default, which is the value given here.
 _SUPPORTED = {
-    "model_type": "wavlm",
-    "hidden_act": "gelu",
-    "feat_extract_activation": "gelu",
-    "layer_norm_eps": 1e-5,
+    **CONSTANTS,
     "add_adapter": False,
+    "adapter_attn_dim": None,
+    "feat_proj_layer_norm": True,
+    "conv_pos_batch_norm": False,
 }
-# The original's own; the first versions of transformers had no such key.
-_DEFAULTS = {"add_adapter": False}
 
 
 def import_huggingface(folder: Path) -> SSLEncoder:
-    """Read what ``WavLMModel.save_pretrained`` wrote, of any version of transformers.
+    """Read the encoder out of what ``save_pretrained`` of a transformers model wrote.
+
+    Args:
+        folder: of a WavLM, HuBERT or wav2vec 2.0 model, with or without a head, in safetensors
+            (whole or sharded) or as a pickle, of any version of transformers.
 
     Raises:
         CheckpointError: the folder is damaged, unsafe, of another kind or not supported.
     """
-    values = {**_DEFAULTS, **read_json(folder / CONFIG)}
-    normalize = _normalizes(folder, values)
-    config = convert_config(
-        values, _SUPPORTED, lambda found: _config(found, normalize), folder / CONFIG
-    )
-    state, path = _weights(folder)
-    old = any(key.endswith(".weight_g") for key in state)
-    table = {**_TABLE, **_OLD_WEIGHT_NORM_ROWS} if old else _TABLE
-    return build_encoder(config, state, table, _DROPPED, path)
+    values = read_json(folder / CONFIG)
+    config = _config(values, _normalizes(values, folder), folder / CONFIG)
+    return _build(config, *_weights(folder))
+
+
+def import_huggingface_model(model: Any) -> SSLEncoder:
+    """Copy the encoder out of a transformers model in memory.
+
+    Without a preprocessor, waveforms are normalised if the front end has layer norms.
+
+    Raises:
+        CheckpointError: the model is of another kind or not supported.
+    """
+    values, name = model.config.to_dict(), type(model).__name__
+    return _build(_config(values, _normalizes(values), name), model.state_dict(), name)
+
+
+def shared_fields(family: str) -> dict[str, str]:
+    """From our config's names to transformers', for the values that both write alike."""
+    return {**_FIELDS, **_WAVLM_FIELDS} if family == "wavlm" else _FIELDS
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -100,55 +159,89 @@ def read_json(path: Path) -> dict[str, Any]:
     return values
 
 
-def _normalizes(folder: Path, values: Mapping[str, Any]) -> bool:
-    if (folder / PREPROCESSOR).exists():
-        found = read_json(folder / PREPROCESSOR).get("do_normalize")
+def _build(config: SSLConfig, state: Mapping[str, Tensor], source: object) -> SSLEncoder:
+    prefix, dropped = f"{config.family}.", _HEADS
+    if not any(key.startswith(prefix) for key in state):
+        prefix, dropped = "", {}
+    table = {
+        ours: tuple(prefix + key for key in ((row,) if isinstance(row, str) else row))
+        for ours, row in TABLE.items()
+    }
+    dropped = {**dropped, f"{prefix}masked_spec_embed": "stands for masked frames in training"}
+    return build_encoder(config, new_weight_norm(state), table, dropped, source)
+
+
+def _normalizes(values: Mapping[str, Any], folder: Path | None = None) -> bool:
+    path, preprocessor = _preprocessor(folder) if folder else (None, None)
+    if preprocessor is not None:
+        found = preprocessor.get("do_normalize")
         if not isinstance(found, bool):
-            raise CheckpointError(
-                f"{folder / PREPROCESSOR}: expected do_normalize true or false, found {found!r}"
-            )
+            raise CheckpointError(f"{path}: expected do_normalize true or false, found {found!r}")
         return found
     normalize = values.get("feat_extract_norm") == "layer"
     logger.info(
         "%s: no %s; waveforms are %s, as in the published models with such a front end",
-        folder,
+        folder or "model in memory",
         PREPROCESSOR,
         "normalized" if normalize else "not normalized",
     )
     return normalize
 
 
+def _preprocessor(folder: Path) -> tuple[Path, dict[str, Any] | None]:
+    # From version 5 on, transformers writes the preprocessor of a model with a tokenizer into the
+    # processor's file, and reads that one first.
+    if (path := folder / PROCESSOR).exists():
+        nested = read_json(path).get("feature_extractor")
+        if isinstance(nested, dict):
+            return path, nested
+    path = folder / PREPROCESSOR
+    return path, read_json(path) if path.exists() else None
+
+
 def _weights(folder: Path) -> tuple[Mapping[str, Tensor], Path]:
     if (path := folder / SAFETENSORS).exists():
         return load_file(path), path
+    if (path := folder / INDEX).exists():
+        return _shards(path), path
     if (path := folder / PICKLE).exists():
         return check_state(load_pickle(path), path), path
     raise CheckpointError(f"{folder}: expected {SAFETENSORS} or {PICKLE}, found neither")
 
 
-def _config(values: Mapping[str, Any], normalize: bool) -> SSLConfig:
-    # Dropped: layerdrop and mask_* (training of the original only), and the sizes of heads that
-    # transformers puts on top of the encoder.
-    heads, width = values["num_attention_heads"], values["hidden_size"]
+def _shards(index: Path) -> dict[str, Tensor]:
+    files = read_json(index).get("weight_map")
+    if not (isinstance(files, dict) and all(isinstance(name, str) for name in files.values())):
+        raise CheckpointError(f"{index}: expected a weight_map from tensors to files, found none")
+    state: dict[str, Tensor] = {}
+    for name in sorted(set(files.values())):
+        state.update(load_file(index.parent / Path(name).name))
+    return state
+
+
+def _config(values: Mapping[str, Any], normalize: bool, source: object) -> SSLConfig:
+    if (found := values.get("model_type")) not in tuple(FAMILIES):
+        raise CheckpointError(
+            f"{source}: expected model_type {', '.join(FAMILIES)} in the config, found {found!r}; "
+            "such a model cannot be imported"
+        )
+    return convert_config(
+        {**_SUPPORTED, **values}, _SUPPORTED, lambda all_: _converted(all_, normalize), source
+    )
+
+
+def _converted(values: Mapping[str, Any], normalize: bool) -> SSLConfig:
+    # Dropped: layerdrop and mask_* (training of the original only), and the sizes of heads.
+    family, heads, width = (
+        values[key] for key in ("model_type", "num_attention_heads", "hidden_size")
+    )
     layer = TransformerLayerConfig(tuple(range(heads)), values["intermediate_size"])
     shapes = zip(values["conv_dim"], values["conv_kernel"], values["conv_stride"], strict=True)
     return SSLConfig(
-        family="wavlm",
+        family=family,
         conv_layers=tuple(ConvLayerConfig(*shape) for shape in shapes),
-        conv_norm=values["feat_extract_norm"],
-        conv_bias=values["conv_bias"],
-        embed_dim=width,
-        num_heads=heads,
         head_dim=width // heads,
         layers=(layer,) * values["num_hidden_layers"],
-        norm_first=values["do_stable_layer_norm"],
-        pos_conv_kernel=values["num_conv_pos_embeddings"],
-        pos_conv_groups=values["num_conv_pos_embedding_groups"],
         normalize_waveform=normalize,
-        num_buckets=values["num_buckets"],
-        max_distance=values["max_bucket_distance"],
-        projection_dropout=values["feat_proj_dropout"],
-        attention_dropout=values["attention_dropout"],
-        ffn_dropout=values["activation_dropout"],
-        hidden_dropout=values["hidden_dropout"],
+        **{ours: values[theirs] for ours, theirs in shared_fields(family).items()},
     )

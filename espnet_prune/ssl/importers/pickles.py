@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from argparse import Namespace
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,30 @@ from torch import Tensor
 from espnet_prune.ssl.safetensors import CheckpointError
 
 
+class Labels:
+    """Stands in for fairseq's ``Dictionary``, which HuBERT's files hold beside the weights."""
+
+
+# What fairseq's files need beyond tensors and plain values: two classes without behaviour. As
+# pairs they are no entries that the rest of the process may have made, which thus stay.
+_INERT: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+    (Namespace, "argparse.Namespace"),
+    (Labels, "fairseq.data.dictionary.Dictionary"),
+]
+
+
 def load_pickle(path: Path) -> Any:
-    """Read tensors and plain values from ``path`` to the CPU.
+    """Read tensors, plain values and the configs of fairseq from ``path`` to the CPU.
 
     Raises:
         CheckpointError: the file needs more than that, or it is damaged.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_INERT):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        # torch adds advice on how to run the file nevertheless; the finding is one line of it.
-        finding = str(error).rpartition("WeightsUnpickler error: ")[2].split("\n")[0].strip()
+        # torch puts its finding into lines of advice on how to run the file nevertheless.
+        finding = str(error.__context__ or error).partition(" Please use ")[0].strip(".")
         raise CheckpointError(
             f"{path}: expected a PyTorch file of tensors and plain values, found one that is "
             f"damaged or needs more ({finding}); such a file can run any program while it is read, "

@@ -64,3 +64,9 @@ def error_in_a_batch(
         mine = [state[item, :frames] for state in ours.hidden_states]
         worst = max(worst, error(mine, [state[:, :frames] for state in expected]))
     return worst
+
+
+def identical(a: SSLEncoder, b: SSLEncoder) -> bool:
+    """Of one config, and every tensor the same."""
+    ours, theirs = a.state_dict(), b.state_dict()
+    return a.config == b.config and all(torch.equal(ours[key], theirs[key]) for key in ours)
