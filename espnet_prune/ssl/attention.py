@@ -27,9 +27,13 @@ class RelativePositionBias(nn.Module):
         """Bias ``(H, L, L)`` of query frame i (second axis) and key frame j (third axis)."""
         device = self.table.weight.device
         offsets = torch.arange(1 - num_frames, num_frames, device=device)
-        values = self.table(self._bucket(offsets)).t()  # H, 2L-1
+        values = self.values(offsets)
         frames = torch.arange(num_frames, device=device)
         return values[:, frames[None] - frames[:, None] + num_frames - 1]
+
+    def values(self, offsets: Tensor) -> Tensor:
+        """The bias ``(H, n)`` for ``n`` differences between key and query, in frames."""
+        return self.table(self._bucket(offsets)).t()
 
     def _bucket(self, offsets: Tensor) -> Tensor:
         half = self.num_buckets // 2

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -42,12 +43,10 @@ class Featurizer(nn.Module):
 
     def forward(self, wavs: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Waveforms ``(B, T)``, lengths ``(B,)`` to features ``(B, L, D)`` and frames ``(B,)``."""
-        states, frames = self.encoder(wavs, lengths)
+        states, frames = self.encoder.stream(wavs, lengths)
         return self.mix(states), frames
 
-    def mix(self, states: Sequence[Tensor]) -> Tensor:
+    def mix(self, states: Iterable[Tensor]) -> Tensor:
         """The weighted sum ``(B, L, D)`` of N + 1 hidden states ``(B, L, D)``."""
-        mixed = torch.zeros_like(states[0])
-        for weight, state in zip(self.weights, states, strict=True):
-            mixed = mixed + weight * state
-        return mixed
+        weighted = (w * state for w, state in zip(self.weights, states, strict=True))
+        return functools.reduce(torch.add, weighted)

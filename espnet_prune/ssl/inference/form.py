@@ -1,0 +1,77 @@
+"""Derive the inference form of an encoder by replacing its parts, one kind at a time."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from espnet_prune.ssl.attention import Attention, RelativePositionBias
+from espnet_prune.ssl.front_end import FrontEnd
+from espnet_prune.ssl.inference.attention import InferenceAttention, PositionTable
+from espnet_prune.ssl.inference.front_end import InferenceFrontEnd
+from espnet_prune.ssl.inference.linear import MakeLinear, linear_maker
+from espnet_prune.ssl.inference.pos_conv import FoldedPositionalConv, FourierPositionalConv
+from espnet_prune.ssl.model import SSLEncoder
+from espnet_prune.ssl.transformer import FeedForward, PositionalConv
+
+
+def inference_form(encoder: SSLEncoder, dtype: torch.dtype = torch.float32) -> SSLEncoder:
+    """Derive the form of ``encoder`` that is for inference alone.
+
+    Args:
+        encoder: on the device where it will run; it is left as it is.
+        dtype: float32 gives the same outputs (1e-5); bfloat16 and float16 are faster. On a CPU,
+            qint8 quantises the Transformer's linear maps dynamically and leaves the rest float32.
+
+    Returns:
+        An encoder in eval mode, which takes float32 waveforms and no masks, and gives hidden
+        states of ``dtype`` (float32 for qint8). It shares what memory it can with ``encoder``:
+        derive it anew when that has changed.
+    """
+    linear = linear_maker(dtype)
+    dtype = torch.float32 if dtype == torch.qint8 else dtype
+    replacements: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
+        FrontEnd: lambda module: InferenceFrontEnd(module, encoder.config, dtype),
+        PositionalConv: lambda module: _pos_conv(module, dtype),
+        RelativePositionBias: lambda module: PositionTable(module, dtype),
+        Attention: lambda module: InferenceAttention(module, linear, dtype),
+        FeedForward: lambda module: InferenceFeedForward(module, linear),
+    }
+
+    def converted(tensor: Tensor | None) -> nn.Parameter | None:
+        return None if tensor is None else nn.Parameter(tensor.to(dtype), False)
+
+    def derive(module: nn.Module) -> nn.Module:
+        if type(module) in replacements:
+            return replacements[type(module)](module)
+        form = copy.copy(module)
+        form._parameters = {name: converted(value) for name, value in module._parameters.items()}
+        form._modules = {
+            name: None if child is None else derive(child)
+            for name, child in module._modules.items()
+        }
+        return form
+
+    with torch.no_grad():
+        return cast(SSLEncoder, derive(encoder).eval().requires_grad_(False))
+
+
+def _pos_conv(pos_conv: PositionalConv, dtype: torch.dtype) -> nn.Module:
+    if pos_conv.conv.bias.device.type == "cpu":
+        return FourierPositionalConv(pos_conv)
+    return FoldedPositionalConv(pos_conv, dtype)
+
+
+class InferenceFeedForward(nn.Sequential):
+    """Two products, the GELU part of the first."""
+
+    def __init__(self, feed_forward: FeedForward, linear: MakeLinear):
+        super().__init__(linear(feed_forward.fc1, gelu=True), linear(feed_forward.fc2))
+
+    def forward(self, x: Tensor, mask: None = None) -> Tensor:
+        """``(B, L, D)`` to ``(B, L, D)``."""
+        return super().forward(x)
