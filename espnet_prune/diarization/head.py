@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor, nn
 from torchaudio.models import Conformer
+
+from espnet_prune.ssl import ConfigError
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,12 @@ class HeadConfig:
         hidden: width after the projection.
         num_layers, num_heads, ffn, kernel: the Conformer; ``kernel`` in frames, odd.
         dropout: probability.
+        norm: of the Conformer's convolutions: ``group`` takes its statistics per item, so that
+            neither the batch nor the number of processes changes what is learned; ``batch`` is
+            the authors' own.
+
+    Raises:
+        ConfigError: an unknown norm, or a width that the heads do not share out.
     """
 
     hidden: int = 256
@@ -24,14 +33,20 @@ class HeadConfig:
     ffn: int = 1024
     kernel: int = 31
     dropout: float = 0.1
+    norm: Literal["group", "batch"] = "group"
+
+    def __post_init__(self) -> None:
+        if self.norm not in ("group", "batch"):
+            raise ConfigError(f"expected a head's norm group or batch, found {self.norm!r}")
+        if self.num_heads < 1 or self.hidden % self.num_heads:
+            raise ConfigError(
+                f"expected a head's num_heads to divide its width of {self.hidden}, found "
+                f"{self.num_heads}"
+            )
 
 
 class PowersetHead(nn.Module):
-    """Linear, LayerNorm, Conformer, Linear, log-softmax.
-
-    The Conformer normalises its convolutions per item (GroupNorm), so that neither the batch nor
-    the number of processes changes what is learned.
-    """
+    """Linear, LayerNorm, Conformer, Linear, log-softmax."""
 
     def __init__(self, input_dim: int, num_classes: int, config: HeadConfig):
         super().__init__()
@@ -44,7 +59,7 @@ class PowersetHead(nn.Module):
             config.num_layers,
             config.kernel,
             config.dropout,
-            use_group_norm=True,
+            use_group_norm=config.norm == "group",
         )
         self.classifier = nn.Linear(config.hidden, num_classes)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from os import PathLike
@@ -13,6 +14,9 @@ from espnet_prune.diarization.head import HeadConfig, PowersetHead
 from espnet_prune.diarization.powerset import Powerset
 from espnet_prune.ssl import ConfigError, Featurizer, SSLConfig, SSLEncoder
 from espnet_prune.ssl.checkpoint import load_folder, load_strictly, save_folder
+from espnet_prune.ssl.hub import push_folder
+from espnet_prune.ssl.importers.diarizen import CONFIG
+from espnet_prune.ssl.importers.sources import find_source
 
 _KIND = "diarization_model"
 
@@ -71,13 +75,38 @@ class DiarizationModel(nn.Module):
         config = {"encoder": self.encoder.config.to_dict(), "diarization": asdict(self.config)}
         save_folder(folder, _KIND, config, self.state_dict())
 
+    def push_to_hub(
+        self,
+        repo_id: str,
+        private: bool = False,
+        revision: str | None = None,
+        token: str | None = None,
+    ) -> str:
+        """Upload the whole model to Hugging Face, and return its address there.
+
+        Args and errors: see :func:`espnet_prune.ssl.hub.push_folder`.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            return push_folder(folder, repo_id, private, revision, token)
+
     @classmethod
-    def from_pretrained(cls, folder: str | PathLike[str]) -> DiarizationModel:
-        """Read what :meth:`save_pretrained` wrote, strictly, in eval mode.
+    def from_pretrained(cls, source: str | PathLike[str]) -> DiarizationModel:
+        """Load a model, strictly, in eval mode.
+
+        Args:
+            source: a folder that :meth:`save_pretrained` wrote, a model that DiariZen's authors
+                released (its folder, or the ``pytorch_model.bin`` in it), or the id of either on
+                Hugging Face (``owner/name``, with or without ``@revision``).
 
         Raises:
-            CheckpointError: the folder is missing, damaged, or of another kind of model.
+            CheckpointError: the source is missing, damaged, or of another kind of model.
         """
+        folder = find_source(source)
+        if folder.is_file() or (folder / CONFIG).is_file():
+            from espnet_prune.diarization.diarizen import import_diarization_model
+
+            return import_diarization_model(folder)
         config, state = load_folder(folder, _KIND)
         featurizer = Featurizer(SSLEncoder(SSLConfig.from_dict(config["encoder"])))
         model = cls(featurizer, DiarizationConfig.from_dict(config["diarization"]))

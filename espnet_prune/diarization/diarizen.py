@@ -1,0 +1,85 @@
+"""DiariZen's diarization models (Han et al., 2025), from the folders that its authors release."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any
+
+from espnet_prune.diarization.head import HeadConfig
+from espnet_prune.diarization.model import DiarizationConfig, DiarizationModel
+from espnet_prune.ssl import Featurizer
+from espnet_prune.ssl.checkpoint import load_strictly
+from espnet_prune.ssl.importers.conversion import Table, convert_config, convert_state
+from espnet_prune.ssl.importers.diarizen import read_diarizen, split_diarizen
+
+_OURS, _THEIRS = "head.conformer.conformer_layers.N", "conformer.conformer_layer.N"
+_TABLE: Table = {
+    "featurizer.weights": "weight_sum.weight",
+    "head.projection": "proj",
+    "head.norm": "lnorm",
+    f"{_OURS}.ffn1.sequential.0": f"{_THEIRS}.ffn1.ln_norm",
+    f"{_OURS}.ffn1.sequential.1": f"{_THEIRS}.ffn1.w_1",
+    f"{_OURS}.ffn1.sequential.4": f"{_THEIRS}.ffn1.w_2",
+    f"{_OURS}.self_attn_layer_norm": f"{_THEIRS}.mha.ln_norm",
+    f"{_OURS}.self_attn.in_proj_weight": tuple(
+        f"{_THEIRS}.mha.mha.linear{x}.weight" for x in "QKV"
+    ),
+    f"{_OURS}.self_attn.in_proj_bias": tuple(f"{_THEIRS}.mha.mha.linear{x}.bias" for x in "QKV"),
+    f"{_OURS}.self_attn.out_proj": f"{_THEIRS}.mha.mha.linearO",
+    f"{_OURS}.conv_module.layer_norm": f"{_THEIRS}.conv.ln_norm",
+    f"{_OURS}.conv_module.sequential.0": f"{_THEIRS}.conv.pointwise_conv1",
+    f"{_OURS}.conv_module.sequential.2": f"{_THEIRS}.conv.depthwise_conv",
+    f"{_OURS}.conv_module.sequential.3": f"{_THEIRS}.conv.bn_norm",
+    f"{_OURS}.conv_module.sequential.5": f"{_THEIRS}.conv.pointwise_conv2",
+    f"{_OURS}.ffn2.sequential.0": f"{_THEIRS}.ffn2.ln_norm",
+    f"{_OURS}.ffn2.sequential.1": f"{_THEIRS}.ffn2.w_1",
+    f"{_OURS}.ffn2.sequential.4": f"{_THEIRS}.ffn2.w_2",
+    f"{_OURS}.final_layer_norm": f"{_THEIRS}.ln_norm",
+    "head.classifier": "classifier",
+}
+_SUPPORTED = {"use_posi": False, "output_activate_function": False, "sample_rate": 16000}
+
+
+def import_diarization_model(path: str | PathLike[str]) -> DiarizationModel:
+    """Load a released model, strictly, in eval mode.
+
+    Its window is the ``chunk_size`` it was trained on. ``selected_channel`` picks the channel of
+    a recording; our models hear one channel, so the caller does.
+
+    Args:
+        path: the folder, or the ``pytorch_model.bin`` in it.
+
+    Raises:
+        CheckpointError: the release is damaged, unsafe, of another kind or not supported.
+    """
+    args, state = read_diarizen(path)
+    encoder, weights = split_diarizen(args, state, path)
+    featurizer = Featurizer(encoder)
+    model = convert_config(
+        args, _SUPPORTED, lambda found: DiarizationModel(featurizer, _config(found)), path
+    )
+    ours = model.state_dict()
+    head = {key: value for key, value in ours.items() if not key.startswith("featurizer.encoder.")}
+    load_strictly(model, {**ours, **convert_state(head, weights, _TABLE, {}, path)}, path)
+    return model.eval()
+
+
+def _config(args: Mapping[str, Any]) -> DiarizationConfig:
+    # Dropped: wavlm_layer_num and wavlm_feat_dim, which the encoder tells. In training, the
+    # original's convolutions drop out 0.1 whatever dropout is.
+    head = HeadConfig(
+        hidden=args["attention_in"],
+        num_layers=args["num_layer"],
+        num_heads=args["num_head"],
+        ffn=args["ffn_hidden"],
+        kernel=args["kernel_size"],
+        dropout=args["dropout"],
+        norm="batch",
+    )
+    return DiarizationConfig(
+        head,
+        max_speakers=args["max_speakers_per_chunk"],
+        max_simultaneous=args["max_speakers_per_frame"],
+        window_size=args["chunk_size"],
+    )
