@@ -1,30 +1,44 @@
-"""Convert a published SSL encoder to a folder of this package (config.json, model.safetensors)."""
+"""Convert an SSL encoder from anywhere to a folder of this package or of transformers."""
 
 from __future__ import annotations
 
 import argparse
 import logging
 import os
-import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from espnet_prune.bin.errors import explained
+from espnet_prune.pruning import count_params
 from espnet_prune.ssl import SSLEncoder
-from espnet_prune.ssl.importers import import_encoder
+from espnet_prune.ssl.exporters import export_huggingface
+from espnet_prune.ssl.importers import SOURCES, import_encoder
+
+_Write = Callable[[SSLEncoder, Path], None]
+FORMATS: dict[str, _Write] = {
+    "espnet_prune": SSLEncoder.save_pretrained,
+    "huggingface": export_huggingface,
+}
 
 
 def get_parser() -> argparse.ArgumentParser:
     """Make the parser of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "source",
-        metavar="SRC",
-        help="Microsoft's WavLM .pt file, a WavLM folder that transformers saved, a Hugging Face "
-        "id such as microsoft/wavlm-base-plus, or a folder of this package",
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog=f"SRC is one of\n{SOURCES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("source", metavar="SRC", help="the encoder to read, see below")
     parser.add_argument(
         "destination", metavar="DST", type=Path, help="folder to write, new or empty"
+    )
+    parser.add_argument(
+        "--format",
+        choices=tuple(FORMATS),
+        default="espnet_prune",
+        help="of DST; huggingface is what transformers reads, and takes no encoder whose "
+        "Transformer is pruned (default: %(default)s)",
     )
     return parser
 
@@ -33,16 +47,14 @@ def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
-    try:
+    with explained("convert"):
         _check_is_free(args.destination)
         encoder = import_encoder(args.source)
-        _save(encoder, args.destination)
-    except (ValueError, OSError) as error:
-        sys.exit(f"convert: {error}")
-    parameters = sum(parameter.numel() for parameter in encoder.parameters())
+        _write_whole(FORMATS[args.format], encoder, args.destination)
+    config = encoder.config
     print(
-        f"{args.destination}: {encoder.config.family}, {len(encoder.config.layers)} layers, "
-        f"{parameters / 1e6:.1f} M parameters"
+        f"{args.destination}: {config.family}, {len(config.layers)} layers, "
+        f"{count_params(config).total / 1e6:.2f} M parameters"
     )
 
 
@@ -54,11 +66,11 @@ def _check_is_free(folder: Path) -> None:
         )
 
 
-def _save(encoder: SSLEncoder, folder: Path) -> None:
-    # Both files appear at once: a killed run leaves no folder of weights without config.
+def _write_whole(write: _Write, encoder: SSLEncoder, folder: Path) -> None:
+    # All files appear at once: a killed run leaves no folder of weights without config.
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
-        encoder.save_pretrained(Path(temporary) / "model")
+        write(encoder, Path(temporary) / "model")
         os.replace(Path(temporary) / "model", folder)
 
 

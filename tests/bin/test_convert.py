@@ -2,41 +2,68 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
-from espnet_prune.bin.convert import main
+from espnet_prune.bin.convert import FORMATS, main
 from espnet_prune.ssl import SSLEncoder
+from espnet_prune.ssl.importers import import_encoder
 from tests.encoders import random_encoder, tiny_config
-from tests.ssl.test_importers import WRITERS, Payload, error, waveforms
+from tests.ssl.importers.dphubert_format import dphubert_config, dphubert_state
+from tests.ssl.importers.parity import identical
+
+OURS = ["README.md", "config.json", "model.safetensors"]
+THEIRS = ["config.json", "model.safetensors", "preprocessor_config.json"]
 
 
-@pytest.mark.parametrize("kind", WRITERS)
-@torch.no_grad()
+def dphubert_file(folder: Path) -> Path:
+    config = dphubert_config("hubert", "base")
+    torch.save({"config": config, "state_dict": dphubert_state(config)}, folder / "any.pt")
+    return folder / "any.pt"
+
+
+def own_folder(folder: Path) -> Path:
+    random_encoder(tiny_config().dense(12)).save_pretrained(folder / "own")
+    return folder / "own"
+
+
+@pytest.mark.parametrize(
+    "write, options, files",
+    [
+        (dphubert_file, [], OURS),
+        (own_folder, ["--format", "espnet_prune"], OURS),
+        (own_folder, ["--format", "huggingface"], THEIRS),
+    ],
+)
 def test_converted_folder_is_the_imported_encoder(
-    tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    write: Callable[[Path], Path],
+    options: list[str],
+    files: list[str],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from espnet_prune.ssl.importers import import_encoder
-
-    source = WRITERS[kind](tmp_path, "large")
-    main([str(source), str(tmp_path / "new" / "model")])
-    encoder = SSLEncoder.from_pretrained(tmp_path / "new" / "model")
-    wav = waveforms()[0][None]
-    assert error(encoder(wav).hidden_states, import_encoder(source)(wav).hidden_states) == 0
-    files = sorted(path.name for path in (tmp_path / "new").rglob("*"))
-    assert files == ["config.json", "model", "model.safetensors"]
-    assert "wavlm, 3 layers, 0.0 M parameters" in capsys.readouterr().out
+    source, folder = write(tmp_path), tmp_path / "new" / "model"
+    main([str(source), str(folder), *options])
+    encoder = import_encoder(source)
+    assert identical(SSLEncoder.from_pretrained(folder), encoder)
+    assert sorted(path.name for path in folder.iterdir()) == files
+    assert list((tmp_path / "new").iterdir()) == [folder]
+    millions = sum(parameter.numel() for parameter in encoder.parameters()) / 1e6
+    layers = f"{encoder.config.family}, {len(encoder.config.layers)} layers"
+    assert capsys.readouterr().out == f"{folder}: {layers}, {millions:.2f} M parameters\n"
 
 
 def test_own_folder_is_copied(tmp_path: Path) -> None:
     random_encoder(tiny_config()).save_pretrained(tmp_path / "a")
     (tmp_path / "b").mkdir()
     main([str(tmp_path / "a"), str(tmp_path / "b")])
-    for name in ("config.json", "model.safetensors"):
+    for name in OURS:
         assert (tmp_path / "b" / name).read_bytes() == (tmp_path / "a" / name).read_bytes()
 
 
@@ -49,20 +76,40 @@ def test_occupied_destination_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "b").iterdir()] == ["notes"]
 
 
-def test_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    random_encoder(tiny_config()).save_pretrained(tmp_path / "a")
+@pytest.mark.parametrize("format_", FORMATS)
+def test_failed_write_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_: str
+) -> None:
+    random_encoder(tiny_config().dense(12)).save_pretrained(tmp_path / "a")
     written: list[int] = []
 
-    def full_after_the_weights(handle: int) -> None:
+    def full_at_the_last_file(handle: int) -> None:
         written.append(handle)
-        if len(written) == 2:
+        if len(written) == 3:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("espnet_prune.ssl.files.os.fsync", full_after_the_weights)
+    monkeypatch.setattr("espnet_prune.ssl.files.os.fsync", full_at_the_last_file)
     with pytest.raises(SystemExit, match="convert: .*No space left"):
-        main([str(tmp_path / "a"), str(tmp_path / "b")])
-    assert len(written) == 2
+        main([str(tmp_path / "a"), str(tmp_path / "b"), "--format", format_])
+    assert len(written) == 3
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_format_that_cannot_hold_the_encoder(tmp_path: Path) -> None:
+    random_encoder(tiny_config()).save_pretrained(tmp_path / "a")
+    with pytest.raises(SystemExit, match="convert: expected an encoder that transformers"):
+        main([str(tmp_path / "a"), str(tmp_path / "b"), "--format", "huggingface"])
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+class Payload:
+    """Makes a directory when it is unpickled."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
+        return os.mkdir, (str(self.path),)
 
 
 def test_errors_are_one_line_and_exit_1(tmp_path: Path) -> None:
@@ -75,6 +122,15 @@ def test_errors_are_one_line_and_exit_1(tmp_path: Path) -> None:
         check=False,
     )
     assert result.returncode == 1
-    (line,) = result.stderr.splitlines()
+    *_, line = result.stderr.splitlines()
     assert line.startswith("convert: ") and "can run any program" in line
+    assert "Traceback" not in result.stderr
     assert not (tmp_path / "ran").exists() and not (tmp_path / "model").exists()
+
+
+def test_help_tells_every_source(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    found = capsys.readouterr().out
+    for source in ("folder", "file", "owner/name", "https://", "torchaudio:", "DiariZen", "s3prl"):
+        assert source in found
