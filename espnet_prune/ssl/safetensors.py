@@ -6,6 +6,7 @@ length, a JSON header of dtype, shape and offsets, then the raw tensors.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import math
 import os
@@ -51,7 +52,7 @@ def save_file(tensors: Mapping[str, Tensor], path: str | os.PathLike[str]) -> No
             "shape": list(tensor.shape),
             "data_offsets": [offset, offset + size],
         }
-        blobs.append(bytes(tensor.clone().untyped_storage()) if size else b"")
+        blobs.append(ctypes.string_at(tensor.data_ptr(), size) if size else b"")
         offset += size
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
