@@ -68,7 +68,7 @@ class Diarizer:
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, config: InferenceConfig | None = None) -> Diarizer:
-        """Load a folder written by :meth:`DiarizationModel.save_pretrained`.
+        """Load whatever :meth:`DiarizationModel.from_pretrained` reads.
 
         Raises:
             CheckpointError: no such model in ``folder``.

@@ -12,7 +12,8 @@ class PrunedSSLFrontend(AbsFrontend):
     """Weighted sum of an SSL encoder's layers.
 
     Args:
-        model: folder of an encoder (``config.json`` and ``model.safetensors``).
+        model: see :meth:`~espnet_prune.SSLEncoder.from_pretrained`: a folder, a file, a URL or a
+            Hugging Face id.
         fs: sampling rate in Hz, which ESPnet's recipes pass on; must be 16 kHz.
         freeze: keep the encoder as it is, in evaluation mode; only the layer weights learn.
 
