@@ -1,10 +1,16 @@
 # make demo: the whole diarization recipe on a generated corpus. make test, make lint: the checks.
+# make test-core, test-newest, test-s3prl: the same on other versions of torch, and s3prl's own tests.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+S3PRL := downloads/s3prl-0.4.18
+S3PRL_TESTS := -p tests.s3prl_plugin.s3prl_tests -m upstream -k pruned $(S3PRL)/test/test_upstream.py
+CORE_TESTS := tests/ssl tests/pruning tests/distillation
+# Of test-core: the newest, or a version.
+TORCH ?= newest
 SHELL_FILES := $(shell git ls-files '*.sh' '*run.pl' '.ci/run')
 
-.PHONY: demo test test-slow lint install clean
+.PHONY: demo test test-slow test-core test-newest test-s3prl lint install clean
 
 demo: install
 	cd egs2/mini_meeting/diar1 && ./run.sh
@@ -14,6 +20,19 @@ test: install
 
 test-slow: install
 	$(BIN)/python -m pytest -q -m "slow or not slow"
+
+# The core beside torch and nothing else.
+test-core: .venv-core-$(TORCH)/.installed
+	$(<D)/bin/python -m pytest -q $(CORE_TESTS)
+
+# The core and the s3prl plug-in beside s3prl on the newest torch and torchaudio.
+test-newest: .venv-newest/.installed $(S3PRL)
+	$(<D)/bin/python -m pytest -q $(CORE_TESTS) tests/s3prl_plugin
+	$(<D)/bin/python -m pytest -q $(S3PRL_TESTS)
+
+# s3prl's own tests of its upstreams, run on ours.
+test-s3prl: install $(S3PRL)
+	$(BIN)/python -m pytest -q $(S3PRL_TESTS)
 
 lint: install
 	$(BIN)/ruff check .
@@ -32,5 +51,22 @@ $(VENV)/.installed: setup.cfg setup.py
 	$(BIN)/python -m pip install --progress-bar off -e ".[espnet,s3prl,demo,dev]"
 	touch $@
 
+.venv-core-%/.installed: setup.cfg setup.py
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --progress-bar off pytest \
+	  torch$(patsubst %,==%,$(filter-out newest,$*))
+	$(@D)/bin/python -m pip install --no-deps -e .
+	touch $@
+
+.venv-newest/.installed: setup.cfg setup.py
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --progress-bar off pytest -e ".[s3prl-alone]"
+	touch $@
+
+# Only the source distribution has the tests.
+$(S3PRL):
+	$(PYTHON) -m pip download --quiet --no-deps --no-binary s3prl $(subst -,==,$(@F)) -d $(@D)
+	tar -xzf $@.tar.gz -C $(@D)
+
 clean:
-	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-* downloads *.egg-info .pytest_cache .mypy_cache .ruff_cache

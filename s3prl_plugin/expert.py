@@ -16,7 +16,7 @@ class UpstreamExpert(nn.Module):
     """What s3prl asks of an upstream, around an :class:`~espnet_prune.SSLEncoder`.
 
     Args:
-        ckpt: folder of an encoder (``config.json`` and ``model.safetensors``).
+        ckpt: see :meth:`~espnet_prune.SSLEncoder.from_pretrained`.
 
     Raises:
         CheckpointError: no encoder in ``ckpt``.

@@ -11,12 +11,13 @@ from s3prl_plugin.expert import UpstreamExpert
 def pruned_wavlm(
     ckpt: str | PathLike[str] | None = None, model_config: str | None = None, refresh: bool = False
 ) -> UpstreamExpert:
-    """A dense or pruned encoder from a local folder.
+    """A dense or pruned encoder, be it WavLM, HuBERT or wav2vec 2.0.
 
     Args:
-        ckpt: folder of an encoder (``-k`` in s3prl, ``path_or_url`` in ESPnet).
-        model_config: must be None; the folder holds its config (``-g`` in s3prl).
-        refresh: s3prl always passes it; without effect, for nothing is downloaded.
+        ckpt: anything that :meth:`~espnet_prune.SSLEncoder.from_pretrained` takes: a folder, a
+            file, a URL or a Hugging Face id (``-k`` in s3prl, ``path_or_url`` in ESPnet).
+        model_config: must be None; the encoder comes with its config (``-g`` in s3prl).
+        refresh: download a URL again although s3prl has it already (``-r`` in s3prl).
 
     Raises:
         ValueError: ``ckpt`` is missing, or ``model_config`` is not.
@@ -24,14 +25,18 @@ def pruned_wavlm(
     """
     if ckpt is None:
         raise ValueError(
-            "pruned_wavlm expects the folder of an encoder and found none; pass it with -k "
-            "(s3prl's run_downstream) or path_or_url (S3PRLUpstream, ESPnet)"
+            "pruned_wavlm expects an encoder and found none; pass a folder, file, URL or Hugging "
+            "Face id with -k (s3prl's run_downstream) or path_or_url (S3PRLUpstream, ESPnet)"
         )
     if model_config is not None:
         raise ValueError(
             f"pruned_wavlm expects no model config, found {model_config}; leave out -g, the "
             f"config is read from {ckpt}"
         )
+    if refresh and str(ckpt).startswith(("http://", "https://")):
+        from s3prl.util.download import _urls_to_filepaths
+
+        _urls_to_filepaths(str(ckpt), refresh=True)  # the encoder is read from s3prl's downloads
     return UpstreamExpert(ckpt)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,10 @@ import pytest
 from espnet_prune.ssl import ConvLayerConfig, SSLEncoder
 from espnet_prune.ssl.presets import wavlm_base_plus
 from tests.encoders import random_encoder, tiny_config
+
+if importlib.util.find_spec("s3prl"):
+    # Before s3prl, which cannot be imported beside newer libraries.
+    import s3prl_plugin  # noqa: F401
 
 
 def _encoder(size: str) -> SSLEncoder:

@@ -11,7 +11,6 @@ pytest.importorskip("s3prl")
 
 from s3prl.nn import S3PRLUpstream
 
-import s3prl_plugin  # noqa: F401
 from s3prl_plugin.expert import UpstreamExpert
 
 # Below s3prl's minimum of 800 samples, around it, where two frames face an expected four

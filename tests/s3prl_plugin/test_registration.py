@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import functools
-import json
+import os
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
+from torch import Tensor
 
 pytest.importorskip("s3prl")
 
 from s3prl import hub
 from s3prl.nn import S3PRLUpstream
+from s3prl.util import download
 
 import s3prl_plugin
 from espnet_prune.ssl import CheckpointError
 from s3prl_plugin.registration import pruned_wavlm
+from tests.s3prl_plugin.published_files import published_config
+from tests.ssl.importers.fairseq_models import s3prl_checkpoint, s3prl_model
+from tests.ssl.importers.parity import randomise
 
 
 def test_importing_registers_and_again_is_fine():
@@ -37,28 +44,39 @@ def test_the_runners_call_is_understood(large_folder):
     assert upstream.get_downsample_rates("hidden_states") == 320
 
 
-def test_no_folder():
-    with pytest.raises(ValueError, match="expects the folder of an encoder.*-k.*path_or_url"):
+def test_no_encoder():
+    with pytest.raises(ValueError, match="expects an encoder and found none.*-k.*path_or_url"):
         S3PRLUpstream("pruned_wavlm")
 
 
-@pytest.mark.parametrize("path", ["nowhere", "https://example.com/pruned.pt"])
-def test_a_path_that_is_no_folder(path):
-    with pytest.raises(CheckpointError, match=f"{path}: expected a folder"):
-        hub.pruned_wavlm(ckpt=path)
+def test_a_path_to_nothing():
+    with pytest.raises(CheckpointError, match="nowhere: expected a folder, a file"):
+        hub.pruned_wavlm(ckpt="nowhere")
 
 
-def test_a_file_of_another_toolkit(tmp_path):
-    path = tmp_path / "wavlm.pt"
-    torch.save({"cfg": {}, "model": {}}, path)
-    with pytest.raises(CheckpointError, match="wavlm.pt: expected a folder"):
-        hub.pruned_wavlm(ckpt=path)
+def test_a_url_is_downloaded_once_unless_refreshed(tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "_download_dir", tmp_path / "downloads")
+    published, config = tmp_path / "published.pt", published_config("hubert_base")
 
+    def publish(seed: int) -> Tensor:
+        model = randomise(s3prl_model(config), seed)
+        torch.save(s3prl_checkpoint(config, model), published)
+        return model.layer_norm.weight
 
-def test_a_folder_of_another_toolkit(large_folder):
-    (large_folder / "config.json").write_text(json.dumps({"model_type": "wavlm"}))
-    with pytest.raises(CheckpointError, match="config.json: expected"):
-        hub.pruned_wavlm(ckpt=large_folder)
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        ckpt = f"http://127.0.0.1:{server.server_port}/published.pt"
+        first = publish(1)
+        for _ in range(2):
+            assert torch.equal(hub.pruned_wavlm(ckpt=ckpt).encoder.front_end.norm.weight, first)
+            second = publish(2)
+        # s3prl takes a file of the last two seconds for another process's fresh download.
+        (file,) = (tmp_path / "downloads").glob("*.pt")
+        os.utime(file, (0, 0))
+        refreshed = hub.pruned_wavlm(ckpt=ckpt, refresh=True)
+        server.shutdown()
+    assert torch.equal(refreshed.encoder.front_end.norm.weight, second)
 
 
 def test_a_truncated_file(large_folder):

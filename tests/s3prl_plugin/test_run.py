@@ -8,10 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 pytest.importorskip("s3prl")
+
+import numpy as np
 
 from s3prl_plugin import run
 

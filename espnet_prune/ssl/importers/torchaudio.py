@@ -98,8 +98,12 @@ def import_bundle(name: str) -> SSLEncoder:
     Raises:
         CheckpointError: there is no such bundle, or no download of it.
     """
-    from torchaudio import pipelines
-
+    try:
+        from torchaudio import pipelines
+    except ImportError as error:
+        raise CheckpointError(
+            f"torchaudio:{name}: a bundle needs torchaudio: pip install torchaudio"
+        ) from error
     bundles = {
         key: value
         for key, value in vars(pipelines).items()

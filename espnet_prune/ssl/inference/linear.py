@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 from typing import Protocol
 
@@ -57,7 +58,10 @@ class Int8Linear(nn.Module):
         weight = linear.weight.detach().float().contiguous()
         scales = weight.abs().amax(1).clamp(min=torch.finfo(torch.float32).tiny) / 127
         zeros = torch.zeros(len(scales), dtype=torch.long)
-        quantised = torch.quantize_per_channel(weight, scales, zeros, 0, torch.qint8)
+        with warnings.catch_warnings():
+            # Deprecated from torch 2.14 on, where only torchao, a package of its own, replaces it.
+            warnings.filterwarnings("ignore", ".*quantized tensor creation functions")
+            quantised = torch.quantize_per_channel(weight, scales, zeros, 0, torch.qint8)
         self.packed = torch.ops.quantized.linear_prepack(quantised, linear.bias.detach().float())
 
     def forward(self, x: Tensor) -> Tensor:

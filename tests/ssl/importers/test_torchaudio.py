@@ -10,7 +10,6 @@ from urllib.error import URLError
 import pytest
 import torch
 import torch.nn.functional as F
-import torchaudio
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
@@ -26,6 +25,8 @@ from tests.ssl.importers.parity import (
     randomise,
     waveforms,
 )
+
+torchaudio = pytest.importorskip("torchaudio")
 
 DOWNLOAD = "torchaudio.pipelines._wav2vec2.utils.load_state_dict_from_url"
 KINDS = [(family, size) for family in ("wavlm", "wav2vec2") for size in NORMS]
