@@ -12,6 +12,7 @@ from espnet_prune.bin.errors import explained
 from espnet_prune.diarization import DataError, read_data_dir, write_rttm
 from espnet_prune.diarization.pipeline import Diarizer, InferenceConfig
 from espnet_prune.progress import progress
+from espnet_prune.ssl import ConfigError
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -34,7 +35,7 @@ def read_config(path: Path | None) -> InferenceConfig:
     """
     try:
         return InferenceConfig(**(yaml.safe_load(path.read_text()) or {} if path else {}))
-    except TypeError as error:
+    except (TypeError, ConfigError) as error:
         raise DataError(f"{path}: this is no inference configuration: {error}") from error
 
 

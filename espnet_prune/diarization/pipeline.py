@@ -18,6 +18,8 @@ from espnet_prune.diarization.clustering import assign, centroids_of, cluster
 from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.diarization.rttm import Turn, to_annotation
 from espnet_prune.diarization.stitching import stitch, to_turns
+from espnet_prune.ssl import ConfigError
+from espnet_prune.ssl.inference import PRECISIONS, inference_form
 
 if TYPE_CHECKING:
     from pyannote.core import Annotation
@@ -36,6 +38,11 @@ class InferenceConfig:
         embedding_layer: the hidden state whose mean and deviation over a local speaker's frames
             are its embedding; 0 is the Transformer's input.
         batch_size: windows per forward pass.
+        precision: of the encoder: ``float32``, or faster and less exact ``bfloat16`` or (on a CPU)
+            ``int8``.
+
+    Raises:
+        ConfigError: an unknown precision.
     """
 
     step: float = 2.0
@@ -44,6 +51,13 @@ class InferenceConfig:
     min_share: float = 0.1
     embedding_layer: int = 0
     batch_size: int = 8
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise ConfigError(
+                f"expected a precision of {', '.join(PRECISIONS)}, found {self.precision!r}"
+            )
 
 
 class LocalResult(NamedTuple):
@@ -65,6 +79,7 @@ class Diarizer:
     def __init__(self, model: DiarizationModel, config: InferenceConfig | None = None):
         self.model = model.eval()
         self.config = config or InferenceConfig()
+        self.encoder = inference_form(model.encoder, PRECISIONS[self.config.precision])
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, config: InferenceConfig | None = None) -> Diarizer:
@@ -128,7 +143,8 @@ class Diarizer:
         yield torch.stack(batch)
 
     def _forward(self, wavs: Tensor, num_frames: int) -> LocalResult:
-        states, frames = self.model.featurizer.encoder(wavs)
+        states, frames = self.encoder(wavs)
+        states = [state.float() for state in states]
         features = self.model.featurizer.mix(states)
         activity = self.model.powerset.to_multilabel(self.model.head(features, frames))
         filtered = median_filter(activity.numpy(), size=(1, self.config.median, 1), mode="reflect")

@@ -13,6 +13,7 @@ from torch import Tensor
 from espnet_prune.distillation import LayerwiseDistillation
 from espnet_prune.pruning import Pruner
 from espnet_prune.ssl import SSLEncoder
+from espnet_prune.ssl.inference import PRECISIONS, inference_form
 
 
 class ESPnetDistillationModel(AbsESPnetModel):
@@ -23,6 +24,8 @@ class ESPnetDistillationModel(AbsESPnetModel):
         teacher: stays as it is; it is no part of the state dict, the optimizer or the average.
         distillation: the loss between the two.
         pruner: the student's gates, or None to distil a model that is already small.
+        teacher_precision: what the teacher computes in, of
+            :data:`~espnet_prune.ssl.inference.PRECISIONS`.
     """
 
     def __init__(
@@ -31,16 +34,20 @@ class ESPnetDistillationModel(AbsESPnetModel):
         teacher: SSLEncoder,
         distillation: LayerwiseDistillation,
         pruner: Pruner | None,
+        teacher_precision: str = "float32",
     ):
         super().__init__()
         self.student = student
         self.distillation = distillation
         self.pruner = pruner
+        self.teacher_dtype = PRECISIONS[teacher_precision]
         self._unregistered_teacher = (teacher.eval().requires_grad_(False),)
+        self._teacher_form: tuple[SSLEncoder] | None = None
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True):
         # Devices and dtypes must reach the teacher, which is not registered as a submodule.
         self._unregistered_teacher[0]._apply(fn)
+        self._teacher_form = None
         return super()._apply(fn, recurse)
 
     def forward(
@@ -49,9 +56,8 @@ class ESPnetDistillationModel(AbsESPnetModel):
         """Loss, statistics and weight of a batch of windows ``(B, T)``, samples ``(B,)``."""
         masks = self.pruner.masks() if self.pruner else None
         ours = self.student(speech, speech_lengths, masks)
-        with torch.no_grad():
-            theirs = self._unregistered_teacher[0](speech, speech_lengths)
-        distance = self.distillation(ours.hidden_states, theirs.hidden_states, ours.lengths)
+        theirs = self._taught(speech, speech_lengths)
+        distance = self.distillation(ours.hidden_states, theirs, ours.lengths)
         loss = distance.total
         stats = {
             "loss_distill": distance.total.detach(),
@@ -65,6 +71,15 @@ class ESPnetDistillationModel(AbsESPnetModel):
         stats["loss"] = loss.detach()
         weight = ours.lengths.sum().to(loss.dtype)
         return force_gatherable((loss, stats, weight), loss.device)
+
+    @torch.no_grad()
+    def _taught(self, speech: Tensor, speech_lengths: Tensor) -> list[Tensor]:
+        """The teacher's hidden states, from its inference form on the present device."""
+        if self._teacher_form is None:
+            teacher = inference_form(self._unregistered_teacher[0], self.teacher_dtype)
+            self._teacher_form = (teacher,)
+        states = self._teacher_form[0](speech, speech_lengths).hidden_states
+        return [state.to(speech.dtype) for state in states]
 
     def collect_feats(self, **_: Tensor) -> dict[str, Tensor]:
         """Nothing: no statistics stage is needed."""

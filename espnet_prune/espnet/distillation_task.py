@@ -11,6 +11,7 @@ from espnet_prune.espnet.distillation_model import ESPnetDistillationModel
 from espnet_prune.espnet.window_task import WindowTask
 from espnet_prune.pruning import Pruner, PruningConfig
 from espnet_prune.ssl import SSLEncoder
+from espnet_prune.ssl.inference import PRECISIONS
 
 
 class DistillationTask(WindowTask):
@@ -24,6 +25,12 @@ class DistillationTask(WindowTask):
         group = parser.add_argument_group(description="Distillation and pruning")
         group.add_argument("--student", required=True, help="Folder of the encoder that learns")
         group.add_argument("--teacher", required=True, help="Folder of the encoder it learns from")
+        group.add_argument(
+            "--teacher_precision",
+            choices=PRECISIONS,
+            default="float32",
+            help="What the teacher computes in; bfloat16 is faster and less exact",
+        )
         group.add_argument(
             "--distill_conf",
             action=NestedDictAction,
@@ -55,4 +62,5 @@ class DistillationTask(WindowTask):
             SSLEncoder.from_pretrained(args.teacher),
             LayerwiseDistillation(**args.distill_conf),
             pruner,
+            args.teacher_precision,
         )

@@ -96,6 +96,19 @@ def test_save_and_load(model, wav, tmp_path):
         DiarizationModel.from_pretrained(tmp_path / "model")
 
 
+@pytest.mark.parametrize("precision, agreement", [("bfloat16", 0.9), ("int8", 0.9)])
+def test_precision_is_close(model, wav, precision, agreement):
+    path = wav(6.0)
+    annotations = [
+        Diarizer(model, InferenceConfig(precision=each))(path) for each in ("float32", precision)
+    ]
+    speech = [annotation.get_timeline().support() for annotation in annotations]
+    common = speech[0].crop(speech[1]).duration()
+    assert common > agreement * max(each.duration() for each in speech) > 0
+    with pytest.raises(ConfigError, match="expected a precision of float32, .*found 'int4'"):
+        InferenceConfig(precision="int4")
+
+
 def test_other_rates_are_refused(model, wav):
     with pytest.raises(DataError, match=r"16000 Hz.*8000"):
         Diarizer(model)(wav(3.0, rate=8000))

@@ -18,6 +18,14 @@ from espnet_prune.ssl.inference.pos_conv import FoldedPositionalConv, FourierPos
 from espnet_prune.ssl.model import SSLEncoder
 from espnet_prune.ssl.transformer import FeedForward, PositionalConv
 
+PRECISIONS = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+    "int8": torch.qint8,
+}
+"""Names of what :func:`inference_form` takes as ``dtype``."""
+
 
 def inference_form(encoder: SSLEncoder, dtype: torch.dtype = torch.float32) -> SSLEncoder:
     """Derive the form of ``encoder`` that is for inference alone.

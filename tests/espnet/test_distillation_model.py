@@ -1,0 +1,38 @@
+"""The student's distance is the one to the teacher, in whatever precision the teacher computes."""
+
+import pytest
+import torch
+
+from espnet_prune.distillation import LayerwiseDistillation
+from espnet_prune.espnet.distillation_model import ESPnetDistillationModel
+from tests.encoders import random_encoder, tiny_config
+
+
+@pytest.mark.parametrize(
+    "precision, tolerance", [("float32", 1e-5), ("bfloat16", 0.05), ("int8", 0.05)]
+)
+def test_distance_to_the_teacher(precision, tolerance):
+    config = tiny_config()
+    student, teacher = random_encoder(config, 1), random_encoder(config, 2)
+    distillation = LayerwiseDistillation([0, 3])
+    wavs, lengths = torch.randn(2, 2000), torch.tensor([2000, 1500])
+    ours, theirs = student(wavs, lengths), teacher(wavs, lengths)
+    expected = distillation(ours.hidden_states, theirs.hidden_states, ours.lengths).total
+    model = ESPnetDistillationModel(student, teacher, distillation, None, precision).eval()
+    loss, _, _ = model(wavs, lengths)
+    assert abs(float(loss) - float(expected)) <= tolerance * abs(float(expected))
+    loss.backward()
+    assert all(parameter.grad is None for parameter in teacher.parameters())
+
+
+@torch.no_grad()
+def test_a_teacher_that_moves_is_derived_anew():
+    config = tiny_config()
+    teacher = random_encoder(config, 2)
+    distillation = LayerwiseDistillation([0])
+    model = ESPnetDistillationModel(random_encoder(config, 1), teacher, distillation, None).eval()
+    wavs, lengths = torch.randn(1, 2000), torch.tensor([2000])
+    before = model(wavs, lengths)[0]
+    for parameter in teacher.parameters():
+        parameter.zero_()
+    assert not torch.equal(before, model.to(torch.float32)(wavs, lengths)[0])
