@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from espnet_prune.ssl.config import ConfigError, SSLConfig
@@ -63,8 +64,13 @@ def load_strictly(model: nn.Module, state: Mapping[str, Tensor], source: object)
     Raises:
         CheckpointError: names the keys that are missing, surplus or of another shape.
     """
+    expected = model.state_dict()
+    state = {k: v.to(expected[k].dtype) if k in expected else v for k, v in state.items()}
     try:
-        model.load_state_dict(state, strict=True)
+        # A model on the meta device takes the tensors over instead of copying them.
+        model.load_state_dict(
+            state, strict=True, assign=any(value.is_meta for value in expected.values())
+        )
     except RuntimeError as error:
         raise CheckpointError(f"{source}: weights and config do not fit: {error}") from error
 
@@ -99,7 +105,8 @@ def restore_encoder(
         CheckpointError: the config describes no encoder; see :func:`load_strictly`.
     """
     try:
-        encoder = SSLEncoder(SSLConfig.from_dict(values))
+        with torch.device("meta"):
+            encoder = SSLEncoder(SSLConfig.from_dict(values))
     except ConfigError as error:
         raise CheckpointError(f"{folder}/{_CONFIG}: {error}") from error
     load_strictly(encoder, state, folder)

@@ -12,7 +12,7 @@ import math
 import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from torch import Tensor
@@ -66,35 +66,42 @@ def load_file(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         CheckpointError: the file is missing, truncated or of another format.
     """
     try:
-        data = bytearray(Path(path).read_bytes())
+        with open(path, "rb") as file:
+            entries, base = _read_header(file, path)
+            return {name: _tensor(file, base, entries[name], path, name) for name in entries}
     except OSError as error:
         raise CheckpointError(
             f"{path}: expected a safetensors file, found none: {error}"
         ) from error
+
+
+def _read_header(file: BinaryIO, path: object) -> tuple[dict[str, dict], int]:
+    """The entry of every tensor, and where in the file their data begin."""
     try:
-        size = int.from_bytes(data[:8], "little")
-        header = json.loads(data[8 : 8 + size])
+        base = 8 + int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(base - 8))
         header.pop("__metadata__", None)
-        end = 8 + size + max((entry["data_offsets"][1] for entry in header.values()), default=0)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        end = base + max((entry["data_offsets"][1] for entry in header.values()), default=0)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise CheckpointError(
             f"{path}: expected a safetensors file, found something else (its header is unreadable: "
             f"{error}); if it is a PyTorch pickle, convert it first"
         ) from error
-    if len(data) != end:
+    if (found := os.fstat(file.fileno()).st_size) != end:
         raise CheckpointError(
-            f"{path}: expected {end} bytes, found {len(data)}; the file is truncated or damaged, "
+            f"{path}: expected {end} bytes, found {found}; the file is truncated or damaged, "
             "copy or make it again"
         )
-    return {name: _tensor(data, 8 + size, entry, path, name) for name, entry in header.items()}
+    return header, base
 
 
-def _tensor(data: bytearray, base: int, entry: dict, path: object, name: str) -> Tensor:
+def _tensor(file: BinaryIO, base: int, entry: dict, path: object, name: str) -> Tensor:
     dtype, shape = _DTYPES.get(entry["dtype"]), entry["shape"]
     begin, end = entry["data_offsets"]
     if dtype is None or end - begin != math.prod(shape) * dtype.itemsize:
         raise CheckpointError(f"{path}: the entry of {name!r} contradicts itself: {entry}")
-    if begin == end:
-        return torch.empty(shape, dtype=dtype)
-    raw = torch.frombuffer(data, dtype=torch.uint8, count=end - begin, offset=base + begin)
-    return raw.clone().view(dtype).reshape(shape)
+    tensor = torch.empty(shape, dtype=dtype)
+    if begin < end:
+        file.seek(base + begin)
+        file.readinto((ctypes.c_char * (end - begin)).from_address(tensor.data_ptr()))  # type: ignore[attr-defined]
+    return tensor

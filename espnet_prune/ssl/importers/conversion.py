@@ -70,7 +70,8 @@ def build_encoder(
     Raises:
         CheckpointError: names the keys that are missing, surplus or of another shape.
     """
-    encoder = SSLEncoder(config)
+    with torch.device("meta"):
+        encoder = SSLEncoder(config)
     filled = convert_state(encoder.state_dict(), state, table, dropped, source)
     load_strictly(encoder, filled, source)
     return encoder.eval()

@@ -138,9 +138,10 @@ def encoder_of(shape: SSLConfig, state: Mapping[str, Tensor], source: object) ->
     scale = state.get(_SCALE)
     scaled = scale is not None and bool((scale != 1).any())
     config = replace(shape, channel_scale=scaled, final_norm=not shape.norm_first)
-    encoder = SSLEncoder(config)
+    with torch.device("meta"):
+        encoder = SSLEncoder(config)
     expected = encoder.state_dict()
-    lost = {name: torch.zeros_like(expected.pop(name)) for name in _lost(config, expected)}
+    lost = {name: torch.zeros(expected.pop(name).shape) for name in _lost(config, expected)}
     kept = _kept_constants(config, new_weight_norm(state))
     filled = convert_state(expected, kept, _TABLE, _DROPPED, source)
     load_strictly(encoder, {**filled, **lost}, source)

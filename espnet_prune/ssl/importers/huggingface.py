@@ -133,7 +133,8 @@ def import_huggingface_model(model: Any) -> SSLEncoder:
         CheckpointError: the model is of another kind or not supported.
     """
     values, name = model.config.to_dict(), type(model).__name__
-    return _build(_config(values, _normalizes(values), name), model.state_dict(), name)
+    state = {key: value.clone() for key, value in model.state_dict().items()}
+    return _build(_config(values, _normalizes(values), name), state, name)
 
 
 def shared_fields(family: str) -> dict[str, str]:

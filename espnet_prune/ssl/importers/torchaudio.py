@@ -86,7 +86,8 @@ def import_torchaudio(model: nn.Module, family: Family = "wav2vec2") -> SSLEncod
             f"others: {error}; such a model cannot be imported"
         ) from error
     table = {**TABLE, **WAVLM_ROWS} if config.family == "wavlm" else TABLE
-    return build_encoder(config, inner.state_dict(), table, HEAD, "torchaudio")
+    state = {key: value.clone() for key, value in inner.state_dict().items()}
+    return build_encoder(config, state, table, HEAD, "torchaudio")
 
 
 def import_bundle(name: str) -> SSLEncoder:
