@@ -54,8 +54,7 @@ class PositionGate(nn.Module):
     def __init__(self, config: SSLConfig, heads: tuple[int, ...]):
         super().__init__()
         self.num_heads, self.head_dim = config.num_heads, config.head_dim
-        # In no file, so there must be values even where the weights are on the meta device.
-        self.register_buffer("heads", torch.tensor(heads, device="cpu"), persistent=False)
+        self.register_buffer("heads", torch.tensor(heads), persistent=False)
         self.linear = nn.Linear(config.head_dim, 8)
         self.scale = nn.Parameter(torch.ones(len(heads)))
 

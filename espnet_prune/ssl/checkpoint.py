@@ -9,8 +9,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from espnet_prune.ssl.config import ConfigError, SSLConfig
 from espnet_prune.ssl.files import atomic_write
@@ -58,8 +58,10 @@ def load_folder(folder: str | PathLike[str], kind: str) -> tuple[dict[str, Any],
     return config, load_file(Path(folder) / _WEIGHTS)
 
 
-def load_strictly(model: nn.Module, state: Mapping[str, Tensor], source: object) -> None:
-    """Copy ``state`` into ``model``; every key and shape must match.
+def load_strictly(
+    model: nn.Module, state: Mapping[str, Tensor], source: object, assign: bool = False
+) -> None:
+    """Copy ``state`` into ``model``, or hand it over; every key and shape must match.
 
     Raises:
         CheckpointError: names the keys that are missing, surplus or of another shape.
@@ -67,10 +69,7 @@ def load_strictly(model: nn.Module, state: Mapping[str, Tensor], source: object)
     expected = model.state_dict()
     state = {k: v.to(expected[k].dtype) if k in expected else v for k, v in state.items()}
     try:
-        # A model on the meta device takes the tensors over instead of copying them.
-        model.load_state_dict(
-            state, strict=True, assign=any(value.is_meta for value in expected.values())
-        )
+        model.load_state_dict(state, strict=True, assign=assign)
     except RuntimeError as error:
         raise CheckpointError(f"{source}: weights and config do not fit: {error}") from error
 
@@ -105,9 +104,24 @@ def restore_encoder(
         CheckpointError: the config describes no encoder; see :func:`load_strictly`.
     """
     try:
-        with torch.device("meta"):
-            encoder = SSLEncoder(SSLConfig.from_dict(values))
+        encoder = empty_encoder(SSLConfig.from_dict(values))
     except ConfigError as error:
         raise CheckpointError(f"{folder}/{_CONFIG}: {error}") from error
-    load_strictly(encoder, state, folder)
+    load_strictly(encoder, state, folder, assign=True)
     return encoder.eval()
+
+
+def empty_encoder(config: SSLConfig) -> SSLEncoder:
+    """An encoder of ``config`` that waits for its values, in no time and memory."""
+    with _WithoutValues():
+        return SSLEncoder(config)
+
+
+class _WithoutValues(TorchFunctionMode):
+    """Within it ``torch.nn.init`` does nothing, so that modules leave their memory untouched."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if getattr(function, "__module__", None) == nn.init.__name__:
+            return kwargs.get("tensor", *args[:1])
+        return function(*args, **kwargs)

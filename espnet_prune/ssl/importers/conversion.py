@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from espnet_prune.ssl.checkpoint import load_strictly
+from espnet_prune.ssl.checkpoint import empty_encoder, load_strictly
 from espnet_prune.ssl.config import SSLConfig
 from espnet_prune.ssl.model import SSLEncoder
 from espnet_prune.ssl.safetensors import CheckpointError
@@ -70,10 +70,9 @@ def build_encoder(
     Raises:
         CheckpointError: names the keys that are missing, surplus or of another shape.
     """
-    with torch.device("meta"):
-        encoder = SSLEncoder(config)
+    encoder = empty_encoder(config)
     filled = convert_state(encoder.state_dict(), state, table, dropped, source)
-    load_strictly(encoder, filled, source)
+    load_strictly(encoder, filled, source, assign=True)
     return encoder.eval()
 
 

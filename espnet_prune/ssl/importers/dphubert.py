@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from espnet_prune.ssl.checkpoint import load_strictly
+from espnet_prune.ssl.checkpoint import empty_encoder, load_strictly
 from espnet_prune.ssl.config import ConvLayerConfig, SSLConfig, TransformerLayerConfig
 from espnet_prune.ssl.importers.conversion import (
     convert_config,
@@ -138,13 +138,12 @@ def encoder_of(shape: SSLConfig, state: Mapping[str, Tensor], source: object) ->
     scale = state.get(_SCALE)
     scaled = scale is not None and bool((scale != 1).any())
     config = replace(shape, channel_scale=scaled, final_norm=not shape.norm_first)
-    with torch.device("meta"):
-        encoder = SSLEncoder(config)
+    encoder = empty_encoder(config)
     expected = encoder.state_dict()
     lost = {name: torch.zeros(expected.pop(name).shape) for name in _lost(config, expected)}
     kept = _kept_constants(config, new_weight_norm(state))
     filled = convert_state(expected, kept, _TABLE, _DROPPED, source)
-    load_strictly(encoder, {**filled, **lost}, source)
+    load_strictly(encoder, {**filled, **lost}, source, assign=True)
     return encoder.eval()
 
 

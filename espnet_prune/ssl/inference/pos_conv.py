@@ -26,8 +26,13 @@ class FourierPositionalConv(nn.Module):
         self.step = self.block - self.kernel + 1
         self.bias = conv.bias.detach().float()
         weight = conv.weight.detach().float().unflatten(0, (self.groups, -1))  # G, out, in, k
-        spectrum = torch.fft.rfft(weight, n=self.block).conj().permute(3, 0, 2, 1)
-        self.register_buffer("spectrum", spectrum.flatten(0, 1).contiguous(), persistent=False)
+        width = weight.size(1)
+        spectrum = weight.new_empty(
+            self.kernel + 1, self.groups, width, width, dtype=torch.complex64
+        )
+        for index, group in enumerate(weight):  # all at once would take three times the memory
+            spectrum[:, index] = torch.fft.rfft(group, n=self.block).conj().permute(2, 1, 0)
+        self.register_buffer("spectrum", spectrum.flatten(0, 1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, L, D)`` to ``(B, L, D)``."""
