@@ -10,10 +10,16 @@ CORE_TESTS := tests/ssl tests/pruning tests/distillation
 TORCH ?= newest
 SHELL_FILES := $(shell git ls-files '*.sh' '*run.pl' '.ci/run')
 
-.PHONY: demo test test-slow test-core test-newest test-s3prl lint install clean
+.PHONY: demo bench test test-slow test-core test-newest test-s3prl lint install clean
 
 demo: install
 	cd egs2/mini_meeting/diar1 && ./run.sh
+
+# Ours beside other implementations, some 15 min on 2 cores; narrowed by, say,
+# MODELS=wavlm_base_plus INPUTS="1x8 1x30" PRECISIONS=float32.
+bench: install
+	$(BIN)/python -m espnet_prune.bin.bench $(if $(MODELS),--models $(MODELS)) \
+	  $(if $(INPUTS),--inputs $(INPUTS)) $(if $(PRECISIONS),--precisions $(PRECISIONS))
 
 test: install
 	$(BIN)/python -m pytest -q

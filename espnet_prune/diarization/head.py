@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torchaudio.models import Conformer
 
 from espnet_prune.ssl import ConfigError
+from espnet_prune.ssl.front_end import length_mask
 
 
 @dataclass(frozen=True)
@@ -65,5 +66,8 @@ class PowersetHead(nn.Module):
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Features ``(B, L, D)``, frames ``(B,)`` to log-probabilities ``(B, L, K)``."""
-        x, _ = self.conformer(self.norm(self.projection(features)), lengths)
-        return self.classifier(x).log_softmax(dim=-1)
+        padding = ~length_mask(lengths, features.size(1))
+        x = self.norm(self.projection(features)).transpose(0, 1)
+        for layer in self.conformer.conformer_layers:  # its own forward reads the lengths back
+            x = layer(x, padding)
+        return self.classifier(x).log_softmax(dim=-1).transpose(0, 1)

@@ -1,0 +1,137 @@
+"""Export an encoder or a diarization model for deployment, as an ONNX or torch.export file."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from espnet_prune.bin.errors import explained
+from espnet_prune.export import (
+    OUTPUTS,
+    ExportError,
+    export_onnx,
+    export_torch,
+    largest_difference,
+)
+from espnet_prune.export.files import replacing
+from espnet_prune.export.onnx_file import require
+from espnet_prune.ssl import SSLEncoder
+from espnet_prune.ssl.importers import SOURCES, diarizen
+from espnet_prune.ssl.importers.huggingface import CONFIG, read_json
+from espnet_prune.ssl.importers.sources import find_source
+
+if TYPE_CHECKING:
+    from espnet_prune.diarization.model import DiarizationModel
+
+SUFFIXES = (".onnx", ".pt2")
+# Of the largest value; 8 bits are inexact, but not another function.
+TOLERANCES = {None: 1e-4, "int8": 1.0}
+
+logger = logging.getLogger(__name__)
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Make the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="MODEL is a diarization model's folder, ours or DiariZen's (exported whole),\n"
+        f"or one of\n{SOURCES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", metavar="MODEL", help="what to export, see below")
+    parser.add_argument(
+        "destination",
+        metavar="DST",
+        type=Path,
+        help="file to write, *.onnx or *.pt2 (torch.export)",
+    )
+    parser.add_argument(
+        "--output",
+        choices=OUTPUTS,
+        help="what the file gives beside the number of frames (default: log_probs of a "
+        "diarization model, else hidden_states); of a diarization model, hidden_states and "
+        "last_hidden_state are its encoder's",
+    )
+    parser.add_argument(
+        "--quantize",
+        choices=("int8",),
+        help="store and compute an ONNX file's linear maps in 8 bits: smaller, faster, inexact",
+    )
+    parser.add_argument(
+        "--check",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="run the file on padded batches and print by how much it differs from PyTorch; by "
+        f"more than {TOLERANCES[None]:g} of the largest value, unless quantized, it is not written "
+        "(default: --check)",
+    )
+    return parser
+
+
+def main(cmd: Sequence[str] | None = None) -> None:
+    """Run the command."""
+    args = get_parser().parse_args(cmd)
+    logging.basicConfig(level=logging.ERROR, format="%(levelname)s: %(message)s")
+    logging.getLogger("espnet_prune").setLevel(logging.INFO)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # names what it can do without
+    with explained("export"):
+        _check_arguments(args)
+        model = _load(args.model)
+        with replacing(args.destination) as file:
+            if file.suffix == ".onnx":
+                export_onnx(model, file, args.output, int8=args.quantize == "int8")
+            else:
+                export_torch(model, file, args.output)
+            found = ""
+            if args.check:
+                logger.info("comparing it with PyTorch")
+                difference = largest_difference(file, model, args.output)
+                _check_difference(difference, TOLERANCES[args.quantize])
+                found = f", differs from PyTorch by {difference:.1e} of the largest value"
+            size = sum(each.stat().st_size for each in file.parent.iterdir())
+    print(f"{args.destination}: {size / 1e6:.1f} MB{found}")
+
+
+def _check_arguments(args: argparse.Namespace) -> None:
+    suffix = args.destination.suffix
+    if suffix not in SUFFIXES:
+        raise ExportError(
+            f"expected a DST that ends in {' or '.join(SUFFIXES)}, found {args.destination}"
+        )
+    if args.quantize and suffix != ".onnx":
+        raise ExportError(f"--quantize needs a DST that ends in .onnx, found {args.destination}")
+    if args.check and suffix == ".onnx":
+        require("onnxruntime")
+
+
+def _load(source: str) -> SSLEncoder | DiarizationModel:
+    if source.startswith("torchaudio:"):
+        return SSLEncoder.from_pretrained(source)
+    path = find_source(source)
+    if not _diarizes(path):
+        return SSLEncoder.from_pretrained(path)
+    from espnet_prune.diarization.model import DiarizationModel
+
+    return DiarizationModel.from_pretrained(path)
+
+
+def _diarizes(folder: Path) -> bool:
+    if (folder / CONFIG).is_file():
+        return read_json(folder / CONFIG).get("kind") == "diarization_model"
+    return (folder / diarizen.CONFIG).is_file()
+
+
+def _check_difference(difference: float, limit: float) -> None:
+    if not difference <= limit:  # NaN included
+        raise ExportError(
+            f"expected a file that differs from PyTorch by at most {limit:g} of the largest value, "
+            f"found {difference:g}; nothing was written. Please report this with the versions of "
+            "torch, onnx, onnxscript and onnxruntime"
+        )
+
+
+if __name__ == "__main__":
+    main()

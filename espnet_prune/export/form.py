@@ -1,0 +1,90 @@
+"""The form of a model that is exported: the same outputs, from operations that export well."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from espnet_prune.ssl.attention import RelativePositionBias
+from espnet_prune.ssl.front_end import StridedConv
+from espnet_prune.ssl.inference.attention import PositionTable
+from espnet_prune.ssl.inference.pos_conv import FoldedPositionalConv
+from espnet_prune.ssl.transformer import PositionalConv
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def export_form(model: M) -> M:
+    """A copy of ``model`` for inference, with parts replaced; ``model`` is left as it is."""
+    form = copy.deepcopy(model).eval().requires_grad_(False)
+    for module in list(form.modules()):
+        for name, child in module.named_children():
+            if type(child) in _REPLACEMENTS:
+                setattr(module, name, _REPLACEMENTS[type(child)](child))
+    for buffer in form.buffers():
+        buffer.data = buffer.contiguous()  # newer torch.export.save warns of others
+    return form
+
+
+class ExportedConv(nn.Module):
+    """What :class:`StridedConv` computes, as the convolution that runtimes have kernels for."""
+
+    def __init__(self, conv: StridedConv):
+        super().__init__()
+        self.kernel, self.stride = conv.kernel, conv.stride
+        self.weight, self.bias = conv.weight, conv.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, L_in, C_in)`` to ``(B, L, C)``."""
+        # Newer exporters take the transpose of a single channel for a channels-last tensor, and
+        # then insist on batches of more than one.
+        x = x[:, None, :, 0] if x.size(2) == 1 else x.transpose(1, 2)
+        return F.conv1d(x, self.weight, self.bias, self.stride).transpose(1, 2)
+
+
+class SquarePositionTable(PositionTable):
+    """What :class:`RelativePositionBias` computes, from a value per head and offset.
+
+    The logarithm that finds an offset's bucket stays here: at a bucket's edge its rounding
+    decides, and runtimes round in their own ways.
+    """
+
+    def forward(self, num_frames: int) -> Tensor:
+        """See :class:`RelativePositionBias`."""
+        frames = torch.arange(num_frames, device=self.values.device)
+        return super().forward(num_frames)[:, frames[None] - frames[:, None] + num_frames - 1]
+
+
+class ExportedSelfAttention(nn.Module):
+    """What ``nn.MultiheadAttention`` computes in a Conformer.
+
+    PyTorch's own copies queries, keys and values to another layout, of which newer exporters
+    conclude that batches have more than one item.
+    """
+
+    def __init__(self, attention: nn.MultiheadAttention):
+        super().__init__()
+        self.num_heads = attention.num_heads
+        self.weight, self.bias = attention.in_proj_weight, attention.in_proj_bias
+        self.out_proj = attention.out_proj
+
+    def forward(self, query: Tensor, key_padding_mask: Tensor, **_: Any) -> tuple[Tensor, None]:
+        """Frames ``(L, B, D)``, True at padding ``(B, L)``, to frames ``(L, B, D)``."""
+        frames, batch, width = query.shape
+        qkv = F.linear(query, self.weight, self.bias).view(frames, batch, 3, self.num_heads, -1)
+        q, k, v = qkv.permute(2, 1, 3, 0, 4)
+        y = F.scaled_dot_product_attention(q, k, v, ~key_padding_mask[:, None, None])
+        return self.out_proj(y.permute(2, 0, 1, 3).reshape(frames, batch, width)), None
+
+
+_REPLACEMENTS: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
+    StridedConv: ExportedConv,
+    RelativePositionBias: lambda bias: SquarePositionTable(bias, torch.float32),
+    PositionalConv: lambda pos_conv: FoldedPositionalConv(pos_conv, torch.float32),
+    nn.MultiheadAttention: ExportedSelfAttention,
+}

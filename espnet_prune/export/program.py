@@ -1,0 +1,107 @@
+"""A model as a traced program of waveforms and lengths, and what its file says about it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from espnet_prune import __version__
+from espnet_prune.export.form import export_form
+from espnet_prune.ssl import SSLEncoder
+
+if TYPE_CHECKING:  # it imports what an encoder's export does without
+    from espnet_prune.diarization.model import DiarizationModel
+
+Output = Literal["hidden_states", "last_hidden_state", "log_probs"]
+OUTPUTS: tuple[Output, ...] = get_args(Output)
+
+logger = logging.getLogger(__name__)
+
+
+class ExportError(ValueError):
+    """An export that cannot be made, or that does not compute what the model does."""
+
+
+class Deployment(nn.Module):
+    """A model that takes ``wavs`` and ``lengths`` and gives one output and ``frames``.
+
+    Args:
+        model: an encoder or a diarization model.
+        output: ``hidden_states`` of an encoder ``(N + 1, B, L, D)``, its ``last_hidden_state``
+            ``(B, L, D)``, or ``log_probs`` of a diarization model ``(B, L, K)``. None stands for
+            the first or the last of these. Of a diarization model, the encoder's outputs are
+            exported without its head.
+
+    Raises:
+        ExportError: an encoder has no log_probs.
+    """
+
+    def __init__(self, model: SSLEncoder | DiarizationModel, output: Output | None = None):
+        super().__init__()
+        alone = isinstance(model, SSLEncoder)
+        self.output = output or ("hidden_states" if alone else "log_probs")
+        if alone and self.output == "log_probs":
+            raise ExportError(
+                "expected a diarization model, which alone has log_probs, found an encoder; choose "
+                "hidden_states or last_hidden_state"
+            )
+        self.encoder = model if alone else model.encoder
+        self.diarizer = model if self.output == "log_probs" else None
+
+    def forward(self, wavs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Waveforms ``(B, T)``, samples ``(B,)`` to the output and frames ``(B,)``."""
+        if self.diarizer is not None:
+            return self.diarizer(wavs, lengths)
+        states, frames = self.encoder.stream(wavs, lengths)
+        if self.output == "hidden_states":
+            return torch.stack(list(states)), frames
+        *_, last = states
+        return last, frames
+
+    def metadata(self) -> dict[str, str]:
+        """What a reader of the file needs to know; numbers and lists as JSON.
+
+        ``hop`` and ``receptive_field`` (of one frame) are samples, ``window_size`` is seconds,
+        and ``classes`` are the sets of speakers that the K log-probabilities stand for.
+        """
+        config = self.encoder.config
+        values: dict[str, Any] = {
+            "producer": f"espnet_prune {__version__}",
+            "family": config.family,
+            "output": self.output,
+            "sample_rate": 16000,
+            "hop": config.hop,
+            "receptive_field": config.receptive_field,
+        }
+        if self.diarizer is not None:
+            mapping = self.diarizer.powerset.mapping
+            values["classes"] = [row.nonzero()[:, 0].tolist() for row in mapping]
+            values["window_size"] = self.diarizer.config.window_size
+        return {k: v if isinstance(v, str) else json.dumps(v) for k, v in values.items()}
+
+
+def trace(deployment: Deployment) -> ExportedProgram:
+    """The program of ``deployment`` for batches of any size and of any length from two frames on.
+
+    A single frame is out, as PyTorch's exporter reasons that no axis it does not know is 1; what
+    is translated from the program need not heed that.
+    """
+    logger.info("tracing the model")
+    form = export_form(deployment)
+    config = form.encoder.config
+    samples = config.receptive_field + 20 * config.hop
+    example = torch.zeros(2, samples), torch.tensor([samples, samples - 5 * config.hop])
+    batch, length = Dim.DYNAMIC, Dim.DYNAMIC(min=config.receptive_field)
+    # Without this, as in PyTorch's own export to ONNX, a batch of one would be out, too.
+    with torch.fx.experimental._config.patch(backed_size_oblivious=True):
+        program = torch.export.export(
+            form, example, dynamic_shapes={"wavs": {0: batch, 1: length}, "lengths": {0: batch}}
+        )
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # it names folders of this machine
+    return program
