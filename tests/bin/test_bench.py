@@ -171,7 +171,11 @@ def test_a_wrong_subject_ends_the_comparison(
 def test_make_passes_what_narrows() -> None:
     settings = ["MODELS=wavlm_mini", "INPUTS=1x8 2x3", "PRECISIONS=int8 float32"]
     shown = subprocess.run(
-        ["make", "-n", "bench", *settings], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "--no-print-directory", "-n", "bench", *settings],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.replace("\\\n", " ")
     command = shown.split("espnet_prune.bin.bench")[1]
     assert command.split() == [
