@@ -72,9 +72,7 @@ def _positive(text: str) -> int:
 def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
-    logging.basicConfig(format="%(message)s")
-    logging.getLogger("espnet_prune.bench").setLevel(logging.INFO)
-    warnings.simplefilter("ignore")  # of the other implementations: what they use is deprecated
+    _silence_the_others()
     with explained("bench"):
         inputs = [Input.parse(text) for text in dict.fromkeys(args.inputs)]
         device = benchmark_device().type
@@ -97,6 +95,13 @@ def main(cmd: Sequence[str] | None = None) -> None:
                     rows += found
                     write(rows, args.output)
         print(render(rows))
+
+
+def _silence_the_others() -> None:
+    logging.basicConfig(level=logging.ERROR, format="%(message)s")
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    logging.getLogger("espnet_prune.bench").setLevel(logging.INFO)
+    warnings.simplefilter("ignore")  # of what they use and is deprecated
 
 
 def write(rows: Sequence[Row], folder: Path) -> None:
