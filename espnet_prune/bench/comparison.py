@@ -60,8 +60,10 @@ def compare(
                 subject, folder / shape, examples, setting.device, setting.threads
             )
             _check(subject, findings[subject], setting.device)
-    runs = {each: load(each, folder / each.model, setting.device) for each in subjects}
-    gc.collect()
+    runs: dict[Subject, Run] = {}
+    for subject in subjects:
+        runs[subject] = load(subject, folder / subject.model, setting.device)
+        gc.collect()  # gigabytes may hang in cycles
     for index, input in enumerate(inputs):
         logger.info("timing %s, %s", model, input)
         wavs = _waveforms(input, setting)
@@ -93,6 +95,7 @@ def _write_files(
         examples.append(folder / f"{input}.pt")
         torch.save({"wavs": wavs.cpu(), "states": states}, examples[-1])
     save_files(encoder.cpu(), subjects, folder)
+    gc.collect()  # exporting leaves graphs behind
     return examples
 
 

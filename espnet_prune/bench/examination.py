@@ -77,7 +77,8 @@ def main() -> None:
         importlib.import_module(module)
     peak = _PeakOfCuda() if args.device == "cuda" else _PeakOfProcess()
     run = load(Subject("", args.implementation, args.precision), args.folder, args.device)
-    loaded, found = peak.restart(), []
+    loaded = peak.restart()
+    found: list[Findings] = []
     for example in args.examples:
         content = torch.load(example, mmap=True)
         wavs = content["wavs"].to(args.device)

@@ -15,8 +15,8 @@ _SAMPLE, _MAX_CALLS = 0.25, 20
 _SHARE, _RESOLUTION = 0.1, 0.03
 # How long to wait for them, in seconds: at a time, before a sample, and in all.
 _PROBE, _PATIENCE, _PATIENCE_IN_ALL = 0.1, 1.5, 30.0
-# Of shorter calls, the first ones take noticeably longer than those to come.
-_COLD = 1.0
+# Of shorter calls, in seconds, the first ones take noticeably longer than those to come.
+_COLD = 2.0
 _FEWEST_ROUNDS = 3
 
 Key = TypeVar("Key", bound=Hashable)
@@ -45,7 +45,8 @@ def alternate(
         rounds: at most.
         limit: seconds after which a call is left out of further rounds.
     """
-    sizes = {key: _calls_per_sample(call, estimates[key]) for key, call in calls.items()}
+    estimates = {key: _estimate(call, estimates[key]) for key, call in calls.items()}
+    sizes = {key: max(1, min(_MAX_CALLS, round(_SAMPLE / estimates[key]))) for key in calls}
     turns = {key: max(1, min(rounds, int(limit / estimates[key]))) for key in calls}
     turns[baseline] = rounds = min(rounds, max(_FEWEST_ROUNDS, turns[baseline]))
     patience, disturbed = _PATIENCE_IN_ALL, True
@@ -63,11 +64,11 @@ def alternate(
     return samples
 
 
-def _calls_per_sample(call: Callable[[], object], estimate: float) -> int:
-    if estimate < _COLD:
-        call()
-        estimate = _sample(call, 1).seconds
-    return max(1, min(_MAX_CALLS, round(_SAMPLE / estimate)))
+def _estimate(call: Callable[[], object], estimate: float) -> float:
+    if estimate > _COLD:
+        return estimate
+    call()
+    return _sample(call, 1).seconds
 
 
 def _sample(call: Callable[[], object], size: int) -> Sample:

@@ -98,7 +98,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
 
 
 def _silence_the_others() -> None:
-    logging.basicConfig(level=logging.ERROR, format="%(message)s")
+    logging.basicConfig(level=logging.ERROR, format="%(asctime)s %(message)s")
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     logging.getLogger("espnet_prune.bench").setLevel(logging.INFO)
     warnings.simplefilter("ignore")  # of what they use and is deprecated
