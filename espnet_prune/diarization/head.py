@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torchaudio.models import Conformer
 
 from espnet_prune.ssl import ConfigError
-from espnet_prune.ssl.front_end import length_mask
+from espnet_prune.ssl.norm import length_mask
 
 
 @dataclass(frozen=True)

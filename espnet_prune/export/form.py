@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from espnet_prune.ssl.attention import RelativePositionBias
-from espnet_prune.ssl.front_end import StridedConv
 from espnet_prune.ssl.inference.attention import PositionTable
 from espnet_prune.ssl.inference.pos_conv import FoldedPositionalConv
 from espnet_prune.ssl.transformer import PositionalConv
@@ -29,22 +28,6 @@ def export_form(model: M) -> M:
     for buffer in form.buffers():
         buffer.data = buffer.contiguous()  # newer torch.export.save warns of others
     return form
-
-
-class ExportedConv(nn.Module):
-    """What :class:`StridedConv` computes, as the convolution that runtimes have kernels for."""
-
-    def __init__(self, conv: StridedConv):
-        super().__init__()
-        self.kernel, self.stride = conv.kernel, conv.stride
-        self.weight, self.bias = conv.weight, conv.bias
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, L_in, C_in)`` to ``(B, L, C)``."""
-        # Newer exporters take the transpose of a single channel for a channels-last tensor, and
-        # then insist on batches of more than one.
-        x = x[:, None, :, 0] if x.size(2) == 1 else x.transpose(1, 2)
-        return F.conv1d(x, self.weight, self.bias, self.stride).transpose(1, 2)
 
 
 class SquarePositionTable(PositionTable):
@@ -83,7 +66,6 @@ class ExportedSelfAttention(nn.Module):
 
 
 _REPLACEMENTS: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
-    StridedConv: ExportedConv,
     RelativePositionBias: lambda bias: SquarePositionTable(bias, torch.float32),
     PositionalConv: lambda pos_conv: FoldedPositionalConv(pos_conv, torch.float32),
     nn.MultiheadAttention: ExportedSelfAttention,

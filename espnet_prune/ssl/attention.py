@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from espnet_prune.ssl.config import SSLConfig
+from espnet_prune.ssl.masks import masked_linear
 
 
 class RelativePositionBias(nn.Module):
@@ -25,11 +26,9 @@ class RelativePositionBias(nn.Module):
 
     def forward(self, num_frames: int) -> Tensor:
         """Bias ``(H, L, L)`` of query frame i (second axis) and key frame j (third axis)."""
-        device = self.table.weight.device
-        offsets = torch.arange(1 - num_frames, num_frames, device=device)
-        values = self.values(offsets)
-        frames = torch.arange(num_frames, device=device)
-        return values[:, frames[None] - frames[:, None] + num_frames - 1]
+        offsets = torch.arange(1 - num_frames, num_frames, device=self.table.weight.device)
+        # Windows of the values: the one from 1 - L is that of the last query.
+        return self.values(offsets).unfold(1, num_frames, 1).flip(1)
 
     def values(self, offsets: Tensor) -> Tensor:
         """The bias ``(H, n)`` for ``n`` differences between key and query, in frames."""
@@ -61,11 +60,13 @@ class PositionGate(nn.Module):
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
         """Gated bias ``(B, h, L, L)`` from the input ``(B, L, D)`` and the bias ``(H, L, L)``."""
         batch, frames, _ = x.shape
-        per_head = x.view(batch, frames, self.num_heads, self.head_dim)[:, :, self.heads]
+        per_head = x.view(batch, frames, self.num_heads, self.head_dim)
+        if len(self.heads) < self.num_heads:
+            per_head, bias = per_head[:, :, self.heads], bias[self.heads]
         gates = self.linear(per_head).view(batch, frames, -1, 2, 4).sum(-1).sigmoid()
         update, reset = gates.permute(3, 0, 2, 1)  # each B, h, L
         gate = update * (reset * self.scale[:, None] - 1.0) + 2.0
-        return gate[..., None] * bias[self.heads]
+        return gate[..., None] * bias
 
 
 class Attention(nn.Module):
@@ -81,7 +82,12 @@ class Attention(nn.Module):
         self.dropout = config.attention_dropout
 
     def forward(
-        self, x: Tensor, bias: Tensor | None, padding: Tensor | None, mask: Tensor | None
+        self,
+        x: Tensor,
+        bias: Tensor | None,
+        padding: Tensor | None,
+        mask: Tensor | None,
+        gate: Tensor | None,
     ) -> Tensor:
         """Attend within each item.
 
@@ -89,7 +95,8 @@ class Attention(nn.Module):
             x: frames ``(B, L, D)``.
             bias: relative position bias ``(H, L, L)`` of the dense model's heads, or None.
             padding: 0 or -inf per key frame ``(B, 1, 1, L)``, or None.
-            mask: one value per kept head ``(h,)``, multiplied onto the head's output.
+            mask: one value per kept head ``(h,)``, which multiplies the head's output, or None.
+            gate: a scalar ``()`` that multiplies the result, or None.
 
         Returns:
             ``(B, L, D)``.
@@ -102,17 +109,19 @@ class Attention(nn.Module):
         else:
             gated = self.position_gate(x, bias)
             y = _biased_attention(q, k, v, gated if padding is None else gated + padding, dropout)
-        if mask is not None:
-            y = y * mask[:, None, None]
-        return self.out_proj(y.transpose(1, 2).reshape(batch, frames, -1))
+        y = y.transpose(1, 2).reshape(batch, frames, -1)
+        mask = None if mask is None else mask.repeat_interleave(self.head_dim)
+        return masked_linear(self.out_proj, y, mask, gate)
 
 
 def _biased_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, dropout: float) -> Tensor:
-    """Attention ``(B, h, L, d)`` under a bias ``(B, h, L, L)`` that wants a gradient.
+    """Attention ``(B, h, L, d)`` under a bias ``(B, h, L, L)``.
 
-    PyTorch's own attention has no fused kernel for such a bias, and what it falls back to takes
-    several times as long as these three products.
+    PyTorch's own attention has no fused kernel for a bias that wants a gradient, and what it falls
+    back to takes several times as long as these three products.
     """
+    if not bias.requires_grad:
+        return F.scaled_dot_product_attention(q, k, v, bias, dropout)
     batch, heads, frames, size = q.shape
     shape = (batch * heads, frames, size)
     queries = (q * size**-0.5).reshape(shape)

@@ -1,4 +1,8 @@
-"""The convolutional front end: waveform to frames, with a mask on every layer's channels."""
+"""The convolutional front end: waveform to frames, with a mask on every layer's channels.
+
+A mask on the channels of one layer multiplies the weights of the next, not its input: the same
+product, for the cost of the weights.
+"""
 
 from __future__ import annotations
 
@@ -7,61 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from espnet_prune.ssl.config import ConvLayerConfig, SSLConfig
-
-
-def length_mask(lengths: Tensor, size: int) -> Tensor:
-    """True where a position lies inside its item, ``(B, size)``, from lengths ``(B,)``."""
-    return torch.arange(size, device=lengths.device) < lengths[:, None]
-
-
-class OpenLayerNorm(nn.LayerNorm):
-    """LayerNorm whose statistics run over the open channels only.
-
-    Slicing the closed channels away then leaves the statistics as they were, which is what makes
-    a masked model and the smaller one built from it equal. The mask's value itself multiplies
-    after the norm and is the caller's business.
-    """
-
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Normalise ``(..., C)`` over the channels where ``mask`` ``(C,)`` is above zero."""
-        if mask is None:
-            return super().forward(x)
-        opened = (mask > 0).to(x.dtype)
-        count = opened.sum().clamp(min=1)
-        centred = x - (x * opened).sum(-1, keepdim=True) / count
-        variance = (centred.square() * opened).sum(-1, keepdim=True) / count
-        return centred * torch.rsqrt(variance + self.eps) * self.weight + self.bias
-
-
-class TimeGroupNorm(nn.Module):
-    """GroupNorm with one channel per group, over each item's own frames.
-
-    The usual implementation lets the padding of a batch into the statistics, so that an item's
-    output depends on its neighbours (pytorch/audio#2242); here it does not.
-    """
-
-    eps = 1e-5
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
-        """Normalise ``(B, L, C)`` over the first ``lengths`` ``(B,)`` frames; None: over all."""
-        if lengths is None:
-            variance, mean = torch.var_mean(x, dim=1, correction=0, keepdim=True)
-            centred = x - mean
-        else:
-            inside = length_mask(lengths, x.size(1))[..., None].to(x.dtype)
-            count = lengths[:, None, None].to(x.dtype)
-            centred = x - (x * inside).sum(1, keepdim=True) / count
-            variance = (centred.square() * inside).sum(1, keepdim=True) / count
-        return centred * torch.rsqrt(variance + self.eps) * self.weight + self.bias
+from espnet_prune.ssl.masks import masked_linear
+from espnet_prune.ssl.norm import OpenLayerNorm, TimeGroupNorm
 
 
 class StridedConv(nn.Module):
-    """1-D convolution without padding on channels-last frames, as one matrix product.
+    """1-D convolution without padding on channels-last frames.
 
     Attributes:
         weight: ``(C, C_in, k)``, as in ``nn.Conv1d``.
@@ -73,14 +28,17 @@ class StridedConv(nn.Module):
         self.weight = nn.Parameter(torch.empty(shape.channels, in_channels, shape.kernel))
         self.bias = nn.Parameter(torch.zeros(shape.channels)) if bias else None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, L_in, C_in)`` to ``(B, L, C)``."""
-        patches = x.unfold(1, self.kernel, self.stride).transpose(2, 3).flatten(2)  # B, L, k C_in
-        return F.linear(patches, self.weight.transpose(1, 2).flatten(1), self.bias)
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """``(B, L_in, C_in)``, whose channels ``mask`` ``(C_in,)`` multiplies, to ``(B, L, C)``."""
+        weight = self.weight if mask is None else self.weight * mask[:, None]
+        # Newer exporters take the transpose of a single channel for a channels-last tensor, and
+        # then insist on batches of more than one.
+        x = x[:, None, :, 0] if x.size(2) == 1 else x.transpose(1, 2)
+        return F.conv1d(x, weight, self.bias, self.stride).transpose(1, 2)
 
 
 class ConvLayer(nn.Module):
-    """Convolution, norm, GELU, mask."""
+    """Convolution, norm, GELU."""
 
     def __init__(self, in_channels: int, shape: ConvLayerConfig, norm: str | None, bias: bool):
         super().__init__()
@@ -92,10 +50,20 @@ class ConvLayer(nn.Module):
             self.norm = TimeGroupNorm(shape.channels)
 
     def forward(
-        self, x: Tensor, lengths: Tensor | None, mask: Tensor | None
+        self, x: Tensor, lengths: Tensor | None, before: Tensor | None, mask: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        """``(B, L_in, C_in)`` and lengths ``(B,)`` to ``(B, L, C)`` and its lengths."""
-        x = self.conv(x)
+        """Convolve one layer.
+
+        Args:
+            x: ``(B, L_in, C_in)``.
+            lengths: ``(B,)`` frames of each item, or None.
+            before: the mask ``(C_in,)`` of the layer before, which multiplies ``x``.
+            mask: this layer's own ``(C,)``; its closed channels stay out of the LayerNorm.
+
+        Returns:
+            ``(B, L, C)`` and its lengths.
+        """
+        x = self.conv(x, before)
         if lengths is not None:
             kernel, stride = self.conv.kernel, self.conv.stride
             lengths = (lengths - kernel).div(stride, rounding_mode="floor") + 1
@@ -103,15 +71,14 @@ class ConvLayer(nn.Module):
             x = self.norm(x, mask)
         elif self.norm is not None:
             x = self.norm(x, lengths)
-        x = F.gelu(x)
-        return (x if mask is None else x * mask), lengths
+        return F.gelu(x), lengths
 
 
 class FrontEnd(nn.Module):
     """Seven convolutions and the projection to the Transformer's width.
 
-    The last convolution's mask multiplies after the projection's LayerNorm, whose statistics run
-    over the open channels.
+    The last convolution's mask multiplies the projection's input, after its LayerNorm, whose
+    statistics run over the open channels.
     """
 
     def __init__(self, config: SSLConfig):
@@ -134,15 +101,9 @@ class FrontEnd(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """Waveforms ``(B, T)`` and lengths ``(B,)`` to frames ``(B, L, D)`` and their lengths."""
         x = wavs[..., None]
-        *inner, last = masks
-        for layer, mask in zip(self.conv_layers[:-1], inner, strict=True):
-            x, lengths = layer(x, lengths, mask)
-        x, lengths = self._last(x, lengths, last)
-        x = self.norm(x if self.scale is None else x * self.scale, last)
-        x = x if last is None else x * last
-        return self.dropout(self.projection(x)), lengths
-
-    def _last(self, x: Tensor, lengths: Tensor | None, mask: Tensor | None):
-        # Only the norm of the last convolution needs its mask here: the values multiply later.
-        opened = None if mask is None else (mask > 0).to(x.dtype)
-        return self.conv_layers[-1](x, lengths, opened)
+        mask: Tensor | None = None
+        for layer, own in zip(self.conv_layers, masks, strict=True):
+            x, lengths = layer(x, lengths, mask, own)
+            mask = own
+        x = self.norm(x if self.scale is None else x * self.scale, mask)
+        return self.dropout(masked_linear(self.projection, x, mask)), lengths

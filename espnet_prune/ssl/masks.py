@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from espnet_prune.ssl.config import SSLConfig
 
@@ -70,3 +71,22 @@ def open_masks(config: SSLConfig) -> Masks:
             for unit in UNITS
         }
     )
+
+
+def masked_linear(
+    linear: nn.Linear, x: Tensor, mask: Tensor | None, gate: Tensor | None = None
+) -> Tensor:
+    """Map ``(..., D)``; ``mask`` ``(D,)`` multiplies ``x``, and the scalar ``gate`` the result.
+
+    What is smaller, ``x`` or the weights, takes the product.
+    """
+    weight: Tensor = linear.weight
+    bias: Tensor = linear.bias
+    if gate is not None:
+        mask, bias = (gate if mask is None else mask * gate), bias * gate
+    if mask is not None:
+        if x.numel() < weight.numel():
+            x = x * mask
+        else:
+            weight = weight * mask
+    return F.linear(x, weight, bias)

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from espnet_prune.ssl.attention import RelativePositionBias
 from espnet_prune.ssl.config import SSLConfig
-from espnet_prune.ssl.front_end import FrontEnd, StridedConv, length_mask
+from espnet_prune.ssl.front_end import FrontEnd, StridedConv
 from espnet_prune.ssl.masks import LayerMasks, Masks
+from espnet_prune.ssl.norm import length_mask
 from espnet_prune.ssl.transformer import EmptySublayer, PositionalConv, TransformerLayer
 
 

@@ -8,7 +8,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from espnet_prune.ssl.attention import Attention
 from espnet_prune.ssl.config import SSLConfig, TransformerLayerConfig
-from espnet_prune.ssl.masks import LayerMasks
+from espnet_prune.ssl.masks import LayerMasks, masked_linear
 
 
 class PositionalConv(nn.Module):
@@ -28,7 +28,7 @@ class PositionalConv(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Linear, GELU, mask, Linear."""
+    """Linear, GELU, Linear."""
 
     def __init__(self, config: SSLConfig, width: int):
         super().__init__()
@@ -36,10 +36,10 @@ class FeedForward(nn.Module):
         self.fc2 = nn.Linear(width, config.embed_dim)
         self.dropout = nn.Dropout(config.ffn_dropout)
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """``(B, L, D)`` to ``(B, L, D)``; ``mask`` ``(F,)`` multiplies the inner units."""
+    def forward(self, x: Tensor, mask: Tensor | None, gate: Tensor | None) -> Tensor:
+        """Map ``(B, L, D)``; ``mask`` ``(F,)`` multiplies the inner units, ``gate`` the result."""
         y = self.dropout(F.gelu(self.fc1(x)))
-        return self.fc2(y if mask is None else y * mask)
+        return masked_linear(self.fc2, y, mask, gate)
 
 
 class EmptySublayer(nn.Module):
@@ -49,9 +49,10 @@ class EmptySublayer(nn.Module):
         super().__init__()
         self.bias = nn.Parameter(Tensor(config.embed_dim))
 
-    def forward(self, x: Tensor, *_: Tensor | None) -> Tensor:
-        """The bias, for every frame of ``(B, L, D)``."""
-        return self.bias.expand_as(x)
+    def forward(self, x: Tensor, *others: Tensor | None) -> Tensor:
+        """The bias, times the sublayer's gate ``others[-1]``, for every frame of ``(B, L, D)``."""
+        *_, gate = others
+        return (self.bias if gate is None else self.bias * gate).expand_as(x)
 
 
 class TransformerLayer(nn.Module):
@@ -72,17 +73,14 @@ class TransformerLayer(nn.Module):
         """``(B, L, D)`` to ``(B, L, D)``; the other arguments are those of :class:`Attention`."""
 
         def attend(y: Tensor) -> Tensor:
-            return self._gate(self.attention(y, bias, padding, masks.head), masks.attention_layer)
+            z = self.attention(y, bias, padding, masks.head, masks.attention_layer)
+            return self.dropout(z)
 
         def feed(y: Tensor) -> Tensor:
-            return self._gate(self.feed_forward(y, masks.ffn), masks.ffn_layer)
+            return self.dropout(self.feed_forward(y, masks.ffn, masks.ffn_layer))
 
         if self.norm_first:
             x = x + attend(self.attention_norm(x))
             return x + feed(self.ffn_norm(x))
         x = self.attention_norm(x + attend(x))
         return self.ffn_norm(x + feed(x))
-
-    def _gate(self, y: Tensor, mask: Tensor | None) -> Tensor:
-        y = self.dropout(y)
-        return y if mask is None else y * mask

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from espnet_prune.ssl.attention import Attention, PositionGate, RelativePositionBias
 from espnet_prune.ssl.inference.linear import MakeLinear
 
-# Values of the position bias, over items, heads and queries, that are built at a time.
-_BLOCK = 2**21
+# Values of the position bias, over items, heads and queries, that are built at a time: few enough
+# for a CPU's cache, or enough to occupy an accelerator.
+_BLOCK, _BLOCK_OF_ACCELERATOR = 2**21, 2**28
 
 
 class PositionTable(nn.Module):
@@ -60,7 +61,7 @@ class InferenceAttention(nn.Module):
         self.output = linear(attention.out_proj)
 
     def forward(
-        self, x: Tensor, table: Tensor | None, padding: Tensor | None, mask: None = None
+        self, x: Tensor, table: Tensor | None, padding: Tensor | None, *masks: None
     ) -> Tensor:
         """See :class:`~espnet_prune.ssl.attention.Attention`; ``table`` ``(H, 2 L - 1)``."""
         batch, frames, _ = x.shape
@@ -85,7 +86,8 @@ class InferenceAttention(nn.Module):
         table = table[self.heads]
         square = table.as_strided((heads, frames, frames), (table.size(1), 1, 1))
         q, gates = q.flip(2), gates.flip(2)[..., None]
-        size = max(1, _BLOCK // (batch * heads * frames))
+        block = _BLOCK if q.device.type == "cpu" else _BLOCK_OF_ACCELERATOR
+        size = max(1, block // (batch * heads * frames))
         blocks = []
         for start in range(0, frames, size):
             rows = slice(start, start + size)

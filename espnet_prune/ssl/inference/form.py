@@ -80,6 +80,6 @@ class InferenceFeedForward(nn.Sequential):
     def __init__(self, feed_forward: FeedForward, linear: MakeLinear):
         super().__init__(linear(feed_forward.fc1, gelu=True), linear(feed_forward.fc2))
 
-    def forward(self, x: Tensor, mask: None = None) -> Tensor:
+    def forward(self, x: Tensor, *_: None) -> Tensor:
         """``(B, L, D)`` to ``(B, L, D)``."""
         return super().forward(x)

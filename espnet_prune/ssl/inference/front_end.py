@@ -9,18 +9,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from espnet_prune.ssl.config import SSLConfig
-from espnet_prune.ssl.front_end import ConvLayer, FrontEnd, StridedConv, TimeGroupNorm, length_mask
+from espnet_prune.ssl.front_end import ConvLayer, FrontEnd, StridedConv
 from espnet_prune.ssl.inference.linear import PackedLinear
+from espnet_prune.ssl.norm import TimeGroupNorm, length_mask
 
-# Samples, over all items, that go through the convolutions together.
-_BLOCK = 32000
+# Samples, over all items, that go through the convolutions together: few enough for a CPU's cache,
+# or enough to occupy an accelerator.
+_BLOCK, _BLOCK_OF_ACCELERATOR = 32000, 2**22
 
 
 class InferenceFrontEnd(nn.Module):
     """What :class:`~espnet_prune.ssl.front_end.FrontEnd` computes, without its gradients.
 
     The first convolutions make more values of the audio than all that follows; in stretches of
-    about two seconds they stay in the cache and never need fresh memory. Stretches overlap by
+    about two seconds a CPU keeps them in its cache and needs no fresh memory. Stretches overlap by
     what one frame sees beyond its hop, 80 samples. The first convolution stays in float32,
     because its input is the waveform.
     """
@@ -47,7 +49,8 @@ class InferenceFrontEnd(nn.Module):
             raise ValueError("an inference form takes no masks; apply them to the encoder first")
         hop, field = self.config.hop, self.config.receptive_field
         frames = self.config.num_frames(wavs.size(1))
-        size = max(1, _BLOCK // (hop * wavs.size(0)))
+        block = _BLOCK if wavs.device.type == "cpu" else _BLOCK_OF_ACCELERATOR
+        size = max(1, block // (hop * wavs.size(0)))
         convolve = self.first.prepare(wavs, lengths)
         stretches = []
         for start in range(0, frames, size):
