@@ -66,7 +66,7 @@ def compare(
         gc.collect()  # gigabytes may hang in cycles
     for index, input in enumerate(inputs):
         logger.info("timing %s, %s", model, input)
-        wavs = _waveforms(input, setting)
+        wavs = input.waveforms(setting)
         found = {subject: each[index] for subject, each in findings.items()}
         samples = alternate(
             {subject: _call(run, wavs) for subject, run in runs.items()},
@@ -90,18 +90,13 @@ def _write_files(
     encoder = SSLEncoder(PRESETS[shape]()).to(setting.device).eval()
     examples = []
     for input in inputs:
-        wavs = _waveforms(input, setting)
+        wavs = input.waveforms(setting)
         states = [state.cpu() for state in encoder(wavs).hidden_states]
         examples.append(folder / f"{input}.pt")
         torch.save({"wavs": wavs.cpu(), "states": states}, examples[-1])
     save_files(encoder.cpu(), subjects, folder)
     gc.collect()  # exporting leaves graphs behind
     return examples
-
-
-def _waveforms(input: Input, setting: Setting) -> Tensor:
-    generator = torch.Generator().manual_seed(setting.seed)
-    return torch.randn(input.batch, input.samples, generator=generator).to(setting.device)
 
 
 def _check(subject: Subject, findings: Sequence[Findings], device: str) -> None:

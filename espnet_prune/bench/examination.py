@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,8 +13,7 @@ import torch
 from torch import Tensor
 
 from espnet_prune.bench.implementations import IMPLEMENTATIONS, Subject, load
-
-_MIB = 2**20
+from espnet_prune.bench.memory import peak_meter, run_alone
 
 
 class Findings(NamedTuple):
@@ -49,17 +45,10 @@ def examine(
         threads: of the CPU.
 
     Raises:
-        ChildProcessError: the process failed or was killed.
+        ChildProcessError: see :func:`~espnet_prune.bench.memory.run_alone`.
     """
     values = folder, subject.implementation, subject.precision, device, threads, *examples
-    command = [sys.executable, "-W", "ignore", "-m", __name__, *map(str, values)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise ChildProcessError(
-            f"{subject}: expected its process to end well, found status {done.returncode} (-9: "
-            f"killed, mostly for want of memory); it said: {done.stderr[-2000:]}"
-        )
-    return [Findings(*values) for values in json.loads(done.stdout.splitlines()[-1])]
+    return [Findings(*each) for each in run_alone(str(subject), __name__, values)]
 
 
 def main() -> None:
@@ -72,10 +61,7 @@ def main() -> None:
     parser.add_argument("examples", type=Path, nargs="+")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    # PyTorch itself imports the first one when a model is built without memory for its weights.
-    for module in ("torch._dynamo", *IMPLEMENTATIONS[args.implementation].imports):
-        importlib.import_module(module)
-    peak = _PeakOfCuda() if args.device == "cuda" else _PeakOfProcess()
+    peak = peak_meter(args.device, IMPLEMENTATIONS[args.implementation].imports)
     run = load(Subject("", args.implementation, args.precision), args.folder, args.device)
     loaded = peak.restart()
     found: list[Findings] = []
@@ -101,41 +87,6 @@ def relative_error(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float
     """The largest over hidden states, in norm; the first layer's input may be missing."""
     pairs = zip(reversed(found), reversed(expected), strict=False)
     return max(float((x.float().cpu() - y).norm() / y.norm()) for x, y in pairs)
-
-
-class _PeakOfCuda:
-    def restart(self) -> float | None:
-        """The peak in MiB since the last time, or since the start of the process."""
-        peak = torch.cuda.max_memory_allocated()
-        torch.cuda.reset_peak_memory_stats()
-        return peak / _MIB
-
-
-class _PeakOfProcess:
-    """Linux's high-water mark, which ``getrusage`` gives as well, but with that of the parent."""
-
-    def __init__(self) -> None:
-        self.start = 0.0
-        self.restart()
-        self.start = self._mib("VmRSS") or 0.0
-
-    def restart(self) -> float | None:
-        """As of :class:`_PeakOfCuda`; None where there is no such mark."""
-        peak = self._mib("VmHWM")
-        try:
-            Path("/proc/self/clear_refs").write_text("5")
-        except OSError:
-            return None
-        return None if peak is None else peak - self.start
-
-    @staticmethod
-    def _mib(name: str) -> float | None:
-        try:
-            lines = Path("/proc/self/status").read_text().splitlines()
-        except OSError:
-            return None
-        kib = next((line.split()[1] for line in lines if line.startswith(f"{name}:")), None)
-        return None if kib is None else int(kib) / 1024
 
 
 if __name__ == "__main__":

@@ -8,20 +8,18 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from espnet_prune.bench.examination import Findings
 from espnet_prune.bench.implementations import Subject
-from espnet_prune.bench.timing import Sample
+from espnet_prune.bench.timing import Sample, ratio, timing
 from espnet_prune.pruning import count_macs, count_params
 from espnet_prune.report.environment import this_environment
 from espnet_prune.ssl import PRESETS
 from espnet_prune.ssl.files import atomic_write
-
-_QUANTILES = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)
 
 
 class Input(NamedTuple):
@@ -52,6 +50,11 @@ class Input(NamedTuple):
     def samples(self) -> int:
         """Of each waveform, at 16 kHz."""
         return round(self.seconds * 16000)
+
+    def waveforms(self, setting: Setting) -> Tensor:
+        """Noise ``(B, T)`` on the setting's device, the same for the same seed."""
+        generator = torch.Generator().manual_seed(setting.seed)
+        return torch.randn(self.batch, self.samples, generator=generator).to(setting.device)
 
     def __str__(self) -> str:
         return f"{self.batch} x {self.seconds:g} s"
@@ -144,17 +147,13 @@ def make_rows(
     for subject, found in findings.items():
         config = PRESETS[subject.model]()
         macs = count_macs(config, input.seconds).total
-        pairs = [(each[baseline], each[subject]) for each in rounds if subject in each]
-        seconds = [own.seconds for _, own in pairs]
-        ratios = torch.tensor([b.seconds / own.seconds for b, own in pairs], dtype=torch.float64)
-        low, speedup, high = ratios.quantile(_QUANTILES).tolist()
+        low, speedup, high = ratio(rounds, baseline, subject)
         rows.append(
             Row(
                 **asdict(setting),
                 **asdict(subject),
                 **input._asdict(),
-                milliseconds=1000 * median(seconds),
-                milliseconds_min=1000 * min(seconds),
+                **timing(rounds, subject)._asdict(),
                 speedup=speedup,
                 speedup_low=low,
                 speedup_high=high,
@@ -164,14 +163,12 @@ def make_rows(
                 mac_reduction=dense_macs / macs,
                 mac_efficiency=speedup * macs / dense_macs,
                 error=found.error,
-                rounds=len(pairs),
-                disturbed=sum(own.disturbed for _, own in pairs),
             )
         )
     return rows
 
 
-def write_json(rows: Sequence[Row], path: Path) -> None:
+def write_json(rows: Sequence[Setting], path: Path) -> None:
     """Write a list of objects, rounded to five digits."""
     values = [
         {k: float(f"{v:.5g}") if isinstance(v, float) else v for k, v in asdict(row).items()}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from espnet_prune.bench.results import Row, groups
+from espnet_prune.bench.results import Row, Setting, groups
+from espnet_prune.report.markdown import markdown_table
 
 _EXPLANATION = """\
 All implementations ran on the same random weights and took turns in one process. Speed-up: over
@@ -21,19 +22,26 @@ _HEADER = (
 
 def render(rows: Sequence[Row]) -> str:
     """The whole ``bench.md``."""
-    first = rows[0]
     lines = [
         "# Speed beside other implementations",
         "",
         *_EXPLANATION.splitlines(),
         "",
-        f"- device: {first.device_name} ({first.device}), {first.threads} CPU threads",
-        f"- PyTorch {first.torch}, malloc: {first.malloc}, seed {first.seed}",
-        f"- {first.date}, commit {first.commit or 'unknown'}",
+        *describe(rows[0]),
     ]
     for (model, input), group in groups(rows).items():
-        lines += ["", f"## {model}, {input}", "", *_table([_cells(row) for row in group])]
+        table = markdown_table(_HEADER, [_cells(row) for row in group], text=3)
+        lines += ["", f"## {model}, {input}", "", *table]
     return "\n".join(lines) + "\n"
+
+
+def describe(setting: Setting) -> list[str]:
+    """The lines on where and when."""
+    return [
+        f"- device: {setting.device_name} ({setting.device}), {setting.threads} CPU threads",
+        f"- PyTorch {setting.torch}, malloc: {setting.malloc}, seed {setting.seed}",
+        f"- {setting.date}, commit {setting.commit or 'unknown'}",
+    ]
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -51,16 +59,3 @@ def _cells(row: Row) -> tuple[str, ...]:
         f"{row.error:.0e}",
         f"{row.disturbed}/{row.rounds}",
     )
-
-
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(_HEADER, *rows, strict=True)]
-    text = 3  # columns on the left, numbers on the right
-    lines = []
-    for cells in (_HEADER, *rows):
-        padded = [c.ljust(w) for c, w in zip(cells[:text], widths[:text], strict=True)]
-        padded += [c.rjust(w) for c, w in zip(cells[text:], widths[text:], strict=True)]
-        lines.append(f"| {' | '.join(padded)} |")
-    rule = [f"{'-' * (w + 2)}" for w in widths[:text]]
-    rule += [f"{'-' * (w + 1)}:" for w in widths[text:]]
-    return [lines[0], f"|{'|'.join(rule)}|", *lines[1:]]

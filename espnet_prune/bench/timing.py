@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple, TypeVar
+
+import torch
 
 # A sample is as many calls as this takes, in seconds, up to some number of calls.
 _SAMPLE, _MAX_CALLS = 0.25, 20
@@ -18,6 +21,7 @@ _PROBE, _PATIENCE, _PATIENCE_IN_ALL = 0.1, 1.5, 30.0
 # Of shorter calls, in seconds, the first ones take noticeably longer than those to come.
 _COLD = 2.0
 _FEWEST_ROUNDS = 3
+_QUANTILES = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -62,6 +66,30 @@ def alternate(
                 disturbed = current[key].disturbed
         samples.append(current)
     return samples
+
+
+class Timing(NamedTuple):
+    """Median and least time of a call, how often it was timed, in how many rounds disturbed."""
+
+    milliseconds: float
+    milliseconds_min: float
+    rounds: int
+    disturbed: int
+
+
+def timing(rounds: Sequence[Mapping[Key, Sample]], key: Key) -> Timing:
+    """Those of ``key`` in the rounds that have it."""
+    samples = [each[key] for each in rounds if key in each]
+    seconds = [sample.seconds for sample in samples]
+    disturbed = sum(sample.disturbed for sample in samples)
+    return Timing(1000 * median(seconds), 1000 * min(seconds), len(samples), disturbed)
+
+
+def ratio(rounds: Sequence[Mapping[Key, Sample]], over: Key, under: Key) -> list[float]:
+    """Tenth percentile, median and ninetieth percentile over rounds of a ratio of times."""
+    pairs = [(each[over], each[under]) for each in rounds if over in each and under in each]
+    ratios = [above.seconds / below.seconds for above, below in pairs]
+    return torch.tensor(ratios, dtype=torch.float64).quantile(_QUANTILES).tolist()
 
 
 def _estimate(call: Callable[[], object], estimate: float) -> float:

@@ -60,10 +60,11 @@ class LayerwiseDistillation(nn.Module):
                 f"expected layers up to {min(len(student), len(teacher)) - 1}, "
                 f"found {self.layers} to distil"
             )
-        inside = length_mask(lengths, student[0].size(1))
+        inside = length_mask(lengths, student[0].size(1)).to(student[0].dtype)
+        share = inside / (inside.sum() * len(self.layers))
         l1 = cosine = student[0].new_zeros(())
         for layer in self.layers:
-            ours, theirs = student[layer][inside], teacher[layer][inside].detach()
-            l1 = l1 + F.l1_loss(ours, theirs) / len(self.layers)
-            cosine = cosine + F.cosine_similarity(ours, theirs, dim=-1).mean() / len(self.layers)
+            ours, theirs = student[layer], teacher[layer].detach()
+            l1 = l1 + (share * (ours - theirs).abs().mean(-1)).sum()
+            cosine = cosine + (share * F.cosine_similarity(ours, theirs, dim=-1)).sum()
         return DistillationLoss(self.l1_weight * l1 - self.cosine_weight * cosine, l1, cosine)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from espnet_prune.report.environment import Environment
+from espnet_prune.report.markdown import markdown_table
 from espnet_prune.report.results import ModelResults, Results
 from espnet_prune.report.timing import INPUT_SECONDS
 
@@ -77,15 +78,8 @@ def _environment(environment: Environment) -> list[str]:
 
 
 def _table(title: str, results: Results, rows: Sequence[_Row]) -> list[str]:
-    cells = [(title, "dense", "pruned")]
-    cells += [(name, value(results.dense), value(results.pruned)) for name, value in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [
-        f"| {first:<{widths[0]}} | {dense:>{widths[1]}} | {pruned:>{widths[2]}} |"
-        for first, dense, pruned in cells
-    ]
-    rule = f"|{'-' * (widths[0] + 2)}|{'-' * (widths[1] + 1)}:|{'-' * (widths[2] + 1)}:|"
-    return [lines[0], rule, *lines[1:]]
+    cells = [(name, value(results.dense), value(results.pruned)) for name, value in rows]
+    return markdown_table((title, "dense", "pruned"), cells, text=1)
 
 
 def _percent(rate: float | None) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from espnet_prune.bench import implementations
+from espnet_prune.bench import implementations, options
 from espnet_prune.bench.implementations import OURS, TRAINING_FORM
 from espnet_prune.bench.results import Row
 from espnet_prune.bin import bench
@@ -32,7 +32,7 @@ def tiny_pair(monkeypatch: pytest.MonkeyPatch) -> None:
     """A dense preset and its pruned shape, of a few thousand parameters, on the CPU."""
     monkeypatch.setitem(PRESETS, "tiny", tiny_dense)
     monkeypatch.setitem(PRESETS, "tiny_s80", tiny_config)
-    monkeypatch.setattr(bench, "DENSE", [*bench.DENSE, "tiny"])
+    monkeypatch.setattr(options, "DENSE", [*options.DENSE, "tiny"])
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 
 
@@ -170,6 +170,7 @@ def test_a_wrong_subject_ends_the_comparison(
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_make_passes_what_narrows() -> None:
     settings = ["MODELS=wavlm_mini", "INPUTS=1x8 2x3", "PRECISIONS=int8 float32"]
+    settings.append("TRAINING_INPUTS=4x4")
     shown = subprocess.run(
         ["make", "--no-print-directory", "-n", "bench", *settings],
         cwd=ROOT,
@@ -177,7 +178,13 @@ def test_make_passes_what_narrows() -> None:
         text=True,
         check=True,
     ).stdout.replace("\\\n", " ")
-    command = shown.split("espnet_prune.bin.bench")[1]
-    assert command.split() == [
-        "--models", "wavlm_mini", "--inputs", "1x8", "2x3", "--precisions", "int8", "float32"
+    bench, training = (
+        line.split()[2:] for line in shown.splitlines() if "espnet_prune.bin.bench" in line
+    )
+    assert bench == [
+        "espnet_prune.bin.bench", "--models", "wavlm_mini", "--inputs", "1x8", "2x3",
+        "--precisions", "int8", "float32",
+    ]  # fmt: skip
+    assert training == [
+        "espnet_prune.bin.bench_training", "--models", "wavlm_mini", "--inputs", "4x4",
     ]  # fmt: skip
