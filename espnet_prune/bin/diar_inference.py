@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -24,26 +25,31 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--config", type=Path, help="YAML with keyword arguments of InferenceConfig"
     )
+    parser.add_argument("--precision", help="of the encoder, in place of the configuration's")
     return parser
 
 
-def read_config(path: Path | None) -> InferenceConfig:
-    """The inference configuration of a YAML file.
+def read_config(path: Path | None, **changes: Any) -> InferenceConfig:
+    """The inference configuration of a YAML file, with changes.
 
     Raises:
-        DataError: the file has an unknown key.
+        DataError: the file has an unknown key, or a value is none that there is.
     """
     try:
-        return InferenceConfig(**(yaml.safe_load(path.read_text()) or {} if path else {}))
+        values = yaml.safe_load(path.read_text()) or {} if path else {}
+        return InferenceConfig(**{**values, **changes})
     except (TypeError, ConfigError) as error:
-        raise DataError(f"{path}: this is no inference configuration: {error}") from error
+        where = path or changes
+        raise DataError(f"{where}: this is no inference configuration: {error}") from error
 
 
 def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
     with explained("diar_inference"):
-        diarizer = Diarizer.from_pretrained(args.model, read_config(args.config))
+        changes = {"precision": args.precision} if args.precision else {}
+        config = read_config(args.config, **changes)
+        diarizer = Diarizer.from_pretrained(args.model, config)
         wavs = read_data_dir(args.data_dir).wavs
         turns = {
             recording: diarizer.diarize(path, recording)

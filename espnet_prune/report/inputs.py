@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from espnet_prune.diarization import DataError
+from espnet_prune.ssl.inference import PRECISIONS
 
 
 @dataclass(frozen=True)
@@ -17,12 +18,14 @@ class ModelFiles:
         checkpoint: ESPnet's ``checkpoint.pth`` of its fine-tuning.
         rttm: its turns for the test set.
         scores: ``score_der --json`` of them.
+        precisions: the same of inference in other precisions, by their names.
     """
 
     model: Path
     checkpoint: Path
     rttm: Path
     scores: Path
+    precisions: dict[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,11 @@ def _model_files(exp: Path, model: str, name: str) -> ModelFiles:
         checkpoint=exp / f"{model}_train" / "checkpoint.pth",
         rttm=exp / f"diarized_{model}" / f"{name}.rttm",
         scores=exp / f"diarized_{model}" / f"{name}.json",
+        precisions={
+            precision: path
+            for precision in PRECISIONS
+            if (path := exp / f"diarized_{model}_{precision}" / f"{name}.json").is_file()
+        },
     )
 
 

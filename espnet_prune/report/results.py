@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from espnet_prune.report.inputs import Inputs, ModelFiles
 from espnet_prune.report.timing import benchmark_device, median_seconds
 from espnet_prune.ssl import SSLConfig
 from espnet_prune.ssl.files import atomic_write
+from espnet_prune.ssl.inference import inference_form
 
 _RATES = ("der", "miss", "false_alarm", "confusion", "jer")
 
@@ -29,9 +30,10 @@ class ModelResults:
     Attributes:
         params: parameters of the SSL encoder.
         macs: multiply-accumulates of the SSL encoder for 1 s of audio.
-        seconds: time that the SSL encoder takes for 8 s of audio.
+        seconds: time that the SSL encoder's inference form takes for 8 s of audio.
         model_params: parameters of the whole diarization model.
         der, miss, false_alarm, confusion, jer: fractions; None for a set without speech.
+        der_by_precision: DER of inference in other precisions, by their names.
     """
 
     params: int
@@ -43,6 +45,7 @@ class ModelResults:
     false_alarm: float | None
     confusion: float | None
     jer: float | None
+    der_by_precision: dict[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,9 @@ def gather(inputs: Inputs, seed: int) -> Results:
         DataError: a file of scores is damaged.
     """
     models = [DiarizationModel.from_pretrained(m.model) for m in (inputs.dense, inputs.pruned)]
-    seconds = median_seconds(models[0].encoder, models[1].encoder)
+    device = benchmark_device()
+    forms = [inference_form(model.encoder.to(device)) for model in models]
+    seconds = median_seconds(forms[0], forms[1])
     dense = _model_results(models[0], seconds[0], inputs.dense)
     pruned = _model_results(models[1], seconds[1], inputs.pruned)
     trainings = (inputs.dense.checkpoint, inputs.prune, inputs.distill, inputs.pruned.checkpoint)
@@ -95,7 +100,7 @@ def gather(inputs: Inputs, seed: int) -> Results:
         train_seconds={
             path.parent.name: round(read_history(path).seconds, 1) for path in trainings if path
         },
-        device=benchmark_device().type,
+        device=device.type,
         threads=torch.get_num_threads(),
         environment=this_environment(),
     )
@@ -138,4 +143,5 @@ def _model_results(model: DiarizationModel, seconds: float, files: ModelFiles) -
         seconds=seconds,
         model_params=sum(parameter.numel() for parameter in model.parameters()),
         **{rate: scores[rate] for rate in _RATES},
+        der_by_precision={name: read_scores(p)["der"] for name, p in files.precisions.items()},
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from espnet_prune.report.environment import Environment
 from espnet_prune.report.markdown import markdown_table
@@ -30,6 +31,8 @@ def render_tables(results: Results) -> str:
         ("confusion (%)", lambda m: _percent(m.confusion)),
         ("JER (%)", lambda m: _percent(m.jer)),
     ]
+    for precision in dense.der_by_precision:
+        rates.append((f"DER in {precision} (%)", partial(_der_in, precision)))
     return "\n".join([
         "### SSL encoder",
         "",
@@ -80,6 +83,10 @@ def _environment(environment: Environment) -> list[str]:
 def _table(title: str, results: Results, rows: Sequence[_Row]) -> list[str]:
     cells = [(name, value(results.dense), value(results.pruned)) for name, value in rows]
     return markdown_table((title, "dense", "pruned"), cells, text=1)
+
+
+def _der_in(precision: str, model: ModelResults) -> str:
+    return _percent(model.der_by_precision.get(precision))
 
 
 def _percent(rate: float | None) -> str:

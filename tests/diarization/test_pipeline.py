@@ -124,6 +124,9 @@ def test_the_commands(model, wav, tmp_path):
     diar_inference.main([*command, "--config", f"{tmp_path}/decode.yaml"])
     expected = Diarizer(model, InferenceConfig(step=1.0)).diarize(tmp_path / "meeting.wav", "m1")
     assert len(read_rttm(output).get("m1", [])) == len(expected)
+    diar_inference.main([*command, "--precision", "bfloat16"])
+    with pytest.raises(SystemExit, match="precision.*found 'int4'"):
+        diar_inference.main([*command, "--precision", "int4"])
     (tmp_path / "decode.yaml").write_text("stepp: 1.0\n")
     with pytest.raises(SystemExit, match="stepp"):
         diar_inference.main([*command, "--config", f"{tmp_path}/decode.yaml"])

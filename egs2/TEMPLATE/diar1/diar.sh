@@ -36,6 +36,7 @@ distill_args=""       # Further options of the further distillation.
 
 # Inference and scoring
 inference_config=conf/decode.yaml
+inference_precisions=""  # Infer and score in these as well, e.g. "bfloat16 int8".
 inference_model=valid.loss.ave.pth  # Which of ESPnet's checkpoints to use after fine-tuning.
 collar=0              # Seconds that are not scored on each side of a reference boundary.
 results_md=           # File to which the results are copied, e.g. RESULTS.md.
@@ -166,27 +167,41 @@ stage_9() {
     fine_tune pruned "${pruned_config}" "${expdir}/pruned_encoder"
 }
 
-stage_10() {
-    local set model
+# each_inference FUNCTION: call it with a test set, a model, its output folder and options.
+each_inference() {
+    local set model precision
     for set in ${test_sets}; do
         for model in dense pruned; do
-            log "${expdir}/diarized_${model}/${set}.rttm"
-            ${python} -m espnet_prune.bin.diar_inference "${expdir}/${model}" "${raw}/${set}" \
-                --config "${inference_config}" --output "${expdir}/diarized_${model}/${set}.rttm"
+            "$1" "${set}" "${model}" "${expdir}/diarized_${model}"
+            for precision in ${inference_precisions}; do
+                "$1" "${set}" "${model}" "${expdir}/diarized_${model}_${precision}" \
+                    --precision "${precision}"
+            done
         done
     done
 }
 
+infer() {
+    local set=$1 model=$2 dir=$3
+    shift 3
+    log "${dir}/${set}.rttm"
+    ${python} -m espnet_prune.bin.diar_inference "${expdir}/${model}" "${raw}/${set}" \
+        --config "${inference_config}" --output "${dir}/${set}.rttm" "$@"
+}
+
+score() {
+    local set=$1 dir=$3
+    ${python} -m espnet_prune.bin.score_der "${raw}/${set}/rttm" "${dir}/${set}.rttm" \
+        --uem "${raw}/${set}/uem" --collar "${collar}" --json > "${dir}/.${set}.json"
+    mv "${dir}/.${set}.json" "${dir}/${set}.json"
+}
+
+stage_10() {
+    each_inference infer
+}
+
 stage_11() {
-    local set model
-    for set in ${test_sets}; do
-        for model in dense pruned; do
-            ${python} -m espnet_prune.bin.score_der "${raw}/${set}/rttm" \
-                "${expdir}/diarized_${model}/${set}.rttm" --uem "${raw}/${set}/uem" \
-                --collar "${collar}" --json > "${expdir}/diarized_${model}/.${set}.json"
-            mv "${expdir}/diarized_${model}/.${set}.json" "${expdir}/diarized_${model}/${set}.json"
-        done
-    done
+    each_inference score
 }
 
 stage_12() {
@@ -208,7 +223,9 @@ inputs=("" "${sets} ${local_data_opts}" "${sets}" "${window_size} ${window_shift
     "${train_config} ${train_args} ${inference_model} ${max_speakers} ${seed}"
     "${pruning_config} ${pruning_args} ${seed}" "apply" "${distill_config} ${distill_args} ${seed}"
     "${pruned_config} ${train_args} ${inference_model} ${max_speakers} ${seed}"
-    "${inference_config} ${test_sets}" "${collar} ${test_sets}" "${results_md} ${seed}" "pack")
+    "${inference_config} ${test_sets} ${inference_precisions}"
+    "${collar} ${test_sets} ${inference_precisions}"
+    "${results_md} ${seed} ${inference_precisions}" "pack")
 outputs=("" "" "" "" "" "${expdir}/dense_train" "${expdir}/prune_train" "" "${expdir}/distill_train"
     "${expdir}/pruned_train" "" "" "" "")
 
