@@ -129,7 +129,16 @@ IMPLEMENTATIONS = {
 
 
 def find_subjects(model: str, precisions: Sequence[str], device: str) -> list[Subject]:
-    """Whatever can run the dense preset ``model`` or its pruned shape, the reference first."""
+    """Whatever can run the dense preset ``model`` or its pruned shape, the reference first.
+
+    Raises:
+        ValueError: torchaudio is not installed.
+    """
+    if not IMPLEMENTATIONS["torchaudio"].installed:
+        raise ValueError(
+            "expected torchaudio, whose dense model everything is compared to, found none; install "
+            "the one that goes with this torch"
+        )
     shapes = [model] + [name for name in (f"{model}_s80",) if name in PRESETS]
     subjects = [reference(model)]
     for shape, (name, each) in itertools.product(shapes, IMPLEMENTATIONS.items()):

@@ -17,13 +17,16 @@ from espnet_prune.ssl import PRESETS
 DENSE = [name for name in PRESETS if not name.endswith("_s80")]
 
 
-def add_options(parser: argparse.ArgumentParser, inputs: Sequence[str], models: str) -> None:
+def add_options(
+    parser: argparse.ArgumentParser, inputs: Sequence[str], models: str, limit: float
+) -> None:
     """Add what to compare, how long, and where to write.
 
     Args:
         parser: gets them.
         inputs: the default ones.
         models: what to say of the models.
+        limit: the default one, in seconds.
     """
     parser.add_argument(
         "--models",
@@ -44,9 +47,9 @@ def add_options(parser: argparse.ArgumentParser, inputs: Sequence[str], models: 
     parser.add_argument(
         "--limit",
         type=float,
-        default=5.0,
+        default=limit,
         metavar="SECONDS",
-        help="after which a slow one is left out of further rounds (default: 5)",
+        help=f"after which a slow one is left out of further rounds (default: {limit:g})",
     )
     parser.add_argument("--threads", type=_positive, help="of the CPU (default: every core)")
     parser.add_argument("--seed", type=int, default=0, help="of weights and waveforms")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from espnet_prune.bench.comparison import compare
@@ -20,9 +21,8 @@ from espnet_prune.ssl.files import atomic_write
 def get_parser() -> argparse.ArgumentParser:
     """Make the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    add_options(
-        parser, ["1x8", "4x8", "1x30"], "dense presets, each beside its pruned shape if it has one"
-    )
+    models = "dense presets, each beside its pruned shape if it has one"
+    add_options(parser, ["1x8", "4x8", "1x30"], models, limit=5.0)
     parser.add_argument(
         "--precisions",
         nargs="+",
@@ -57,10 +57,11 @@ def main(cmd: Sequence[str] | None = None) -> None:
 
 
 def write(rows: Sequence[Row], folder: Path) -> None:
-    """Write ``bench.json``, ``bench.md`` and ``bench.png``, each atomically."""
+    """Write ``bench.json``, ``bench.md`` and, beside matplotlib, ``bench.png``, atomically."""
     write_json(rows, folder / "bench.json")
     atomic_write(folder / "bench.md", render(rows))
-    plot(rows, folder / "bench.png")
+    if find_spec("matplotlib"):
+        plot(rows, folder / "bench.png")
 
 
 if __name__ == "__main__":

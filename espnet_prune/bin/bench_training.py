@@ -15,7 +15,7 @@ from espnet_prune.ssl.files import atomic_write
 def get_parser() -> argparse.ArgumentParser:
     """Make the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    add_options(parser, ["1x8"], "presets, each its own teacher")
+    add_options(parser, ["1x8"], "presets, each its own teacher", limit=30.0)
     return parser
 
 

@@ -8,7 +8,6 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from espnet_prune.diarization import SAMPLE_RATE
 from espnet_prune.ssl import SSLEncoder
 
 INPUT_SECONDS = 8.0
@@ -28,7 +27,7 @@ def median_seconds(dense: SSLEncoder, pruned: SSLEncoder) -> tuple[float, float]
     The encoders take turns, so that whatever else the machine does slows both alike.
     """
     device = benchmark_device()
-    wav = torch.randn(1, round(INPUT_SECONDS * SAMPLE_RATE), device=device)
+    wav = torch.randn(1, round(INPUT_SECONDS * 16000), device=device)
     encoders = [encoder.to(device).eval() for encoder in (dense, pruned)]
     rounds = [[_seconds(each, wav) for each in encoders] for _ in range(_WARM_UP + _REPETITIONS)]
     first, second = zip(*rounds[_WARM_UP:], strict=True)

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -109,6 +110,14 @@ def row(setting, model: str, input) -> Row:
         **vars(setting), **input._asdict(), model=model, implementation=OURS, precision="float32",
         **numbers,
     )  # fmt: skip
+
+
+def test_it_starts_beside_torch_alone() -> None:
+    others = "pyannote", "matplotlib", "espnet2", "s3prl", "transformers", "torchaudio", "soundfile"
+    script = f"import sys; sys.modules |= dict.fromkeys({others}); import {{}}"
+    for name in ("bench", "bench_training"):
+        command = [sys.executable, "-c", script.format(f"espnet_prune.bin.{name}")]
+        subprocess.run(command, cwd=ROOT, check=True)
 
 
 def test_options_narrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
