@@ -1,4 +1,4 @@
-"""Report a finished recipe: results.json, a table in percent, and plots of model and meetings."""
+"""Report a finished recipe: results.json, tables in Markdown and HTML, plots of it all."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_prune.bin.errors import explained
+from espnet_prune.report.html import render_report
 from espnet_prune.report.inputs import find_inputs
 from espnet_prune.report.plots import plot_all
 from espnet_prune.report.results import gather, write_results
@@ -36,6 +37,10 @@ def main(cmd: Sequence[str] | None = None) -> None:
         atomic_write(args.exp / "RESULTS.md", render_results(results, args.exp.name))
         print(render_tables(results))
         plot_all(inputs, args.exp / "images")
+        # "exp" alone would not say of which recipe it is.
+        name = "/".join(args.exp.resolve().parts[-3:])
+        report = render_report(inputs, results, args.exp / "images", name)
+        atomic_write(args.exp / "report.html", report)
 
 
 if __name__ == "__main__":

@@ -35,8 +35,13 @@ def whole_epochs(axes: Axes) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
-def save_png(figure: Figure, path: Path) -> None:
-    """Write ``figure`` atomically."""
+def to_png(figure: Figure) -> bytes:
+    """The PNG file of ``figure``."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=150)
-    atomic_write(path, buffer.getvalue())
+    return buffer.getvalue()
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Write ``figure`` atomically."""
+    atomic_write(path, to_png(figure))

@@ -2,45 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 from espnet_prune.report.environment import Environment
 from espnet_prune.report.markdown import markdown_table
-from espnet_prune.report.results import ModelResults, Results
-from espnet_prune.report.timing import INPUT_SECONDS
-
-_Row = tuple[str, Callable[[ModelResults], str]]
+from espnet_prune.report.results import Results
+from espnet_prune.report.rows import Row, cost_rows, rate_rows
 
 
 def render_tables(results: Results) -> str:
     """The Markdown tables, dense beside pruned; rates in percent."""
-    dense = results.dense
-    size: list[_Row] = [
-        ("parameters (M)", lambda m: f"{m.params / 1e6:.3f}"),
-        ("sparsity (%)", lambda m: f"{100 * (1 - m.params / dense.params):.1f}"),
-        ("MACs (G per s of audio)", lambda m: f"{m.macs / 1e9:.3f}"),
-        (f"time of {INPUT_SECONDS:g} s (ms)", lambda m: f"{1000 * m.seconds:.1f}"),
-        ("speed-up", lambda m: f"{dense.seconds / m.seconds:.2f}x"),
-        ("parameters with head (M)", lambda m: f"{m.model_params / 1e6:.3f}"),
-    ]
-    rates: list[_Row] = [
-        ("DER (%)", lambda m: _percent(m.der)),
-        ("miss (%)", lambda m: _percent(m.miss)),
-        ("false alarm (%)", lambda m: _percent(m.false_alarm)),
-        ("confusion (%)", lambda m: _percent(m.confusion)),
-        ("JER (%)", lambda m: _percent(m.jer)),
-    ]
-    for precision in dense.der_by_precision:
-        rates.append((f"DER in {precision} (%)", partial(_der_in, precision)))
     return "\n".join([
         "### SSL encoder",
         "",
-        *_table("size and speed", results, size),
+        *_table("size and speed", cost_rows(results)),
         "",
         "### DER",
         "",
-        *_table(results.set, results, rates),
+        *_table(results.set, rate_rows(results)),
     ])  # fmt: skip
 
 
@@ -80,14 +59,6 @@ def _environment(environment: Environment) -> list[str]:
     return lines
 
 
-def _table(title: str, results: Results, rows: Sequence[_Row]) -> list[str]:
-    cells = [(name, value(results.dense), value(results.pruned)) for name, value in rows]
+def _table(title: str, rows: Sequence[Row]) -> list[str]:
+    cells = [(row.name, row.dense.text, row.pruned.text) for row in rows]
     return markdown_table((title, "dense", "pruned"), cells, text=1)
-
-
-def _der_in(precision: str, model: ModelResults) -> str:
-    return _percent(model.der_by_precision.get(precision))
-
-
-def _percent(rate: float | None) -> str:
-    return "n/a" if rate is None else f"{100 * rate:.2f}"

@@ -1,13 +1,15 @@
-"""The command writes figures, table and plots, or names what is missing."""
+"""The command writes figures, tables, plots and the page of it all, or names what is missing."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from espnet_prune.bin.report import main
+from tests.report.page import Page
 from tests.report.recipe import make_recipe
 
 pytest.importorskip("matplotlib")
@@ -16,9 +18,9 @@ pytest.importorskip("matplotlib")
 @pytest.fixture
 def command(tmp_path: Path) -> list[str]:
     """The command line for a complete recipe."""
-    make_recipe(tmp_path / "exp", tmp_path / "test")
+    make_recipe(tmp_path / "mini" / "exp", tmp_path / "test")
     data_dir = str(tmp_path / "test")
-    return [str(tmp_path / "exp"), "--data_dir", data_dir, "--set", "test", "--seed", "5"]
+    return [str(tmp_path / "mini" / "exp"), "--data_dir", data_dir, "--set", "test", "--seed", "5"]
 
 
 def test_report(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -31,6 +33,20 @@ def test_report(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert f"{100 * results['pruned']['der']:.2f}" in capsys.readouterr().out
     assert (exp / "RESULTS.md").read_text().startswith("# RESULTS\n")
     assert len(list((exp / "images").iterdir())) == 4
+    page = Page((exp / "report.html").read_text(encoding="utf-8"))
+    assert page.texts["h1"] == [f"{exp.parents[1].name}/mini/exp"]
+    cost = page.table("Size and speed")
+    for row, name in (("parameters (M)", "params"), ("time of 8 s (ms)", "seconds")):
+        expected = [results[model][name] for model in ("dense", "pruned")]
+        assert [each.value for each in cost.row(row)] == expected
+
+
+def test_report_without_further_distillation(command: list[str]) -> None:
+    exp = Path(command[0])
+    shutil.rmtree(exp / "distill_train")
+    main(command)
+    page = Page((exp / "report.html").read_text(encoding="utf-8"))
+    assert not any(table.caption.startswith("Further") for table in page.tables)
 
 
 def test_missing_input(command: list[str]) -> None:
@@ -39,3 +55,4 @@ def test_missing_input(command: list[str]) -> None:
     with pytest.raises(SystemExit, match=r"^report: .*prune_train/checkpoint\.pth.*run stage 6$"):
         main(command)
     assert not (Path(command[0]) / "results.json").exists()
+    assert not (Path(command[0]) / "report.html").exists()

@@ -1,0 +1,74 @@
+"""The rows of the tables of results: which figures, in which unit, rounded how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from espnet_prune.report.results import ModelResults, Results
+from espnet_prune.report.timing import INPUT_SECONDS
+
+
+class Cell(NamedTuple):
+    """A figure as ``results.json`` has it, None where there is none, and as people read it."""
+
+    value: float | None
+    text: str
+
+
+class Row(NamedTuple):
+    """One figure of both models."""
+
+    name: str
+    dense: Cell
+    pruned: Cell
+
+
+def cost_rows(results: Results) -> list[Row]:
+    """Size and speed of the SSL encoders, and the size of the whole models."""
+    dense = results.dense
+    return [
+        _row(results, "parameters (M)", lambda m: m.params, "{:.3f}", 1e-6),
+        _row(results, "sparsity (%)", lambda m: 1 - m.params / dense.params, "{:.1f}", 100),
+        _row(results, "MACs (G per s of audio)", lambda m: m.macs, "{:.3f}", 1e-9),
+        _row(results, f"time of {INPUT_SECONDS:g} s (ms)", lambda m: m.seconds, "{:.1f}", 1000),
+        _row(results, "speed-up", lambda m: dense.seconds / m.seconds, "{:.2f}x"),
+        _row(results, "parameters with head (M)", lambda m: m.model_params, "{:.3f}", 1e-6),
+    ]
+
+
+def rate_rows(results: Results) -> list[Row]:
+    """DER, its parts and JER; DER in every other precision that either model was scored in."""
+    rows = [
+        _row(results, "DER (%)", lambda m: m.der, "{:.2f}", 100),
+        _row(results, "miss (%)", lambda m: m.miss, "{:.2f}", 100),
+        _row(results, "false alarm (%)", lambda m: m.false_alarm, "{:.2f}", 100),
+        _row(results, "confusion (%)", lambda m: m.confusion, "{:.2f}", 100),
+        _row(results, "JER (%)", lambda m: m.jer, "{:.2f}", 100),
+    ]
+    models = (results.dense.der_by_precision, results.pruned.der_by_precision)
+    for precision in dict.fromkeys(name for rates in models for name in rates):
+        dense, pruned = (percent(rates.get(precision)) for rates in models)
+        rows.append(Row(f"DER in {precision} (%)", dense, pruned))
+    return rows
+
+
+def percent(fraction: float | None) -> Cell:
+    """An error rate, shown in percent."""
+    return cell(fraction, "{:.2f}", 100)
+
+
+def cell(value: float | None, pattern: str, scale: float = 1) -> Cell:
+    """Show ``scale`` times ``value`` by a pattern of ``str.format``; None as "n/a"."""
+    return Cell(value, "n/a" if value is None else pattern.format(scale * value))
+
+
+def _row(
+    results: Results,
+    name: str,
+    value: Callable[[ModelResults], float | None],
+    pattern: str,
+    scale: float = 1,
+) -> Row:
+    dense, pruned = (cell(value(m), pattern, scale) for m in (results.dense, results.pruned))
+    return Row(name, dense, pruned)
