@@ -6,7 +6,9 @@ import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
 from pyannote.core import Segment, Timeline
 from pyannote.metrics.diarization import DiarizationErrorRate, JaccardErrorRate
 
@@ -15,6 +17,26 @@ from espnet_prune.diarization.tables import DataError
 from espnet_prune.diarization.uem import Region
 
 logger = logging.getLogger(__name__)
+
+
+class Counts(NamedTuple):
+    """What error rates are made of: sums, which add up over recordings.
+
+    Attributes:
+        miss: Seconds of missed speech, of each missed speaker.
+        false_alarm: Seconds of false alarm, of each speaker too many.
+        confusion: Seconds of speech given to the wrong speaker.
+        speech: Scored seconds of the reference, overlapping speakers counted each.
+        jaccard: Sum over the reference speakers of their Jaccard errors, each from 0 to 1.
+        speakers: Number of reference speakers.
+    """
+
+    miss: float
+    false_alarm: float
+    confusion: float
+    speech: float
+    jaccard: float
+    speakers: float
 
 
 @dataclass(frozen=True)
@@ -45,10 +67,12 @@ class Scores:
     Attributes:
         total: Errors of all recordings over the speech of all recordings; JER over all speakers.
         recordings: Score of each recording.
+        counts: What the scores are made of, for each recording.
     """
 
     total: Score
     recordings: Mapping[str, Score]
+    counts: Mapping[str, Counts]
 
 
 def score(
@@ -74,6 +98,11 @@ def score(
 
     JER has neither option: it is defined without (second DIHARD challenge).
 
+    DER is md-eval's where nothing is left out. With a collar or without overlap, md-eval pairs
+    the speakers over all the evaluated time and `pyannote.metrics` over what is left, so that
+    md-eval may count more confusion; `tests/diarization/test_scoring_md_eval.py` has the details.
+    dscore's JER pairs speakers for the least JER, this one for the longest common speech.
+
     Raises:
         DataError: For a hypothesis of a recording that neither reference nor `uem` knows.
         ValueError: For a negative collar.
@@ -97,16 +126,30 @@ def score(
     # pyannote's collar is the whole width, half of it on each side.
     der = DiarizationErrorRate(collar=2 * collar, skip_overlap=skip_overlap)
     jer = JaccardErrorRate()  # type: ignore[no-untyped-call]
-    recordings = {}
+    counts = {}
     for recording in scored:
         turns = reference.get(recording, ()), hypothesis.get(recording, ())
         regions = _extent(*turns) if uem is None else _timeline(uem[recording])
         # Touching or overlapping turns of one speaker are one turn.
         true, found = (to_annotation(side, recording).support() for side in turns)
-        der(true, found, uem=regions)
-        jer(true, found, uem=regions)
-        recordings[recording] = _score(der.results_[-1][1], jer.results_[-1][1])
-    return Scores(_score(der.accumulated_, jer.accumulated_), recordings)
+        parts = der(true, found, uem=regions, detailed=True)
+        jaccard = jer(true, found, uem=regions, detailed=True)
+        counts[recording] = Counts(
+            miss=parts["missed detection"],
+            false_alarm=parts["false alarm"],
+            confusion=parts["confusion"],
+            speech=parts["total"],
+            jaccard=jaccard["speaker error"],
+            speakers=jaccard["speaker count"],
+        )
+    return to_scores(counts)
+
+
+def to_scores(counts: Mapping[str, Counts]) -> Scores:
+    """Take the error rates of each recording and of all together."""
+    table = np.array([*counts.values()], dtype=np.float64).reshape(-1, len(Counts._fields))
+    recordings = {recording: _rates(each) for recording, each in counts.items()}
+    return Scores(_rates(Counts(*table.sum(axis=0).tolist())), recordings, counts)
 
 
 def _timeline(regions: Iterable[Region]) -> Timeline:
@@ -121,18 +164,15 @@ def _extent(reference: Sequence[Turn], hypothesis: Sequence[Turn]) -> Timeline:
     return Timeline([extent])
 
 
-def _score(der: Mapping[str, float], jer: Mapping[str, float]) -> Score:
-    speech = der["total"]
-    miss, false_alarm, confusion = (
-        _fraction(der[part], speech) for part in ("missed detection", "false alarm", "confusion")
-    )
+def _rates(counts: Counts) -> Score:
+    miss, false_alarm, confusion = (_fraction(part, counts.speech) for part in counts[:3])
     return Score(
         der=miss + false_alarm + confusion,
         miss=miss,
         false_alarm=false_alarm,
         confusion=confusion,
-        jer=_fraction(jer["speaker error"], jer["speaker count"]),
-        speech=float(speech),
+        jer=_fraction(counts.jaccard, counts.speakers),
+        speech=float(counts.speech),
     )
 
 

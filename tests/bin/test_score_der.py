@@ -75,3 +75,43 @@ def test_failure_is_one_message(files: tuple[str, str], line: str, message: str)
 def test_missing_file_is_one_message(files: tuple[str, str]) -> None:
     with pytest.raises(SystemExit, match=r"score_der: .*No such file"):
         main([files[0], "absent.rttm"])
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> list[str]:
+    """Write two meetings of 10 s, of which 1 s and 5 s are missed."""
+    for name, missed in (("ref", (0, 0)), ("hyp", (1, 5))):
+        lines = [
+            f"SPEAKER m{number} 1 {start} {10 - start} <NA> <NA> x <NA> <NA>\n"
+            for number, start in enumerate(missed)
+        ]
+        (tmp_path / name).write_text("".join(lines))
+    return [str(tmp_path / "ref"), str(tmp_path / "hyp"), "--bootstrap", "2000"]
+
+
+def test_intervals(two: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    main(two)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()[-3:]]
+    assert lines[0][:2] == ["TOTAL", "30.00"]
+    assert lines[1:] == [
+        ["95", "%", "low", "10.00", "10.00"], ["95", "%", "high", "50.00", "50.00"],
+    ]  # fmt: skip
+    main([*two, "--json", "--seed", "1"])
+    found = json.loads(capsys.readouterr().out)
+    ends = [found[f"{rate}_{end}"] for rate in ("der", "jer") for end in ("low", "high")]
+    assert ends == pytest.approx([0.1, 0.5, 0.1, 0.5])
+    assert "der_low" not in found["recordings"]["m0"]
+
+
+def test_no_interval_of_one_recording(
+    files: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([*files, "--bootstrap", "10"])
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["95", "%", "high", "n/a", "n/a"]
+    main([*files, "--bootstrap", "10", "--json"])
+    assert json.loads(capsys.readouterr().out)["der_low"] is None
+
+
+def test_resamples_are_needed(two: list[str]) -> None:
+    with pytest.raises(SystemExit, match="score_der: expected one resample or more, found 0"):
+        main([*two[:-1], "0"])
