@@ -1,15 +1,20 @@
-"""Recordings: the `wav.scp` table and the 16 kHz mono files that it names."""
+"""Recordings: the `wav.scp` table, and the audio files that it or a user names."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import soundfile
+from numpy.typing import NDArray
 
 from espnet_prune.diarization.tables import DataError, expect_fields
 
 SAMPLE_RATE = 16000
+# Seconds that are decoded, mixed and resampled at a time.
+_BLOCK = 10
 
 
 def parse_wav(fields: list[str]) -> tuple[str, str]:
@@ -34,10 +39,45 @@ def open_audio(path: str | Path) -> soundfile.SoundFile:
     Raises:
         DataError: If it is missing, unreadable, truncated, empty, or not 16 kHz mono.
     """
+    audio = open_any_audio(path)
+    if audio.samplerate != SAMPLE_RATE or audio.channels != 1:
+        audio.close()
+        raise DataError(
+            f"expected {SAMPLE_RATE} Hz with 1 channel, found {audio.samplerate} Hz with "
+            f"{audio.channels} channel(s) in {audio.name}; "
+            f"convert it, for example `sox {audio.name} -r {SAMPLE_RATE} -c 1 new.wav`"
+        )
+    return audio
+
+
+class ForwardFile(soundfile.SoundFile):
+    """An audio file that is read from front to end.
+
+    soundfile seeks to where it is after every block of a file that allows it, which for MP3 is
+    inexact.
+    """
+
+    def seekable(self) -> bool:
+        """No."""
+        return False
+
+
+def open_any_audio(
+    path: str | Path, kind: type[soundfile.SoundFile] = soundfile.SoundFile
+) -> soundfile.SoundFile:
+    """Open a recording of any rate and number of channels; the caller closes it.
+
+    Args:
+        path: the file.
+        kind: what to open it as.
+
+    Raises:
+        DataError: If it is missing, unreadable, truncated or empty.
+    """
     if not Path(path).is_file():
         raise DataError(f"expected an audio file, found none at {path}; correct the path")
     try:
-        audio = soundfile.SoundFile(path)
+        audio = kind(path)
     except soundfile.LibsndfileError as error:
         raise DataError(
             f"expected readable audio, found {error.error_string!r} in {path}; "
@@ -50,6 +90,94 @@ def open_audio(path: str | Path) -> soundfile.SoundFile:
     return audio
 
 
+class AudioStream:
+    """A recording as 16 kHz mono, read from front to end; the caller closes it.
+
+    Channels are averaged; other rates are resampled as the file is read. What is held at a time
+    is the stretch that was asked for last, and a block of ten seconds.
+
+    Args:
+        path: a file that libsndfile reads, of any rate and number of channels.
+
+    Attributes:
+        num_samples: at 16 kHz.
+
+    Raises:
+        DataError: If it is missing, unreadable, truncated or empty.
+    """
+
+    def __init__(self, path: str | Path):
+        self._file = open_any_audio(path, ForwardFile)
+        self.num_samples = max(1, round(self._file.frames * SAMPLE_RATE / self._file.samplerate))
+        self._blocks = self._resampled()
+        self._first = 0  # sample of the recording that _held starts at
+        self._held = np.zeros(0, dtype=np.float32)
+
+    def __enter__(self) -> AudioStream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def read(self, start: int, stop: int) -> NDArray[np.float32]:
+        """The samples ``[start, stop)``, up to the end of the recording, ``(T,)``.
+
+        Raises:
+            ValueError: ``start`` lies before that of an earlier call.
+            DataError: the file breaks off, or has samples that are no numbers.
+        """
+        if start < self._first:
+            raise ValueError(f"expected a start of {self._first} or later, found {start}")
+        stop = min(stop, self.num_samples)
+        parts = [self._held[start - self._first :]]
+        position = self._first + len(self._held)
+        while position < stop:
+            block = next(self._blocks)
+            parts.append(block[max(0, start - position) :])
+            position += len(block)
+        self._held = np.concatenate(parts)
+        self._first = start
+        return self._held[: stop - start]
+
+    def _resampled(self) -> Iterator[NDArray[np.float32]]:
+        """Blocks ``(T,)`` at 16 kHz, ``num_samples`` in all."""
+        if self._file.samplerate == SAMPLE_RATE:
+            yield from self._mixed()
+            return
+        import soxr
+
+        resampler = soxr.ResampleStream(self._file.samplerate, SAMPLE_RATE, 1)
+        missing = self.num_samples
+        for block in self._mixed():
+            samples = resampler.resample_chunk(block)
+            missing -= len(samples)
+            yield samples
+        tail = resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
+        # The resampler rounds the length in its own way.
+        yield np.pad(tail, (0, max(0, missing - len(tail))))
+
+    def _mixed(self) -> Iterator[NDArray[np.float32]]:
+        """Blocks ``(T,)`` at the file's own rate."""
+        size, decoded = _BLOCK * self._file.samplerate, 0
+        while decoded < self._file.frames:
+            try:
+                block = self._file.read(size, dtype="float32", always_2d=True)
+            except soundfile.LibsndfileError:
+                block = np.zeros((0, 1), dtype=np.float32)
+            if not len(block):
+                raise DataError(
+                    f"expected {self._file.frames} samples as the header says, found {decoded} in "
+                    f"{self._file.name}; the file is truncated or corrupt, copy it again"
+                )
+            if not np.isfinite(block).all():
+                raise DataError(
+                    f"expected finite samples, found NaN or infinity after sample {decoded} in "
+                    f"{self._file.name}; convert the file again"
+                )
+            decoded += len(block)
+            yield block.mean(axis=1)
+
+
 def _problem(audio: soundfile.SoundFile) -> str | None:
     # libsndfile shortens a truncated WAV without an error; only its log tells.
     truncated = re.search(r"^data : (\d+) \(should be (\d+)\)", audio.extra_info, re.MULTILINE)
@@ -60,10 +188,4 @@ def _problem(audio: soundfile.SoundFile) -> str | None:
         )
     if audio.frames == 0:
         return f"expected samples, found 0 in {audio.name}; remove the recording"
-    if audio.samplerate != SAMPLE_RATE or audio.channels != 1:
-        return (
-            f"expected {SAMPLE_RATE} Hz with 1 channel, found {audio.samplerate} Hz with "
-            f"{audio.channels} channel(s) in {audio.name}; "
-            f"convert it, for example `sox {audio.name} -r {SAMPLE_RATE} -c 1 new.wav`"
-        )
     return None

@@ -1,0 +1,59 @@
+"""From a corpus as distributed to windows, by the commands of the recipe; errors are messages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from espnet_prune.bin import check_data, make_windows, merge_data, prepare_meetings
+from espnet_prune.diarization.corpora import CORPORA
+from espnet_prune.diarization.windows import WindowAudio, WindowLabels
+from tests.diarization.corpora.trees import SIZES, make_tree
+
+
+@pytest.mark.parametrize("name", CORPORA)
+def test_corpus_to_windows(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus, data = make_tree(name, tmp_path / name), tmp_path / "data"
+    prepare_meetings.main([name, str(corpus), str(data), "--nj", "2", "--allow_incomplete"])
+    output = capsys.readouterr().out
+    for split, recordings in SIZES[name].items():
+        assert f"{data / split}: {recordings} recordings of 0.00 hours" in output
+        raw = tmp_path / "raw" / split
+        check_data.main([str(data / split), "--output", str(raw)])
+        make_windows.main([str(raw), "--window_size", "0.5", "--window_shift", "0.25"])
+        audio = WindowAudio(raw / "windows")
+        labels = WindowLabels(raw / "windows", 4)
+        assert {len(audio[key]) for key in audio} == {8000}
+        assert sum(labels[key].sum() for key in labels) > 0
+
+
+def test_incomplete_corpus_is_one_message(tmp_path: Path) -> None:
+    corpus = make_tree("aishell4", tmp_path / "corpus")
+    with pytest.raises(SystemExit) as exit_:
+        prepare_meetings.main(["aishell4", str(corpus), str(tmp_path / "data")])
+    message = str(exit_.value)
+    assert message.startswith("prepare_meetings: expected all of AISHELL-4")
+    assert "train: expected 173 recordings of 97.22 hours, found 3 recordings of 0.00" in message
+    assert "https://www.openslr.org/111" in message
+
+
+def test_help_names_every_corpus(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        prepare_meetings.main(["--help"])
+    text = capsys.readouterr().out
+    assert all(corpus.folders in text and corpus.home in text for corpus in CORPORA.values())
+
+
+def test_merge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in CORPORA:
+        corpus = make_tree(name, tmp_path / name)
+        output = tmp_path / "data" / name
+        prepare_meetings.main([name, str(corpus), str(output), "--allow_incomplete"])
+    folders = [str(tmp_path / "data" / name / "train") for name in CORPORA]
+    output = tmp_path / "data" / "train"
+    merge_data.main([*folders, str(output)])
+    assert f"{output}: 7 recordings" in capsys.readouterr().out
+    check_data.main([str(output), "--output", str(tmp_path / "raw")])
+    with pytest.raises(SystemExit, match="merge_data: .* of the same name"):
+        merge_data.main([folders[0], folders[0], str(output)])
