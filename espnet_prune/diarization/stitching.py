@@ -8,12 +8,16 @@ from numpy.typing import NDArray
 from espnet_prune.diarization.rttm import Turn
 from espnet_prune.diarization.windows import FRAME_CENTRE, FRAME_SHIFT
 
+# Frames that are joined at a time: a minute.
+_BLOCK = 3000
+
 
 def stitch(
-    activity: NDArray[np.float32],
+    activity: NDArray[np.uint8],
     labels: NDArray[np.int64],
     first_frames: NDArray[np.int64],
     num_frames: int,
+    block: int = _BLOCK,
 ) -> NDArray[np.bool_]:
     """Let the windows vote, frame by frame, on how many speak and who.
 
@@ -23,19 +27,42 @@ def stitch(
     Args:
         activity: ``(W, L, S)`` zeros and ones per window and local speaker.
         labels: ``(W, S)`` the cluster of each local speaker, -1 for none.
-        first_frames: ``(W,)`` frame of the recording at which each window starts.
+        first_frames: ``(W,)`` frame of the recording at which each window starts, ascending.
         num_frames: frames of the recording.
+        block: frames for which votes are held at a time.
 
     Returns:
         ``(num_frames, M)`` who is active.
     """
     num_clusters = int(labels.max(initial=-1)) + 1
+    active = np.zeros((num_frames, num_clusters), dtype=bool)
+    length = activity.shape[1]
+    for start in range(0, num_frames, block):
+        stop = min(start + block, num_frames)
+        # Windows that begin before the block ends, and end after it begins.
+        first = int(np.searchsorted(first_frames, start - length, side="right"))
+        last = int(np.searchsorted(first_frames, stop, side="left"))
+        offsets = first_frames[first:last] - start
+        active[start:stop] = _vote(
+            activity[first:last], labels[first:last], offsets, stop - start, num_clusters
+        )
+    return active
+
+
+def _vote(
+    activity: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    num_frames: int,
+    num_clusters: int,
+) -> NDArray[np.bool_]:
+    """Who is active in a block of frames, which windows see from ``offsets`` on."""
     votes = np.zeros((num_frames, num_clusters), dtype=np.float32)
     count = np.zeros(num_frames, dtype=np.float32)
     seen = np.zeros(num_frames, dtype=np.float32)
-    for window, first in zip(range(len(activity)), first_frames, strict=True):
-        frames = slice(first, min(first + activity.shape[1], num_frames))
-        inside = activity[window, : frames.stop - frames.start]
+    for window, offset in enumerate(offsets.tolist()):
+        frames = slice(max(0, offset), min(offset + activity.shape[1], num_frames))
+        inside = activity[window, frames.start - offset : frames.stop - offset]
         seen[frames] += 1
         known = labels[window] >= 0
         count[frames] += inside[:, known].sum(axis=1)
@@ -47,13 +74,11 @@ def stitch(
 
 def to_turns(active: NDArray[np.bool_], recording: str) -> list[Turn]:
     """Turns of ``(L, M)`` activity; edges lie midway between frame centres."""
-    padded = np.pad(active, ((1, 1), (0, 0))).astype(np.int8)
-    changes = np.diff(padded, axis=0)
     turns = []
     offset = FRAME_CENTRE - FRAME_SHIFT / 2
     for speaker in range(active.shape[1]):
-        starts = np.flatnonzero(changes[:, speaker] == 1)
-        ends = np.flatnonzero(changes[:, speaker] == -1)
+        changes = np.diff(active[:, speaker].astype(np.int8), prepend=0, append=0)
+        starts, ends = np.flatnonzero(changes == 1), np.flatnonzero(changes == -1)
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
             begin = max(0.0, offset + FRAME_SHIFT * start)
             length = offset + FRAME_SHIFT * end - begin

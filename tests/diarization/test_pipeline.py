@@ -15,16 +15,14 @@ from espnet_prune.diarization import DataError, read_rttm
 from espnet_prune.diarization.head import HeadConfig
 from espnet_prune.diarization.model import DiarizationConfig, DiarizationModel
 from espnet_prune.diarization.pipeline import InferenceConfig
-from espnet_prune.ssl import CheckpointError, ConfigError, ConvLayerConfig, Featurizer
+from espnet_prune.ssl import CheckpointError, ConfigError, Featurizer
+from tests.diarization.scripted import real_convs
 from tests.encoders import random_encoder, tiny_config
-
-KERNELS, STRIDES = (10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2)
 
 
 @pytest.fixture(scope="module")
 def model():
-    conv = tuple(ConvLayerConfig(4, k, s) for k, s in zip(KERNELS, STRIDES, strict=True))
-    encoder = random_encoder(tiny_config(conv_layers=conv))
+    encoder = random_encoder(tiny_config(conv_layers=real_convs()))
     config = DiarizationConfig(HeadConfig(16, 1, 2, 16, 3), max_speakers=3, window_size=2.0)
     model = DiarizationModel(Featurizer(encoder), config).eval()
     with torch.no_grad():
@@ -55,13 +53,36 @@ def test_batches_do_not_matter(model, wav):
 
 
 def test_every_frame_is_seen(model):
-    diarizer = Diarizer(model, InferenceConfig(step=0.7))
+    local = Diarizer(model, InferenceConfig(step=0.7)).local
     for samples in (32000, 32001, 40000, 32320, 100000):
-        starts = diarizer._starts(samples)
+        starts = local.starts(samples)
         assert starts[0] == 0 and all(start % 320 == 0 for start in starts)
         assert starts[-1] + 32000 >= samples
         assert max(np.diff(starts), default=0) <= 11200
         assert starts[-1] < samples
+
+
+@pytest.mark.parametrize("step", [2.0, 3.0])
+def test_steps_as_long_as_windows_and_longer(model, wav, step):
+    assert Diarizer(model, InferenceConfig(step=step, batch_size=2)).diarize(wav(13.1), "r")
+
+
+@pytest.mark.parametrize("layer", [1, -1])
+def test_the_state_that_is_pooled(model, wav, layer, monkeypatch):
+    diarizer = Diarizer(model, InferenceConfig(embedding_layer=layer))
+    seen = []
+    embedder = diarizer.local.embedder
+
+    def spy(stretch, states, weights):
+        wavs = torch.stack([stretch.samples[s : s + stretch.size] for s in stretch.starts])
+        expected = model.encoder(wavs).hidden_states[layer]
+        seen.append(float((states[diarizer.local.layer] - expected).abs().max()))
+        return embedder(stretch, states, weights)
+
+    monkeypatch.setattr(diarizer.local, "embedder", spy)
+    assert diarizer.diarize(wav(5.0), "r") and max(seen) < 1e-3
+    with pytest.raises(ConfigError, match="embedding_layer of -4 to 3, found 4"):
+        Diarizer(model, InferenceConfig(embedding_layer=4))
 
 
 def test_an_empty_file_is_refused(model, wav):
@@ -89,6 +110,7 @@ def test_save_and_load(model, wav, tmp_path):
     path = wav(4.0)
     again = Diarizer.from_pretrained(tmp_path / "model")
     assert again.diarize(path, "r") == Diarizer(model).diarize(path, "r")
+    assert again.to("cpu").diarize(path, "r") == Diarizer(model).diarize(path, "r")
     config = json.loads((tmp_path / "model/config.json").read_text())
     config["diarization"]["depth"] = 1
     (tmp_path / "model/config.json").write_text(json.dumps(config))
@@ -105,13 +127,26 @@ def test_precision_is_close(model, wav, precision, agreement):
     speech = [annotation.get_timeline().support() for annotation in annotations]
     common = speech[0].crop(speech[1]).duration()
     assert common > agreement * max(each.duration() for each in speech) > 0
-    with pytest.raises(ConfigError, match="expected a precision of float32, .*found 'int4'"):
-        InferenceConfig(precision="int4")
+    with pytest.raises(ConfigError, match="expected a precision of .* of cuda, found int8"):
+        Diarizer(model, InferenceConfig(precision="int8"), device="cuda")
 
 
-def test_other_rates_are_refused(model, wav):
-    with pytest.raises(DataError, match=r"16000 Hz.*8000"):
-        Diarizer(model)(wav(3.0, rate=8000))
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"precision": "int4"}, "expected a precision of float32, .*found 'int4'"),
+        ({"clustering": "spectral"}, "expected a clustering of ahc, vbx, found 'spectral'"),
+        ({"linkage": "ward"}, "expected a linkage of average, centroid, found 'ward'"),
+        ({"median": 4}, "expected a median of an odd number of frames, found 4"),
+        ({"step": 0.0}, "expected a step above zero, found 0.0"),
+        ({"max_clustered": 0}, "expected a max_clustered above zero"),
+        ({"num_speakers": 0}, "min_speakers 0"),
+        ({"num_speakers": 2, "max_speakers": 3}, "leave one out"),
+    ],
+)
+def test_bad_configurations(values, message):
+    with pytest.raises(ConfigError, match=message):
+        InferenceConfig(**values)
 
 
 def test_the_commands(model, wav, tmp_path):
@@ -124,6 +159,8 @@ def test_the_commands(model, wav, tmp_path):
     diar_inference.main([*command, "--config", f"{tmp_path}/decode.yaml"])
     expected = Diarizer(model, InferenceConfig(step=1.0)).diarize(tmp_path / "meeting.wav", "m1")
     assert len(read_rttm(output).get("m1", [])) == len(expected)
+    diar_inference.main([*command, "--num_speakers", "1"])
+    assert len({turn.speaker for turn in read_rttm(output)["m1"]}) == 1
     diar_inference.main([*command, "--precision", "bfloat16"])
     with pytest.raises(SystemExit, match="precision.*found 'int4'"):
         diar_inference.main([*command, "--precision", "int4"])

@@ -6,21 +6,37 @@ import pytest
 from espnet_prune.diarization.stitching import stitch, to_turns
 
 
+def windows_of(recording, firsts, length, seed=1):
+    """Windows of the recording's activity, their speakers in random order."""
+    generator = np.random.default_rng(seed)
+    labels = np.stack([generator.permutation(recording.shape[1]) for _ in firsts])
+    activity = [
+        recording[first : first + length][:, order]
+        for first, order in zip(firsts, labels, strict=True)
+    ]
+    return np.stack(activity).astype(np.uint8), labels
+
+
 def test_windows_that_agree_give_the_recording_back():
-    generator = np.random.default_rng(0)
-    recording = generator.random((60, 3)) < 0.4
+    recording = np.random.default_rng(0).random((60, 3)) < 0.4
     firsts = np.arange(0, 41, 10)
-    activity, labels = [], []
-    for first in firsts:
-        order = generator.permutation(3)
-        activity.append(recording[first : first + 20][:, order])
-        labels.append(order)
-    result = stitch(np.stack(activity).astype(np.float32), np.stack(labels), firsts, 60)
-    assert np.array_equal(result, recording)
+    activity, labels = windows_of(recording, firsts, 20)
+    assert np.array_equal(stitch(activity, labels, firsts, 60), recording)
+
+
+@pytest.mark.parametrize("block", [1, 7, 20, 59])
+def test_blocks_do_not_matter(block):
+    generator = np.random.default_rng(0)
+    firsts = np.array([0, 4, 4, 13, 40, 41])
+    activity = (generator.random((6, 19, 3)) < 0.5).astype(np.uint8)
+    labels = np.stack([generator.permutation(5)[:3] for _ in firsts])
+    labels[2, 1] = -1
+    whole = stitch(activity, labels, firsts, 60, block=1000)
+    assert whole.any() and np.array_equal(stitch(activity, labels, firsts, 60, block), whole)
 
 
 def test_the_majority_decides_how_many_speak():
-    activity = np.zeros((3, 4, 2), dtype=np.float32)
+    activity = np.zeros((3, 4, 2), dtype=np.uint8)
     activity[:2, :, 0] = 1  # two of three windows hear somebody
     activity[0, :, 1] = 1  # only one hears a second speaker
     result = stitch(activity, np.array([[0, 1]] * 3), np.zeros(3, dtype=np.int64), 4)
@@ -28,7 +44,7 @@ def test_the_majority_decides_how_many_speak():
 
 
 def test_unassigned_speakers_become_nobody():
-    activity = np.ones((1, 5, 2), dtype=np.float32)
+    activity = np.ones((1, 5, 2), dtype=np.uint8)
     result = stitch(activity, np.array([[-1, 0]]), np.zeros(1, dtype=np.int64), 5)
     assert result.shape == (5, 1) and result.all()
     silent = stitch(activity, np.array([[-1, -1]]), np.zeros(1, dtype=np.int64), 5)

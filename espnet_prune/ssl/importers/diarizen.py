@@ -144,7 +144,7 @@ def _folder(path: Path) -> Path:
 
 
 def _arguments(path: Path) -> dict[str, Any]:
-    model = _read_toml(path).get("model")
+    model = read_toml(path).get("model")
     if not (isinstance(model, dict) and model.get("path") == _MODEL):
         raise CheckpointError(
             f"{path}: expected a table [model] with path = {_MODEL!r}, found {model!r}; such a "
@@ -168,7 +168,7 @@ def _arguments(path: Path) -> dict[str, Any]:
     return {**_DEFAULTS, **args}
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
     try:
         toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     except ImportError as error:

@@ -1,0 +1,113 @@
+"""Agglomerative hierarchical clustering (AHC), cut where a threshold or a number says."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import squareform
+
+from espnet_prune.diarization.clustering.assignment import assign, centroids_of, normalised
+from espnet_prune.diarization.clustering.bounds import ANY_NUMBER, SpeakerBounds, in_order
+from espnet_prune.ssl import ConfigError
+
+LINKAGES = ("average", "centroid")
+# Far beyond any cosine distance, so that two speakers of one window never merge.
+_CANNOT_LINK = 1e3
+# Of the recording's embeddings, the least cluster is at most this share.
+_SMALLEST_SHARE = 0.1
+
+
+class AgglomerativeClustering:
+    """Merge the nearest two clusters of length-normalised embeddings, again and again.
+
+    Args:
+        threshold: distance at which merging stops, unless bounds on the number of speakers say
+            otherwise: they take the nearest cut with an allowed number.
+        linkage: ``average`` is the mean cosine distance, speakers of one window kept apart;
+            ``centroid`` the Euclidean distance between means, without that constraint, as in
+            pyannote.audio 3.1 and Han et al. (2025).
+        min_cluster_size: clusters of fewer embeddings (but a tenth of the recording's at most) do
+            not count: they join the nearest of the others.
+
+    Raises:
+        ConfigError: an unknown linkage, or a cluster of less than one.
+    """
+
+    def __init__(self, threshold: float, linkage: str = "average", min_cluster_size: int = 1):
+        if linkage not in LINKAGES:
+            raise ConfigError(f"expected a linkage of {', '.join(LINKAGES)}, found {linkage!r}")
+        if min_cluster_size < 1:
+            raise ConfigError(f"expected a min_cluster_size of 1 or more, found {min_cluster_size}")
+        self.threshold, self.linkage = threshold, linkage
+        self.min_cluster_size = min_cluster_size
+
+    def __call__(
+        self,
+        embeddings: NDArray[np.float32],
+        windows: NDArray[np.int64],
+        bounds: SpeakerBounds = ANY_NUMBER,
+    ) -> NDArray[np.int64]:
+        """As of :class:`~espnet_prune.diarization.clustering.bounds.Clustering`."""
+        count = len(embeddings)
+        if count < 2:
+            return np.zeros(count, dtype=np.int64)
+        tree = self._tree(normalised(embeddings), windows)
+        smallest = min(self.min_cluster_size, max(1, round(_SMALLEST_SHARE * count)))
+        large = _large_clusters(tree, smallest)
+        # Centroids may come closer by a merge: what follows a merge that is too far is too.
+        heights = np.maximum.accumulate(tree[:, 2])
+        merges = int(np.count_nonzero(heights < self.threshold))
+        allowed = bounds.nearest(int(large[merges]), count)
+        if allowed != large[merges] and (cuts := np.flatnonzero(large == allowed)).size:
+            merges = int(cuts[np.argmin(np.abs(self._at(heights, cuts) - self.threshold))])
+        elif allowed != large[merges]:
+            merges, smallest = count - allowed, 1
+        return in_order(_join_small(embeddings, _cut(tree, merges), smallest))
+
+    def _tree(self, unit: NDArray[np.float32], windows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """SciPy's linkage matrix ``(N - 1, 4)`` of ``(N, E)``."""
+        if self.linkage == "centroid":
+            return linkage(unit, "centroid")
+        distance = 1 - unit @ unit.T
+        distance[windows[:, None] == windows[None]] = _CANNOT_LINK
+        np.fill_diagonal(distance, 0.0)
+        return linkage(squareform(distance.clip(min=0, out=distance), checks=False), "average")
+
+    def _at(self, heights: NDArray[np.float64], cuts: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The threshold nearest to ours that cuts after so many merges."""
+        bottom = np.concatenate([[-np.inf], heights])[cuts]
+        top = np.concatenate([heights, [np.inf]])[cuts]
+        return np.clip(self.threshold, bottom, top)
+
+
+def _large_clusters(tree: NDArray[np.float64], smallest: int) -> NDArray[np.int64]:
+    """How many clusters have ``smallest`` members after 0, 1, ... merges, ``(N,)``."""
+    leaves = len(tree) + 1
+    sizes = np.concatenate([np.ones(leaves), tree[:, 3]])
+    is_large = (sizes >= smallest).astype(np.int64)
+    first, second = tree[:, 0].astype(np.int64), tree[:, 1].astype(np.int64)
+    changes = is_large[leaves:] - is_large[first] - is_large[second]
+    return np.cumsum(np.concatenate([[is_large[:leaves].sum()], changes]))
+
+
+def _cut(tree: NDArray[np.float64], merges: int) -> NDArray[np.int64]:
+    """Labels ``(N,)`` after so many merges, ties or not."""
+    ranked = tree.copy()
+    ranked[:, 2] = np.arange(len(tree))
+    return fcluster(ranked, merges - 0.5, criterion="distance").astype(np.int64) - 1
+
+
+def _join_small(
+    embeddings: NDArray[np.float32], labels: NDArray[np.int64], smallest: int
+) -> NDArray[np.int64]:
+    """Labels ``(N,)`` of ``(N, E)`` with every small cluster in the large one nearest to it."""
+    sizes = np.bincount(labels)
+    large = np.flatnonzero(sizes >= smallest)
+    if len(large) == len(sizes):
+        return labels
+    centroids = centroids_of(embeddings, labels)
+    target = np.arange(len(sizes))
+    small = np.flatnonzero(sizes < smallest)
+    target[small] = large[assign(centroids[small], np.arange(len(small)), centroids[large])]
+    return target[labels]

@@ -1,0 +1,124 @@
+"""How many speakers a recording may have, and clusterings that respect it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.cluster import KMeans
+
+from espnet_prune.diarization.clustering.assignment import normalised
+from espnet_prune.ssl import ConfigError
+
+
+@dataclass(frozen=True)
+class SpeakerBounds:
+    """How many speakers a recording has at least and at most (None: any number).
+
+    Raises:
+        ConfigError: a bound below one, or a minimum above the maximum.
+    """
+
+    minimum: int = 1
+    maximum: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.minimum <= (self.minimum if self.maximum is None else self.maximum):
+            raise ConfigError(
+                "expected 1 <= min_speakers <= max_speakers, found min_speakers "
+                f"{self.minimum} and max_speakers {self.maximum}; correct them"
+            )
+
+    @classmethod
+    def of(
+        cls,
+        num_speakers: int | None = None,
+        min_speakers: int | None = None,
+        max_speakers: int | None = None,
+    ) -> SpeakerBounds:
+        """Make bounds of what a user knows: the number itself, or a least and a largest one.
+
+        Raises:
+            ConfigError: the number and a bound at once, or numbers that contradict each other.
+        """
+        if num_speakers is None:
+            return cls(1 if min_speakers is None else min_speakers, max_speakers)
+        if min_speakers is not None or max_speakers is not None:
+            raise ConfigError(
+                "expected num_speakers or bounds, found num_speakers with min_speakers or "
+                "max_speakers; leave one out"
+            )
+        return cls(num_speakers, num_speakers)
+
+    def nearest(self, count: int, available: int) -> int:
+        """The allowed number nearest to ``count``; never more than ``available`` embeddings."""
+        highest = available if self.maximum is None else min(self.maximum, available)
+        return min(max(count, self.minimum), highest)
+
+
+ANY_NUMBER = SpeakerBounds()
+
+
+class Clustering(Protocol):
+    """Tells which local speakers are the same."""
+
+    def __call__(
+        self,
+        embeddings: NDArray[np.float32],
+        windows: NDArray[np.int64],
+        bounds: SpeakerBounds = ...,
+    ) -> NDArray[np.int64]:
+        """Cluster.
+
+        Args:
+            embeddings: ``(N, E)``, one per window and local speaker, N at least 1.
+            windows: ``(N,)`` index of the window that each embedding is of.
+            bounds: on the number of clusters.
+
+        Returns:
+            ``(N,)`` labels from 0, every one of them used.
+        """
+        ...
+
+
+class BoundedClustering:
+    """A clustering that finds the number of speakers itself, held to bounds afterwards.
+
+    Where it finds fewer or more than allowed, k-means makes the nearest allowed number out of the
+    length-normalised embeddings, as pyannote.audio does after VBx.
+
+    Args:
+        clustering: embeddings ``(N, E)``, windows ``(N,)`` to labels ``(N,)``.
+    """
+
+    def __init__(
+        self,
+        clustering: Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.int64]],
+    ):
+        self.clustering = clustering
+
+    def __call__(
+        self,
+        embeddings: NDArray[np.float32],
+        windows: NDArray[np.int64],
+        bounds: SpeakerBounds = ANY_NUMBER,
+    ) -> NDArray[np.int64]:
+        """As of :class:`Clustering`."""
+        labels = in_order(self.clustering(embeddings, windows))
+        count = int(labels.max()) + 1
+        allowed = bounds.nearest(count, len(embeddings))
+        if allowed == count:
+            return labels
+        means = KMeans(n_clusters=allowed, n_init=3, random_state=0)
+        return in_order(means.fit_predict(normalised(embeddings)))
+
+
+def in_order(labels: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Labels ``(N,)`` renamed from 0, in the order of their first appearance."""
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    ranks = np.empty(len(first), dtype=np.int64)
+    ranks[np.argsort(first)] = np.arange(len(first))
+    return ranks[inverse]

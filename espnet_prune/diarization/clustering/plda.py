@@ -1,0 +1,94 @@
+"""Probabilistic linear discriminant analysis (Ioffe, 2006): where VBx compares embeddings."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from espnet_prune.diarization.clustering.assignment import normalised
+from espnet_prune.ssl import CheckpointError, ConfigError
+
+_TRANSFORM, _PLDA = "xvec_transform.npz", "plda.npz"
+
+
+@dataclass(frozen=True)
+class Plda:
+    """Projects embeddings to where speakers differ by ``psi`` and one speaker's varies by 1.
+
+    Embeddings are centred, scaled to a length, projected by linear discriminant analysis, centred
+    and scaled again, and projected to directions that are independent of each other within and
+    between speakers.
+
+    Attributes:
+        centre: ``(E,)`` mean of embeddings.
+        lda: ``(E, D)``.
+        lda_centre: ``(D,)`` mean behind it.
+        mean: ``(D,)`` of what PLDA models.
+        transform: ``(K, D)`` directions, the one where speakers differ most first.
+        psi: ``(K,)`` variance between speakers in each, where that within speakers is 1.
+    """
+
+    centre: NDArray[np.float64]
+    lda: NDArray[np.float64]
+    lda_centre: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    transform: NDArray[np.float64]
+    psi: NDArray[np.float64]
+
+    def __call__(self, embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Embeddings ``(N, E)`` to vectors ``(N, K)``.
+
+        Raises:
+            ConfigError: embeddings of another size, which are those of another model.
+        """
+        expected, found = len(self.centre), embeddings.shape[1]
+        if expected != found:
+            raise ConfigError(
+                f"expected speaker embeddings of size {expected}, which this PLDA was trained on, "
+                f"found {found}; use those embeddings, or clustering without PLDA"
+            )
+        vectors = np.sqrt(expected) * normalised(embeddings - self.centre)
+        projected = vectors @ self.lda - self.lda_centre
+        return (np.sqrt(len(self.mean)) * normalised(projected) - self.mean) @ self.transform.T
+
+
+def load_plda(folder: str | PathLike[str], dim: int) -> Plda:
+    """Read the ``plda`` folder of a DiariZen release: ``xvec_transform.npz`` and ``plda.npz``.
+
+    Args:
+        folder: where they are.
+        dim: of the directions, so many where speakers differ most.
+
+    Raises:
+        CheckpointError: a file is missing or damaged, or its arrays do not fit.
+    """
+    folder = Path(folder)
+    centre, lda, lda_centre = _read(folder / _TRANSFORM, "mean1", "lda", "mean2")
+    mean, transform, psi = _read(folder / _PLDA, "mu", "tr", "psi")
+    found = [array.shape for array in (centre, lda, lda_centre, mean, transform, psi)]
+    size, dims = (len(centre),), (len(mean),)
+    if found != [size, size + dims, dims, dims, dims * 2, dims]:
+        raise CheckpointError(
+            f"{folder}: expected mean1 (E), lda (E, D), mean2 (D), mu (D), tr (D, D) and psi (D), "
+            f"found {', '.join(map(str, found))}; get the files again"
+        )
+    # The rows of tr are the generalized eigenvectors of the covariances between and within
+    # speakers, and psi the eigenvalues: to have the largest first they need no new decomposition.
+    order = np.argsort(-psi, kind="stable")[:dim]
+    return Plda(centre, lda, lda_centre, mean, transform[order], psi[order])
+
+
+def _read(path: Path, *names: str) -> list[NDArray[np.float64]]:
+    try:
+        with np.load(path) as arrays:
+            return [np.atleast_1d(arrays[name].astype(np.float64).squeeze()) for name in names]
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise CheckpointError(
+            f"{path}: expected the arrays {', '.join(names)} of a PLDA, found none "
+            f"({type(error).__name__}: {error}); pass the plda folder of a DiariZen release"
+        ) from error

@@ -1,0 +1,142 @@
+"""VBx: Bayesian clustering of speaker embeddings (Landini et al., 2022), without its HMM.
+
+As in DiariZen (Han et al., 2025), whose windows overlap and have several speakers: there the next
+embedding tells nothing about who spoke before.
+"""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp, softmax
+
+from espnet_prune.diarization.clustering.agglomerative import AgglomerativeClustering
+from espnet_prune.diarization.clustering.bounds import in_order
+from espnet_prune.diarization.clustering.plda import load_plda
+from espnet_prune.ssl import ConfigError
+
+# Log odds of the first responsibilities: an embedding is a little of every speaker.
+_SHARPNESS = 7.0
+# A speaker of less prior probability is none.
+_SMALLEST_PRIOR = 1e-7
+# Keeps the logarithm of a prior finite.
+_PRIOR_FLOOR = 1e-8
+# Growth of the evidence lower bound at which iterations stop.
+_TOLERANCE = 1e-4
+
+
+class Responsibilities(NamedTuple):
+    """Which speaker each embedding is of.
+
+    Attributes:
+        values: ``(N, M)``, each row sums to 1.
+        priors: ``(M,)`` share of each speaker, sums to 1.
+        bounds: the evidence lower bound after each iteration, which never falls.
+    """
+
+    values: NDArray[np.float64]
+    priors: NDArray[np.float64]
+    bounds: list[float]
+
+
+class VBxClustering:
+    """Start from AHC with too many clusters, and let Bayesian inference do away with some.
+
+    The number of speakers is found, not given. That two embeddings of one window are of different
+    speakers is not used here, but by the assignment afterwards.
+
+    Args:
+        plda: folder with ``xvec_transform.npz`` and ``plda.npz``, as in a DiariZen release; of the
+            model that makes the embeddings.
+        Fa: how much an embedding counts: less than 1, since overlapping windows say the same again.
+        Fb: regularises speaker models: the larger, the fewer speakers.
+        threshold: distance between centroids at which the first clustering, AHC, stops.
+        max_iters: of Bayesian inference, at most.
+        lda_dim: directions of PLDA that are used, where speakers differ most.
+
+    Raises:
+        CheckpointError: no PLDA in that folder.
+        ConfigError: a value out of range.
+    """
+
+    def __init__(
+        self,
+        plda: str | PathLike[str],
+        Fa: float = 0.07,
+        Fb: float = 0.8,
+        threshold: float = 0.6,
+        max_iters: int = 20,
+        lda_dim: int = 128,
+    ):
+        given = {"Fa": Fa, "Fb": Fb, "max_iters": max_iters, "lda_dim": lda_dim}
+        for name, value in given.items():
+            if not value > 0:
+                raise ConfigError(f"expected {name} of VBx above 0, found {value!r}; correct it")
+        self.plda = load_plda(plda, lda_dim)
+        self.initial = AgglomerativeClustering(threshold, linkage="centroid")
+        self.Fa, self.Fb, self.max_iters = Fa, Fb, max_iters
+
+    def __call__(
+        self, embeddings: NDArray[np.float32], windows: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Embeddings ``(N, E)`` of windows ``(N,)`` to labels ``(N,)`` from 0, all of them used.
+
+        N is at least 1.
+
+        Raises:
+            ConfigError: embeddings of another size than the PLDA's.
+        """
+        vectors = self.plda(embeddings)
+        first = one_hot_softened(self.initial(embeddings, windows))
+        values, priors, _ = infer(vectors, self.plda.psi, first, self.Fa, self.Fb, self.max_iters)
+        return in_order(values[:, priors > _SMALLEST_PRIOR].argmax(axis=1))
+
+
+def one_hot_softened(labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Responsibilities ``(N, M)`` of labels ``(N,)`` from 0, most of each row in one entry."""
+    return softmax(_SHARPNESS * np.eye(labels.max() + 1)[labels], axis=1)
+
+
+def infer(
+    vectors: NDArray[np.float64],
+    psi: NDArray[np.float64],
+    responsibilities: NDArray[np.float64],
+    Fa: float,
+    Fb: float,
+    max_iters: int,
+) -> Responsibilities:
+    """Variational inference of who is who among vectors of a PLDA.
+
+    A speaker's mean is normal with variances ``psi``, and vectors are normal about it with
+    variances 1. Speaker models and responsibilities are estimated in turn until the evidence lower
+    bound grows no more.
+
+    Args:
+        vectors: ``(N, K)``.
+        psi: ``(K,)``.
+        responsibilities: ``(N, M)`` to start with, each row sums to 1.
+        Fa: scale of the evidence.
+        Fb: scale of the divergence of speaker models from their prior.
+        max_iters: at most so many times.
+    """
+    scaled = vectors * np.sqrt(psi)
+    constant = -0.5 * ((vectors**2).sum(axis=1) + len(psi) * np.log(2 * np.pi))
+    priors = np.full(responsibilities.shape[1], 1 / responsibilities.shape[1])
+    bounds: list[float] = []
+    for _ in range(max_iters):
+        # Posterior of each speaker's standard normal factor: variances and means (M, K).
+        variances = 1 / (1 + Fa / Fb * np.outer(responsibilities.sum(axis=0), psi))
+        means = Fa / Fb * variances * (responsibilities.T @ scaled)
+        fit = scaled @ means.T - 0.5 * (variances + means**2) @ psi + constant[:, None]
+        joint = Fa * fit + np.log(priors + _PRIOR_FLOOR)
+        evidence = logsumexp(joint, axis=1)
+        responsibilities = np.exp(joint - evidence[:, None])
+        priors = responsibilities.mean(axis=0)
+        divergence = 0.5 * (variances - np.log(variances) + means**2 - 1).sum()
+        bounds.append(float(evidence.sum() - Fb * divergence))
+        if len(bounds) > 1 and bounds[-1] - bounds[-2] < _TOLERANCE:
+            break
+    return Responsibilities(responsibilities, priors, bounds)

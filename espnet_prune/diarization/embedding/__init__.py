@@ -1,0 +1,16 @@
+"""Speaker embeddings: what the local speakers of windows sound like."""
+
+from espnet_prune.diarization.embedding.base import SpeakerEmbedder, Stretch
+from espnet_prune.diarization.embedding.sources import EMBEDDINGS, make_embedder
+from espnet_prune.diarization.embedding.states import PooledStates
+from espnet_prune.diarization.embedding.wespeaker import WESPEAKER, WeSpeakerEmbedder
+
+__all__ = [
+    "EMBEDDINGS",
+    "WESPEAKER",
+    "PooledStates",
+    "SpeakerEmbedder",
+    "Stretch",
+    "WeSpeakerEmbedder",
+    "make_embedder",
+]

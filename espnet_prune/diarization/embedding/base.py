@@ -1,0 +1,41 @@
+"""What a speaker embedding is made of, and what makes one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+from torch import Tensor
+
+
+class Stretch(NamedTuple):
+    """Consecutive audio that holds all windows of a batch, which overlap.
+
+    Attributes:
+        samples: ``(T,)`` float32 at 16 kHz.
+        starts: the first sample of each window within ``samples``, whole frames of 20 ms.
+        size: samples of a window.
+    """
+
+    samples: Tensor
+    starts: tuple[int, ...]
+    size: int
+
+
+class SpeakerEmbedder(Protocol):
+    """Tells what the local speakers of windows sound like."""
+
+    def __call__(self, stretch: Stretch, states: Mapping[int, Tensor], weights: Tensor) -> Tensor:
+        """Embed every local speaker of every window.
+
+        Args:
+            stretch: the audio of the windows.
+            states: hidden states of the SSL encoder by their number, 0 of the Transformer's input,
+                each ``(B, L, D)``; those at least that the embedder pools.
+            weights: ``(B, L, S)``, at least 0: how much each frame of 20 ms tells about each
+                local speaker.
+
+        Returns:
+            ``(B, S, E)``; zeros for a local speaker without any weight.
+        """
+        ...

@@ -1,0 +1,39 @@
+"""Mean and deviation over the frames of each local speaker."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_TINY = 1e-8
+
+
+def weighted_statistics(
+    features: Tensor, weights: Tensor, floor: float = 0.0, unbiased: bool = False
+) -> Tensor:
+    """Weighted mean and standard deviation over frames, side by side.
+
+    Args:
+        features: ``(B, L, D)``.
+        weights: ``(B, L, S)``, at least 0, of frames.
+        floor: of the variance.
+        unbiased: the variance of reliability weights, which is n / (n - 1) times the biased one
+            for n equal weights; 0 of a single frame.
+
+    Returns:
+        ``(B, S, 2 D)``; zeros where all weights are.
+    """
+    total = weights.sum(1, keepdim=True)
+    share = weights / total.clamp(min=_TINY)
+    means = share.transpose(1, 2) @ features
+    # Deviations from the mean itself: mean square less squared mean loses what is small. One
+    # speaker at a time, so that memory does not grow with their number.
+    variances = [
+        torch.einsum("bl,bld->bd", share[:, :, speaker], (features - mean[:, None]).square())
+        for speaker, mean in enumerate(means.unbind(1))
+    ]
+    variance = torch.stack(variances, dim=1)
+    if unbiased:
+        variance = variance / (1 - share.square().sum(1)).clamp(min=_TINY)[:, :, None]
+    statistics = torch.cat([means, variance.clamp(min=floor).sqrt()], dim=-1)
+    return statistics * (total > 0).transpose(1, 2)

@@ -1,0 +1,140 @@
+"""Speaker embeddings of WeSpeaker's ResNet34 (Wang et al., 2023), as pyannote.audio publishes it.
+
+Its source is https://huggingface.co/pyannote/wespeaker-voxceleb-resnet34-LM.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.torch_version import TorchVersion
+from torchaudio.compliance import kaldi
+
+from espnet_prune.diarization.audio import SAMPLE_RATE
+from espnet_prune.diarization.embedding.base import Stretch
+from espnet_prune.diarization.embedding.resnet import EMBEDDING_DIM, NUM_MELS, SpeakerResNet
+from espnet_prune.ssl import CheckpointError
+from espnet_prune.ssl.checkpoint import load_strictly
+from espnet_prune.ssl.importers.pickles import check_state, load_pickle
+from espnet_prune.ssl.importers.sources import find_source
+
+WESPEAKER = "pyannote/wespeaker-voxceleb-resnet34-LM"
+"""The published model on Hugging Face."""
+_FILE, _STATE, _PREFIX = "pytorch_model.bin", "state_dict", "resnet."
+_FRAME, _SHIFT = SAMPLE_RATE * 25 // 1000, SAMPLE_RATE * 10 // 1000
+# Spectra that pass the network at once, on a CPU those of 16 s: more took twice the time per window
+# there, for tensors so large that their memory is not used again.
+_SPECTRA_AT_ONCE = {"cpu": 1600}
+_SPECTRA_AT_ONCE_ELSEWHERE = 12800
+
+
+class _Specifications:
+    """Stands in for what the file says about its training task beside the weights."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+
+# What the file holds beyond tensors and plain values, by pyannote.audio's converter: the task, and
+# the version of PyTorch, which is a string.
+_TASK = "pyannote.audio.core.task"
+_INERT: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+    (_Specifications, f"{_TASK}.Specifications"),
+    (_Specifications, f"{_TASK}.Problem"),
+    (_Specifications, f"{_TASK}.Resolution"),
+    (TorchVersion, "torch.torch_version.TorchVersion"),
+]
+
+
+class WeSpeakerEmbedder(nn.Module):
+    """Embed local speakers with the ResNet34, E = 256.
+
+    Spectra are computed once for all windows, which overlap, and the network runs once per window
+    whatever the number of its speakers.
+
+    Args:
+        resnet: the network.
+    """
+
+    def __init__(self, resnet: SpeakerResNet):
+        super().__init__()
+        # Channels last are measured to be faster on a CPU, by a sixth.
+        self.resnet = resnet.requires_grad_(False).to(memory_format=torch.channels_last)
+        self.eval()
+
+    @classmethod
+    def from_pretrained(cls, source: str | PathLike[str] = WESPEAKER) -> WeSpeakerEmbedder:
+        """Load a published model, strictly.
+
+        Args:
+            source: an id on Hugging Face (``owner/name``, with or without ``@revision``), a folder
+                with ``pytorch_model.bin``, or that file.
+
+        Raises:
+            CheckpointError: the source is missing, damaged, unsafe or of another network.
+        """
+        path = find_source(source)
+        path = path / _FILE if path.is_dir() else path
+        resnet = SpeakerResNet()
+        load_strictly(resnet, _read_state(path), path)
+        return cls(resnet)
+
+    def forward(self, stretch: Stretch, states: Mapping[int, Tensor], weights: Tensor) -> Tensor:
+        """As of :class:`~espnet_prune.diarization.embedding.base.SpeakerEmbedder`."""
+        heard = (weights > 0).any(1)
+        embeddings = weights.new_zeros(*heard.shape, EMBEDDING_DIM)
+        rows = heard.any(1).nonzero().flatten()
+        if not len(rows):
+            return embeddings
+        spectra = log_mel(stretch.samples.to(self.resnet.seg_1.weight))
+        at_once = _SPECTRA_AT_ONCE.get(spectra.device.type, _SPECTRA_AT_ONCE_ELSEWHERE)
+        for batch in rows.split(max(1, at_once // _num_spectra(stretch.size))):
+            starts = [stretch.starts[row] for row in batch.tolist()]
+            windows = window_features(spectra, starts, stretch.size)
+            embeddings[batch] = self.resnet(windows, weights[batch])
+        return embeddings * heard[:, :, None]
+
+
+def log_mel(samples: Tensor) -> Tensor:
+    """Kaldi's log mel spectra of samples ``(T,)``, one every 10 ms: ``(L, 80)``.
+
+    Each is of its own 25 ms alone, so those of a window are a part of those of the recording.
+    """
+    return kaldi.fbank(
+        samples[None] * 2**15,  # Kaldi's samples are 16 bit integers.
+        num_mel_bins=NUM_MELS,
+        frame_length=25.0,
+        frame_shift=10.0,
+        sample_frequency=SAMPLE_RATE,
+        window_type="hamming",
+        dither=0.0,
+        use_energy=False,
+    )
+
+
+def window_features(spectra: Tensor, starts: Sequence[int], size: int) -> Tensor:
+    """Cut windows of ``size`` samples out of ``(L, 80)``, each less its mean: ``(B, L', 80)``."""
+    count = _num_spectra(size)
+    windows = torch.stack([spectra[start // _SHIFT :][:count] for start in starts])
+    return windows - windows.mean(1, keepdim=True)
+
+
+def _num_spectra(size: int) -> int:
+    return (size - _FRAME) // _SHIFT + 1
+
+
+def _read_state(path: Path) -> dict[str, Tensor]:
+    with torch.serialization.safe_globals(_INERT):
+        checkpoint = load_pickle(path)
+    if not isinstance(checkpoint, dict) or _STATE not in checkpoint:
+        raise CheckpointError(
+            f"{path}: expected a checkpoint of pyannote.audio with {_STATE!r}, found none; pass "
+            f"the {_FILE} of {WESPEAKER}"
+        )
+    state = check_state(checkpoint[_STATE], path)
+    return {key.removeprefix(_PREFIX): value for key, value in state.items()}

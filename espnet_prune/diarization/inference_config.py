@@ -1,0 +1,146 @@
+"""The choices of diarization inference, and those that a DiariZen release comes with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from espnet_prune.diarization.clustering import LINKAGES, SpeakerBounds
+from espnet_prune.diarization.embedding import WESPEAKER
+from espnet_prune.ssl import ConfigError
+from espnet_prune.ssl.importers.diarizen import CONFIG, read_toml
+from espnet_prune.ssl.inference import PRECISIONS
+
+SSL = "ssl"
+"""The embedding that pools a hidden state of the model itself."""
+CLUSTERINGS = ("ahc", "vbx")
+PLDA = "plda"
+"""Folder of a DiariZen release with what VBx compares embeddings by."""
+JOINING = frozenset({
+    "min_share", "max_clustered", "clustering", "threshold", "linkage", "min_cluster_size",
+    "vbx_conf", "num_speakers", "min_speakers", "max_speakers",
+})  # fmt: skip
+"""The fields of InferenceConfig that clustering and stitching alone read."""
+# What a release calls the options of VBx, and what we do.
+_VBX = {
+    "ahc_threshold": "threshold",
+    "Fa": "Fa",
+    "Fb": "Fb",
+    "max_iters": "max_iters",
+    "lda_dim": "lda_dim",
+}
+
+
+@dataclass(frozen=True)
+class InferenceConfig:
+    """How windows become a recording.
+
+    Attributes:
+        step: seconds from the start of a window to the start of the next.
+        median: width of the median filter on each local speaker's activity, in frames, odd.
+        embedding: ``ssl``, mean and deviation of a hidden state over a local speaker's frames, or
+            another source that :func:`~espnet_prune.diarization.embedding.make_embedder` knows.
+        embedding_layer: the hidden state of ``ssl``; 0 is the Transformer's input.
+        min_share: a local speaker takes part in clustering if alone active in this share of the
+            window's frames; the others are assigned afterwards.
+        max_clustered: local speakers of a recording that take part in clustering at most, evenly
+            over time; its memory grows with their square.
+        clustering: ``ahc``, agglomerative, or ``vbx`` (Bayesian, with PLDA).
+        threshold, linkage, min_cluster_size: of ``ahc``, see
+            :class:`~espnet_prune.diarization.clustering.AgglomerativeClustering`.
+        vbx_conf: keyword arguments of
+            :class:`~espnet_prune.diarization.clustering.vbx.VBxClustering`.
+        num_speakers: of a recording, where it is known.
+        min_speakers, max_speakers: of a recording, where bounds are known.
+        batch_size: windows per forward pass.
+        precision: of the encoder: ``float32``, or faster and less exact ``bfloat16``, ``float16``
+            or (on a CPU) ``int8``.
+
+    Raises:
+        ConfigError: a name that is none of those, or a number out of its range.
+    """
+
+    step: float = 2.0
+    median: int = 11
+    embedding: str = SSL
+    embedding_layer: int = 0
+    min_share: float = 0.1
+    max_clustered: int = 5000
+    clustering: str = "ahc"
+    threshold: float = 0.2
+    linkage: str = "average"
+    min_cluster_size: int = 1
+    vbx_conf: Mapping[str, Any] = field(default_factory=dict)
+    num_speakers: int | None = None
+    min_speakers: int | None = None
+    max_speakers: int | None = None
+    batch_size: int = 8
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        for name, known in (
+            ("precision", PRECISIONS),
+            ("clustering", CLUSTERINGS),
+            ("linkage", LINKAGES),
+        ):
+            if (value := getattr(self, name)) not in known:
+                raise ConfigError(f"expected a {name} of {', '.join(known)}, found {value!r}")
+        for name in ("step", "median", "max_clustered", "min_cluster_size", "batch_size"):
+            if not (value := getattr(self, name)) > 0:
+                raise ConfigError(f"expected a {name} above zero, found {value!r}")
+        if self.median % 2 == 0:
+            raise ConfigError(f"expected a median of an odd number of frames, found {self.median}")
+        _ = self.bounds
+
+    @property
+    def bounds(self) -> SpeakerBounds:
+        """On the number of speakers of a recording."""
+        return SpeakerBounds.of(self.num_speakers, self.min_speakers, self.max_speakers)
+
+
+def config_of_release(path: Path) -> InferenceConfig:
+    """What the authors of a DiariZen release run it with; our defaults for any other model.
+
+    Of those releases that bring a PLDA, as those on Hugging Face do: it was trained for VBx on the
+    embeddings of the WeSpeaker ResNet34, and fits no others (Han et al., 2025).
+
+    Args:
+        path: folder of the model, or the file of its weights in it.
+
+    Raises:
+        CheckpointError: the release's ``config.toml`` is no TOML file.
+        ConfigError: it has a value out of its range.
+    """
+    folder = _folder(path)
+    if not ((folder / CONFIG).is_file() and (folder / PLDA).is_dir()):
+        return InferenceConfig()
+    tables = read_toml(folder / CONFIG)
+    inference, clustering = (
+        tables.get(name, {}).get("args", {}) for name in ("inference", "clustering")
+    )
+    if (criterion := clustering.get("ahc_criterion", "distance")) != "distance":
+        raise ConfigError(
+            f"{folder / CONFIG}: expected an ahc_criterion of distance, found {criterion!r}; "
+            "give a configuration of your own"
+        )
+    values: dict[str, Any] = {"embedding": WESPEAKER, "clustering": "vbx"}
+    if {"seg_duration", "segmentation_step"} <= inference.keys():
+        values["step"] = round(inference["seg_duration"] * inference["segmentation_step"], 3)
+    if not inference.get("apply_median_filtering", True):
+        values["median"] = 1
+    vbx = {ours: clustering[theirs] for theirs, ours in _VBX.items() if theirs in clustering}
+    return InferenceConfig(**values, vbx_conf=vbx)
+
+
+def with_plda(config: InferenceConfig, path: Path) -> InferenceConfig:
+    """The configuration with the PLDA beside a model, where VBx names none and there is one."""
+    folder = _folder(path) / PLDA
+    if config.clustering != "vbx" or PLDA in config.vbx_conf or not folder.is_dir():
+        return config
+    return replace(config, vbx_conf={**config.vbx_conf, PLDA: str(folder)})
+
+
+def _folder(path: Path) -> Path:
+    return path if path.is_dir() else path.parent

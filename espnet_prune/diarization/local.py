@@ -1,0 +1,201 @@
+"""What the windows of a recording tell: who is active in each, and what they sound like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import median_filter
+from torch import Tensor, nn
+
+from espnet_prune.diarization.audio import SAMPLE_RATE, AudioStream
+from espnet_prune.diarization.embedding import Stretch, make_embedder
+from espnet_prune.diarization.inference_config import SSL, InferenceConfig
+from espnet_prune.diarization.model import DiarizationModel
+from espnet_prune.ssl import ConfigError
+from espnet_prune.ssl.inference import PRECISIONS, inference_form
+
+Watch = Callable[[Sequence[int]], Iterable[int]]
+
+
+class LocalSpeakers(NamedTuple):
+    """The speakers of every window of a recording.
+
+    Attributes:
+        activity: ``(W, L, S)`` uint8, zeros and ones.
+        alone: ``(W, S)`` number of frames in which that speaker alone is active.
+        embeddings: ``(N, E)`` float32 of those that are active at all, window by window.
+        first_frames: ``(W,)`` frame of the recording at which each window starts.
+        num_frames: of the recording.
+    """
+
+    activity: NDArray[np.uint8]
+    alone: NDArray[np.int64]
+    embeddings: NDArray[np.float32]
+    first_frames: NDArray[np.int64]
+    num_frames: int
+
+    @property
+    def active(self) -> NDArray[np.bool_]:
+        """``(W, S)`` which are active at all, N of them."""
+        return self.activity.any(axis=1)
+
+
+class LocalDiarizer:
+    """Run the local model and the speaker embeddings over the windows of a recording.
+
+    Args:
+        model: the local model.
+        config: how windows are cut and filtered, and what the embeddings are.
+        device: where all of it runs.
+
+    Raises:
+        ConfigError: a precision that the device does not have, or a hidden state that the encoder
+            does not have.
+    """
+
+    def __init__(
+        self, model: DiarizationModel, config: InferenceConfig, device: torch.device | str = "cpu"
+    ):
+        self.config = config
+        self.hop = model.encoder.config.hop
+        self.size = round(model.config.window_size * SAMPLE_RATE)
+        self.layer = _layer(config.embedding_layer, len(model.encoder.config.layers) + 1)
+        self.model = model.eval()
+        self.embedder = make_embedder(config.embedding, self.layer)
+        self.to(device)
+
+    def to(self, device: torch.device | str) -> None:
+        """Move the model and the embeddings.
+
+        Raises:
+            ConfigError: ``device`` does not have the precision.
+        """
+        self.device = torch.device(device)
+        if self.config.precision == "int8" and self.device.type != "cpu":
+            raise ConfigError(
+                f"expected a precision of float32, bfloat16 or float16 of {self.device.type}, "
+                "found int8, which only CPUs have"
+            )
+        self.model.to(self.device)
+        self.encoder = inference_form(self.model.encoder, PRECISIONS[self.config.precision])
+        if isinstance(self.embedder, nn.Module):
+            self.embedder.to(self.device)
+
+    def starts(self, num_samples: int) -> list[int]:
+        """First samples of the windows, whole frames; the last window reaches the end.
+
+        None of a recording that is shorter than a frame.
+        """
+        if self._frames(num_samples) < 1:
+            return []
+        step = max(1, round(self.config.step * SAMPLE_RATE / self.hop)) * self.hop
+        starts = list(range(0, max(1, num_samples - self.size + 1), step))
+        if starts[-1] + self.size < num_samples:
+            starts.append(-(-(num_samples - self.size) // self.hop) * self.hop)
+        return starts
+
+    @torch.no_grad()
+    def __call__(self, audio: AudioStream, watch: Watch = iter) -> LocalSpeakers:
+        """Read a recording window by window, batch by batch.
+
+        Args:
+            audio: the recording, not read from yet.
+            watch: passes on the first samples of the windows, say under a progress bar.
+        """
+        starts = self.starts(audio.num_samples)
+        frames = self._frames(self.size)
+        slots = self.model.config.max_speakers
+        activity = np.zeros((len(starts), frames, slots), dtype=np.uint8)
+        alone = np.zeros((len(starts), slots), dtype=np.int64)
+        embeddings = []
+        first = 0
+        for stretch in self._stretches(audio, watch(starts)):
+            windows = slice(first, first + len(stretch.starts))
+            found, clean, voices = self._run(stretch)
+            activity[windows, : found.shape[1]] = found
+            alone[windows] = clean
+            if len(voices):
+                embeddings.append(voices)
+            first = windows.stop
+        return LocalSpeakers(
+            activity,
+            alone,
+            np.concatenate(embeddings) if embeddings else np.zeros((0, 0), dtype=np.float32),
+            np.array(starts, dtype=np.int64) // self.hop,
+            self._frames(audio.num_samples),
+        )
+
+    def _frames(self, num_samples: int) -> int:
+        return max(0, self.model.encoder.config.num_frames(num_samples))
+
+    def _stretches(self, audio: AudioStream, starts: Iterable[int]) -> Iterator[Stretch]:
+        """Batches of windows of one length, each as the audio that it spans."""
+        batch: list[int] = []
+        for start in starts:
+            # Only the last window may be shorter; then it comes by itself.
+            short = start + self.size > audio.num_samples
+            if batch and (len(batch) == self.config.batch_size or short):
+                yield self._stretch(audio, batch)
+                batch = []
+            batch.append(start)
+        if batch:
+            yield self._stretch(audio, batch)
+
+    def _stretch(self, audio: AudioStream, starts: Sequence[int]) -> Stretch:
+        samples = torch.from_numpy(audio.read(starts[0], starts[-1] + self.size))
+        inside = tuple(start - starts[0] for start in starts)
+        return Stretch(samples.to(self.device), inside, min(self.size, len(samples)))
+
+    def _run(
+        self, stretch: Stretch
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.float32]]:
+        """Activity ``(B, L, S)``, frames alone ``(B, S)``, embeddings of the active ``(N, E)``."""
+        wavs = torch.stack([stretch.samples[s : s + stretch.size] for s in stretch.starts])
+        kept: dict[int, Tensor] = {}
+        states, frames = self.encoder.stream(wavs)
+        scores = self.model.head(self.model.featurizer.mix(self._keeping(states, kept)), frames)
+        decided = self.model.powerset.to_multilabel(scores).cpu().numpy().astype(np.uint8)
+        activity = median_filter(decided, size=(1, self.config.median, 1), mode="reflect")
+        alone = activity * (activity.sum(axis=-1, keepdims=True) == 1)
+        clean = alone.sum(axis=1, dtype=np.int64)
+        # Overlap says little about a voice, but more than nothing.
+        weights = np.where((clean > 0)[:, None], alone, activity)
+        return activity, clean, self._embed(stretch, kept, weights)
+
+    def _keeping(self, states: Iterable[Tensor], kept: dict[int, Tensor]) -> Iterator[Tensor]:
+        """The states ``(B, L, D)`` as float32; the one that the embeddings need stays."""
+        for layer, state in enumerate(states):
+            state = state.float()
+            if layer == self.layer and self.config.embedding == SSL:
+                kept[layer] = state
+            yield state
+
+    def _embed(
+        self, stretch: Stretch, states: Mapping[int, Tensor], weights: NDArray[np.uint8]
+    ) -> NDArray[np.float32]:
+        """Embeddings ``(N, E)`` of the local speakers that ``(B, L, S)`` gives any weight."""
+        active = weights.any(axis=1)
+        rows = np.flatnonzero(active.any(axis=1))
+        if not len(rows):
+            return np.zeros((0, 0), dtype=np.float32)
+        starts = [stretch.starts[row] for row in rows]
+        spanned = stretch.samples[starts[0] : starts[-1] + stretch.size]
+        spoken = Stretch(spanned, tuple(start - starts[0] for start in starts), stretch.size)
+        chosen = torch.from_numpy(rows).to(self.device)
+        shares = torch.from_numpy(weights[rows].astype(np.float32)).to(self.device)
+        theirs = {layer: state[chosen] for layer, state in states.items()}
+        voices = self.embedder(spoken, theirs, shares)
+        return voices.float().cpu().numpy()[active[rows]]
+
+
+def _layer(layer: int, states: int) -> int:
+    """The index from the front of a layer that may be counted from the end."""
+    if not -states <= layer < states:
+        raise ConfigError(
+            f"expected an embedding_layer of {-states} to {states - 1}, found {layer}"
+        )
+    return layer % states

@@ -1,0 +1,92 @@
+"""ESPnet's own speaker models (Jung et al., 2024) as embeddings of local speakers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+import yaml
+from espnet2.spk.espnet_model import ESPnetSpeakerModel
+from espnet2.tasks.spk import SpeakerTask
+from torch import Tensor, nn
+
+from espnet_prune.diarization.audio import SAMPLE_RATE
+from espnet_prune.diarization.embedding.base import Stretch
+from espnet_prune.espnet.trained import load_trained
+from espnet_prune.ssl import CheckpointError
+from espnet_prune.ssl.importers.sources import find_source
+
+_META = "meta.yaml"
+_FRAME = SAMPLE_RATE * 20 // 1000
+# Less than ESPnet trains on, and enough for the receptive field of each of its encoders.
+_SHORTEST = SAMPLE_RATE // 2
+
+
+class ESPnetEmbedder(nn.Module):
+    """Embed a local speaker as the utterance that its own frames make, one after the other.
+
+    ESPnet's models pool in many ways, none under a mask: each local speaker takes a pass, whose
+    cost grows with its speech. What is shorter than half a second is repeated.
+
+    Args:
+        model: a speaker model of ESPnet.
+    """
+
+    def __init__(self, model: ESPnetSpeakerModel):
+        super().__init__()
+        self.model = model.requires_grad_(False)
+        self.eval()
+
+    @classmethod
+    def from_pretrained(cls, source: str) -> ESPnetEmbedder:
+        """Load what ``espnet2.bin.spk_train`` wrote, strictly.
+
+        Args:
+            source: a ``*.pth`` file beside its ``config.yaml``, the folder of an unpacked archive
+                (with ``meta.yaml``), or the id of such a one on Hugging Face.
+
+        Raises:
+            CheckpointError: the source is missing, damaged or of another task.
+        """
+        path = find_source(source, also=("*.yaml", "*.pth"))
+        return cls(load_trained(SpeakerTask, _model_file(path) if path.is_dir() else path))
+
+    def forward(self, stretch: Stretch, states: Mapping[int, Tensor], weights: Tensor) -> Tensor:
+        """As of :class:`~espnet_prune.diarization.embedding.base.SpeakerEmbedder`.
+
+        A frame with any weight counts in full.
+        """
+        heard = (weights > 0).any(1)
+        if not heard.any():
+            # The model tells the size of an embedding only by making one.
+            return weights.new_zeros(*heard.shape, 1)
+        found = heard.nonzero().tolist()
+        voices = [self._embed(_utterance(stretch, row, weights[row, :, s])) for row, s in found]
+        embeddings = weights.new_zeros(*heard.shape, voices[0].size(-1))
+        embeddings[heard] = torch.stack(voices)
+        return embeddings
+
+    def _embed(self, samples: Tensor) -> Tensor:
+        return self.model(speech=samples[None], extract_embd=True)[0]
+
+
+def _utterance(stretch: Stretch, row: int, weights: Tensor) -> Tensor:
+    """The samples of a window's frames that have any weight of ``(L,)``, ``(T',)``."""
+    start = stretch.starts[row]
+    window = stretch.samples[start : start + stretch.size]
+    frames = window[: len(weights) * _FRAME].unfold(0, _FRAME, _FRAME)
+    samples = frames[weights[: len(frames)].nonzero().flatten()].flatten()
+    return samples.repeat(-(-_SHORTEST // len(samples))) if len(samples) < _SHORTEST else samples
+
+
+def _model_file(folder: Path) -> Path:
+    """The weights that the ``meta.yaml`` of an unpacked archive names."""
+    try:
+        meta = yaml.safe_load((folder / _META).read_text(encoding="utf-8"))
+        return folder / meta["files"]["model_file"]
+    except (OSError, TypeError, KeyError, yaml.YAMLError) as error:
+        raise CheckpointError(
+            f"{folder}: expected a {_META} that names a model_file, found none ({error!r}); pass "
+            "the *.pth file itself"
+        ) from error

@@ -1,0 +1,196 @@
+"""The command diarizes what it is given, goes on after failures, and does not begin in vain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from espnet_prune.bin import diarize, diarizer_options
+from espnet_prune.diarization import read_rttm
+from espnet_prune.diarization.clustering.vbx import VBxClustering
+from espnet_prune.diarization.pipeline import Diarizer, InferenceConfig
+from tests.diarization.embedding.pyannote_format import random_resnet, write_published
+from tests.diarization.scripted import scripted_model, write_script
+from tests.ssl.importers.diarizen_format import Release
+
+TURNS = [(0.5, 3.0, 0), (3.2, 5.0, 1), (5.5, 7.5, 0)]
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[InferenceConfig]:
+    """Whatever model is asked for, the scripted one comes; the configurations so far."""
+    asked: list[InferenceConfig] = []
+
+    def from_pretrained(source, config, device):
+        asked.append(config)
+        return Diarizer(scripted_model(), config, device)
+
+    monkeypatch.setattr(diarizer_options.Diarizer, "from_pretrained", from_pretrained)
+    return asked
+
+
+@pytest.fixture
+def command(tmp_path: Path, loaded) -> list[str]:
+    """The start of a command line, up to the audio."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "decode.yaml").write_text("step: 0.5\n")
+    options = ["--config", f"{tmp_path}/decode.yaml", "--output", f"{tmp_path}/out"]
+    return [*options, "--device", "cpu", f"{tmp_path}/model"]
+
+
+def names(tmp_path: Path) -> list[str]:
+    return sorted(path.name for path in (tmp_path / "out").iterdir())
+
+
+def test_files_and_folders(tmp_path: Path, command: list[str]) -> None:
+    (tmp_path / "audio/deep").mkdir(parents=True)
+    first = write_script(tmp_path / "audio/a.wav", TURNS, 8.0)
+    write_script(tmp_path / "audio/deep/b.FLAC", TURNS, 8.0, 44100, 2, "FLAC")
+    write_script(tmp_path / "audio/.hidden.wav", TURNS, 8.0)
+    (tmp_path / "audio/notes.txt").write_text("no audio")
+    odd = write_script(tmp_path / "my meeting.audio", TURNS[:1], 8.0, format="WAV")
+    silent = write_script(tmp_path / "silent.wav", [], 5.0)
+    diarize.main([*command, str(first), f"{tmp_path}/audio", str(odd), str(silent)])
+    assert names(tmp_path) == ["a.rttm", "b.rttm", "my_meeting.rttm", "silent.rttm"]
+    speakers = {}
+    for path in (tmp_path / "out").iterdir():
+        turns = read_rttm(path)
+        assert list(turns) in ([], [path.stem])
+        speakers[path.stem] = [turn.speaker for each in turns.values() for turn in each]
+    assert [len(speakers[name]) for name in ("a", "b", "my_meeting", "silent")] == [3, 3, 1, 0]
+    assert len(set(speakers["a"])) == 2 and len(set(speakers["my_meeting"])) == 1
+
+
+def test_finished_files_are_skipped(tmp_path: Path, command: list[str], loaded) -> None:
+    path = write_script(tmp_path / "a.wav", TURNS, 8.0)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/a.rttm").write_text("as it was\n")
+    diarize.main([*command, str(path)])
+    assert (tmp_path / "out/a.rttm").read_text() == "as it was\n" and not loaded
+    other = write_script(tmp_path / "b.wav", TURNS, 8.0)
+    diarize.main([*command, str(path), str(other)])
+    assert (tmp_path / "out/a.rttm").read_text() == "as it was\n"
+    assert len(read_rttm(tmp_path / "out/b.rttm")["b"]) == 3
+    diarize.main([*command, str(path), "--redo"])
+    assert len(read_rttm(tmp_path / "out/a.rttm")["a"]) == 3 and len(loaded) == 2
+
+
+def test_failures_do_not_stop_the_others(
+    tmp_path: Path, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.wav").write_text("no audio")
+    soundfile.write(tmp_path / "b.wav", np.zeros(0), 16000)
+    broken = write_script(tmp_path / "c.flac", TURNS, 8.0)
+    broken.write_bytes(broken.read_bytes()[: broken.stat().st_size // 2])
+    write_script(tmp_path / "d.wav", TURNS, 8.0)
+    write_script(tmp_path / "e.wav", TURNS, 8.0)
+    diarized = Diarizer.diarize
+
+    def out_of_memory(self, path, *rest, **options):
+        if path.name == "d.wav":
+            raise RuntimeError("out of memory")
+        return diarized(self, path, *rest, **options)
+
+    monkeypatch.setattr(Diarizer, "diarize", out_of_memory)
+    files = sorted(map(str, tmp_path.glob("?.*")))
+    with pytest.raises(SystemExit) as ended:
+        diarize.main([*command, *files])
+    assert isinstance(ended.value.code, str)  # which Python prints, and exits with status 1
+    assert ended.value.code.startswith("diarize: 4 of 5 file(s) failed:\n")
+    for name in ("a.wav: expected readable audio", "b.wav: expected samples", "d.wav: out of"):
+        assert f"{tmp_path}/{name}" in ended.value.code
+    assert names(tmp_path) == ["e.rttm"]
+
+
+def test_clashing_names_are_told_before_the_start(
+    tmp_path: Path, command: list[str], loaded
+) -> None:
+    (tmp_path / "x").mkdir()
+    first = write_script(tmp_path / "a.wav", TURNS, 8.0)
+    second = write_script(tmp_path / "x/a.flac", TURNS, 8.0)
+    with pytest.raises(SystemExit, match=r"a\.wav and .*a\.flac, whose results would both be a\."):
+        diarize.main([*command, str(first), str(second)])
+    assert not (tmp_path / "out").exists() and not loaded
+
+
+def test_what_is_not_there(tmp_path: Path, command: list[str]) -> None:
+    with pytest.raises(SystemExit, match="expected audio, found none at .*nowhere"):
+        diarize.main([*command, f"{tmp_path}/nowhere.wav"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SystemExit, match=r"expected audio in .*empty, found no \.aif"):
+        diarize.main([*command, f"{tmp_path}/empty"])
+    with pytest.raises(SystemExit, match="2"):
+        diarize.main([*command, "a.wav", "--device", "toaster"])
+
+
+def test_numbers_of_speakers_replace_those_of_the_configuration(
+    tmp_path: Path, command: list[str], loaded
+) -> None:
+    path = write_script(tmp_path / "a.wav", TURNS, 8.0)
+    (tmp_path / "decode.yaml").write_text("step: 0.5\nnum_speakers: 2\n")
+    diarize.main([*command, str(path), "--max_speakers", "1"])
+    (turns,) = read_rttm(tmp_path / "out/a.rttm").values()
+    assert len({turn.speaker for turn in turns}) == 1
+    assert (loaded[0].num_speakers, loaded[0].max_speakers, loaded[0].step) == (None, 1, 0.5)
+    with pytest.raises(SystemExit, match="leave one out"):
+        diarize.main([*command, str(path), "--redo", "--num_speakers", "2", "--min_speakers", "1"])
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Release:
+    (tmp_path / "release").mkdir()
+    return Release(tmp_path / "release", "base")
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    samples = np.random.default_rng(0).standard_normal((7 * 16000, 2)) * 0.1
+    samples *= np.repeat(np.random.default_rng(1).random(28), 4000)[:, None]
+    soundfile.write(tmp_path / "meeting.flac", samples, 16000)
+    return tmp_path / "meeting.flac"
+
+
+def test_a_release_of_diarizen(release: Release, recording: Path, tmp_path: Path) -> None:
+    options = ["--output", f"{tmp_path}/out", "--device", "cpu"]
+    diarize.main([str(release.folder), str(recording), *options])
+    turns = read_rttm(tmp_path / "out/meeting.rttm")["meeting"]
+    assert len(turns) > 1 and max(turn.end for turn in turns) <= 7.0
+
+
+def test_a_release_as_its_authors_run_it(
+    release: Release, recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_plda_of_size(release.folder / "plda", 256)
+    (tmp_path / "voices").mkdir()
+    state = {f"resnet.{key}": value for key, value in random_resnet().state_dict().items()}
+    write_published(tmp_path / "voices/pytorch_model.bin", state)
+    (tmp_path / "decode.yaml").write_text(f"embedding: {tmp_path}/voices\n")
+    clustered = []
+    inside = VBxClustering.__call__
+
+    def spy(self, embeddings, windows):
+        clustered.append(embeddings.shape)
+        return inside(self, embeddings, windows)
+
+    monkeypatch.setattr(VBxClustering, "__call__", spy)
+    command = [str(release.folder), str(recording), "--output", f"{tmp_path}/out"]
+    command += ["--device", "cpu", "--config", f"{tmp_path}/decode.yaml"]
+    diarize.main(command)
+    assert read_rttm(tmp_path / "out/meeting.rttm")["meeting"]
+    ((number, size),) = clustered
+    assert number > 10 and size == 256
+    # Without the embeddings that the PLDA is of, there is one message.
+    (tmp_path / "decode.yaml").write_text("embedding: ssl\n")
+    with pytest.raises(SystemExit, match="expected speaker embeddings of size 256"):
+        diarize.main([*command, "--redo"])
+
+
+def write_plda_of_size(folder: Path, size: int) -> None:
+    """A PLDA that says that all directions tell as much about the speaker as about the rest."""
+    folder.mkdir()
+    zeros, identity = np.zeros(size), np.eye(size)
+    np.savez(folder / "xvec_transform.npz", mean1=zeros, mean2=zeros, lda=identity)
+    np.savez(folder / "plda.npz", mu=zeros, tr=identity, psi=np.ones(size))

@@ -1,0 +1,29 @@
+"""Which name makes which embedding."""
+
+from __future__ import annotations
+
+import pytest
+
+from espnet_prune.diarization.embedding import EMBEDDINGS, WESPEAKER, PooledStates, make_embedder
+from espnet_prune.diarization.embedding import sources as module
+from espnet_prune.ssl import CheckpointError
+
+
+def test_ssl_pools_the_layer():
+    assert make_embedder("ssl", 3) == PooledStates(3)
+    assert all(name in EMBEDDINGS for name in ("ssl", WESPEAKER, "espnet:"))
+
+
+def test_a_missing_model_is_named(tmp_path):
+    with pytest.raises(CheckpointError, match="no such file"):
+        make_embedder(str(tmp_path / "nowhere"))
+
+
+def test_espnet_is_asked_for_only_where_it_is_needed(monkeypatch):
+    def refuse(name):
+        raise ImportError(f"No module named {name!r}")
+
+    monkeypatch.setattr(module.importlib, "import_module", refuse)
+    assert isinstance(make_embedder("ssl"), PooledStates)
+    with pytest.raises(CheckpointError, match=r"espnet_prune\[espnet\]"):
+        make_embedder("espnet:somewhere")
