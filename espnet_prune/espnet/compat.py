@@ -6,6 +6,8 @@
   n-best averaging. :func:`restore_epoch_files` makes them again from the checkpoint.
 * ``--resume`` forgets that early stopping had ended the training and trains on.
   :func:`stopped_early` tells, for the trainer to respect.
+* Batches that ``accum_grad`` has left over at the end of an epoch go into the next epoch's first
+  step, unless the training was resumed between the two. The trainer drops their gradients.
 * The RTTM reader is ``@typechecked`` with a wrong annotation (espnet#5968), and diarization
   inference returns a tuple that its own command cannot write: neither is used here; windows,
   labels and inference are this project's own.

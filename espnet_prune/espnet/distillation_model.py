@@ -15,6 +15,10 @@ from espnet_prune.pruning import Pruner
 from espnet_prune.ssl import SSLEncoder
 from espnet_prune.ssl.inference import PRECISIONS, inference_form
 
+# Sparsity this near its target can be applied. The weight is far above any difference of losses.
+_ON_TARGET = 0.02
+_OFF_TARGET_WEIGHT = 1000.0
+
 
 class ESPnetDistillationModel(AbsESPnetModel):
     """A student drawn to its teacher's hidden states while its gates close under a budget.
@@ -68,9 +72,24 @@ class ESPnetDistillationModel(AbsESPnetModel):
             penalty = self.pruner.penalty()
             loss = loss + penalty.loss
             stats |= penalty.stats
+            stats["loss_on_target"] = self._on_target(distance.total, penalty.stats)
         stats["loss"] = loss.detach()
         weight = ours.lengths.sum().to(loss.dtype)
         return force_gatherable((loss, stats, weight), loss.device)
+
+    @torch.no_grad()
+    def _on_target(self, loss: Tensor, penalty: dict[str, Tensor]) -> Tensor:
+        """What epochs are chosen and training is stopped by: the distillation loss on target.
+
+        An epoch that ends while the target rises is worse than any later one, and better than
+        those before it, so that patience begins with the target; an epoch whose sparsity is away
+        from the target is worse than any on it.
+        """
+        target = self.pruner.config.target
+        rising = target - penalty["target_sparsity"]
+        distance = (penalty["sparsity"] - target).abs()
+        away = torch.where(rising > 0, 1 + rising, distance * (distance > _ON_TARGET))
+        return loss + _OFF_TARGET_WEIGHT * away
 
     @torch.no_grad()
     def _taught(self, speech: Tensor, speech_lengths: Tensor) -> list[Tensor]:

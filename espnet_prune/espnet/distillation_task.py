@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 from espnet2.utils.nested_dict_action import NestedDictAction
 
@@ -56,7 +57,10 @@ class DistillationTask(WindowTask):
         student = SSLEncoder.from_pretrained(args.student)
         pruner = None
         if args.pruning_conf:
-            pruner = Pruner(student.config, PruningConfig.from_dict(args.pruning_conf))
+            config = PruningConfig.from_dict(args.pruning_conf)
+            # The target rises with every forward pass, of which a step has ``accum_grad``.
+            config = replace(config, warmup_steps=config.warmup_steps * args.accum_grad)
+            pruner = Pruner(student.config, config)
         return ESPnetDistillationModel(
             student,
             SSLEncoder.from_pretrained(args.teacher),

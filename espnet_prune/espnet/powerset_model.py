@@ -9,6 +9,7 @@ from espnet2.train.abs_espnet_model import AbsESPnetModel
 from torch import Tensor
 
 from espnet_prune.diarization.model import DiarizationModel
+from espnet_prune.espnet.statistics import per_frame
 
 
 class ESPnetPowersetModel(AbsESPnetModel):
@@ -39,15 +40,9 @@ class ESPnetPowersetModel(AbsESPnetModel):
         labels = spk_labels[:, : log_probs.size(1)]
         loss, _ = powerset.permutation_free_loss(log_probs, labels, frames)
         errors = powerset.frame_errors(powerset.to_multilabel(log_probs), labels, frames)
-        stats = {
-            "loss": loss.detach(),
-            "der": errors.der,
-            "miss": errors.miss,
-            "false_alarm": errors.false_alarm,
-            "confusion": errors.confusion,
-        }
         # The loss is a mean over frames: their number makes its mean over processes exact.
         weight = frames.sum().to(loss.dtype)
+        stats = {"loss": loss.detach(), **per_frame(errors, weight)}
         return force_gatherable((loss, stats, weight), loss.device)
 
     def collect_feats(self, **_: Tensor) -> dict[str, Tensor]:

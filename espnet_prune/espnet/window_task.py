@@ -8,6 +8,7 @@ import torch
 from espnet2.tasks.abs_task import AbsTask, optim_classes
 from espnet2.train.collate_fn import CommonCollateFn
 
+from espnet_prune.espnet.clipping import clip_as_asked
 from espnet_prune.espnet.data_types import register_data_types
 from espnet_prune.espnet.trainer import ResumableTrainer
 
@@ -37,6 +38,8 @@ class WindowTask(AbsTask):
 
     @classmethod
     def build_optimizers(cls, args: Any, model: torch.nn.Module) -> list[torch.optim.Optimizer]:
-        """One optimizer over the model's own groups."""
+        """One optimizer over the model's own groups, clipped as asked."""
         groups = [group for group in model.parameter_groups() if group["params"]]
-        return [optim_classes[args.optim](groups, **args.optim_conf)]
+        optimizer = optim_classes[args.optim](groups, **args.optim_conf)
+        clip_as_asked(optimizer, args)
+        return [optimizer]

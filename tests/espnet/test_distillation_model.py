@@ -5,6 +5,7 @@ import torch
 
 from espnet_prune.distillation import LayerwiseDistillation
 from espnet_prune.espnet.distillation_model import ESPnetDistillationModel
+from espnet_prune.pruning import Pruner, PruningConfig
 from tests.encoders import random_encoder, tiny_config
 
 
@@ -36,3 +37,31 @@ def test_a_teacher_that_moves_is_derived_anew():
     for parameter in teacher.parameters():
         parameter.zero_()
     assert not torch.equal(before, model.to(torch.float32)(wavs, lengths)[0])
+
+
+@torch.no_grad()
+def test_an_epoch_on_target_beats_any_other():
+    config = tiny_config()
+    student, teacher = random_encoder(config, 1), random_encoder(config, 2)
+    wavs, lengths = torch.randn(1, 2000), torch.tensor([2000])
+
+    def statistics(shift, step=10):
+        """Of a model whose gates are shifted towards open, at a step of a ramp of ten."""
+        pruner = Pruner(config, PruningConfig(target=0.3, warmup_steps=10))
+        pruner.budget.step += step
+        for gate in pruner.gates.parameters():
+            gate += shift
+        model = ESPnetDistillationModel(student, teacher, LayerwiseDistillation([0]), pruner)
+        _, stats, _ = model.eval()(wavs, lengths)
+        return {name: value.item() for name, value in stats.items()}
+
+    runs = sorted(map(statistics, torch.linspace(-7, 0, 141)), key=lambda s: s["sparsity"])
+    on = [run for run in runs if abs(run["sparsity"] - 0.3) <= 0.02]
+    below = [run["loss_on_target"] for run in runs if run["sparsity"] < 0.28]
+    above = [run["loss_on_target"] for run in runs if run["sparsity"] > 0.32]
+    assert on and below and above
+    assert all(run["loss_on_target"] == run["loss_distill"] for run in on)
+    assert max(run["loss_on_target"] for run in on) < min(below + above)
+    ramp = [statistics(shift, step)["loss_on_target"] for step in range(10) for shift in (-7, 0)]
+    assert min(ramp) > max(below + above)
+    assert all(later < earlier for earlier, later in zip(ramp, ramp[2:], strict=False))

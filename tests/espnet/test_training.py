@@ -53,9 +53,17 @@ class Killed(BaseException):
     pass
 
 
+# Three batches of ten windows in steps of two batches: one is left over in every epoch.
+CLIPPED = ["--grad_clip", "inf", "--grad_clip_percentile", "50"]
+CLIPPED += ["--accum_grad", "2", "--batch_size", "3"]
+
+
+@pytest.mark.parametrize("extra", [[], CLIPPED], ids=["plain", "clipped and accumulated"])
 @pytest.mark.parametrize("moment", ["in an epoch", "after the checkpoint"])
-def test_resumed_equals_uninterrupted(tmp_path, options, encoder_folder, monkeypatch, moment):
-    task = distillation(encoder_folder, target=0.5, warmup_steps=4, gate_lr=0.1)
+def test_resumed_equals_uninterrupted(
+    tmp_path, options, encoder_folder, monkeypatch, moment, extra
+):
+    task = distillation(encoder_folder, target=0.5, warmup_steps=4, gate_lr=0.1) + extra
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     distill_train.main(options(whole, labels=False, max_epoch=3) + task)
 
@@ -121,6 +129,12 @@ def test_one_process_equals_two(tmp_path, options, encoder_folder, teacher_folde
     assert ours.keys() == theirs.keys()
     for name, tensor in ours.items():
         torch.testing.assert_close(theirs[name], tensor, atol=1e-6, rtol=1e-5, msg=name)
+    for name in ("loss", "der", "miss") if labels else ("loss", "l1"):
+        curves = [
+            read_history(tmp_path / folder / "checkpoint.pth").curve("valid", name)[1]
+            for folder in ("one", "two")
+        ]
+        assert curves[0] == pytest.approx(curves[1], rel=1e-3)
 
 
 def test_dense_training_exports_a_diarizer(tmp_path, options, encoder_folder, capsys):
@@ -136,18 +150,32 @@ def test_dense_training_exports_a_diarizer(tmp_path, options, encoder_folder, ca
 def test_pruning_reports_every_epoch_and_applies(tmp_path, options, encoder_folder, capsys):
     rates = {"gate_lr": 0.2, "multiplier_lr": 0.1, "lambda2": 300.0}
     task = distillation(encoder_folder, target=0.3, warmup_steps=60, **rates)
-    more = {"max_epoch": 120, "keep_nbest_models": 1}
+    task += ["--best_model_criterion", "valid,loss_on_target,min"]
+    more = {"max_epoch": 120, "keep_nbest_models": 5}
     distill_train.main(options(tmp_path / "train", labels=False, **more) + task)
     statistics = read_history(tmp_path / "train/checkpoint.pth").epochs
     assert set(statistics) == set(range(1, 121))
     for name in ("sparsity", "target_sparsity", "lambda1", "expected_params", "expected_macs"):
         assert all(name in epoch["train"] for epoch in statistics.values())
-    apply_pruning.main([str(tmp_path / "train/latest.pth"), "--output", str(tmp_path / "small")])
+    valid = {epoch: each["valid"] for epoch, each in statistics.items()}
+    best = sorted(valid, key=lambda epoch: valid[epoch]["loss_on_target"])[:5]
+    assert all(abs(valid[epoch]["sparsity"] - 0.3) <= 0.02 for epoch in best)
     dense = SSLEncoder.from_pretrained(encoder_folder).config
-    small = SSLEncoder.from_pretrained(tmp_path / "small")
-    sparsity = 1 - sum(p.numel() for p in small.parameters()) / count_params(dense).total
-    assert abs(sparsity - 0.3) <= 0.005
+    for name in ("latest.pth", "valid.loss_on_target.ave_5best.pth"):
+        apply_pruning.main([str(tmp_path / "train" / name), "--output", str(tmp_path / "small")])
+        small = SSLEncoder.from_pretrained(tmp_path / "small")
+        sparsity = 1 - sum(p.numel() for p in small.parameters()) / count_params(dense).total
+        assert abs(sparsity - 0.3) <= 0.005
     assert not any("teacher" in name for name in weights(tmp_path / "train"))
+
+
+@pytest.mark.parametrize("statistic, waits", [("loss_distill", False), ("loss_on_target", True)])
+def test_patience_waits_for_the_target(tmp_path, options, encoder_folder, statistic, waits):
+    task = distillation(encoder_folder, target=0.3, warmup_steps=20, gate_lr=0.2, lambda2=300.0)
+    task += ["--early_stopping_criterion", "valid", statistic, "min", "--patience", "1"]
+    distill_train.main(options(tmp_path, labels=False, max_epoch=15) + task)
+    epochs = len(read_history(tmp_path / "checkpoint.pth").epochs)
+    assert (epochs >= 10) == waits  # epochs of two steps
 
 
 def test_a_missed_target_is_an_error(tmp_path, options, encoder_folder):
