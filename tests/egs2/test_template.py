@@ -1,18 +1,14 @@
-"""The recipes' own shell: options, the runner, stages that remember; and every YAML builds."""
+"""The recipes' own shell: options, the runner, stages that remember."""
 
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
-import yaml
-
-from espnet_prune.diarization.model import DiarizationConfig
-from espnet_prune.diarization.pipeline import InferenceConfig
-from espnet_prune.distillation import LayerwiseDistillation
-from espnet_prune.pruning import Pruner, PruningConfig
-from espnet_prune.ssl import PRESETS
+import soundfile
 
 EGS2 = Path(__file__).parents[2] / "egs2"
 UTILS = EGS2 / "TEMPLATE/utils"
@@ -107,29 +103,21 @@ def test_every_recipe_has_help(recipe):
     assert "--stop_stage" in result.stdout and "Stages" in result.stdout
 
 
-@pytest.mark.parametrize(
-    "path", sorted(EGS2.rglob("conf/**/*.yaml")), ids=lambda path: "/".join(path.parts[-4:])
-)
-def test_every_yaml_builds(path):
-    pytest.importorskip("espnet2")
-    from espnet_prune.espnet.distillation_task import DistillationTask
-    from espnet_prune.espnet.powerset_task import PowersetDiarizationTask
-    from espnet_prune.espnet.voice_task import VoiceTask
+def test_validation_windows_have_a_shift_of_their_own(tmp_path):
+    for name in ("train", "dev"):
+        folder = tmp_path / "dump/raw" / name
+        folder.mkdir(parents=True)
+        soundfile.write(folder / "a.wav", np.zeros(20 * 16000, np.float32), 16000)
+        (folder / "wav.scp").write_text(f"a {folder}/a.wav\n")
+        (folder / "rttm").write_text("SPEAKER a 1 1.0 2.0 <NA> <NA> x <NA> <NA>\n")
 
-    values = yaml.safe_load(path.read_text())
-    if path.stem.startswith("decode"):
-        assert InferenceConfig(**values)
-        return
-    command = ["--config", str(path), "--output_dir", "exp"]
-    if "distill_conf" in values:
-        args = DistillationTask.get_parser().parse_args(
-            [*command, "--student", "student", "--teacher", "teacher"]
-        )
-        LayerwiseDistillation(**args.distill_conf)
-        if args.pruning_conf:
-            Pruner(PRESETS["wavlm_mini"](), PruningConfig.from_dict(args.pruning_conf))
-    elif "diarization_conf" in values:
-        args = PowersetDiarizationTask.get_parser().parse_args(command)
-        DiarizationConfig.from_dict(args.diarization_conf)
-    else:
-        VoiceTask.build_model(VoiceTask.get_parser().parse_args(command))
+    def starts(*options):
+        command = ["./diar.sh", "--ssl_model", "none", "--stage", "3", "--stop_stage", "3"]
+        command += ["--dumpdir", tmp_path / "dump", "--expdir", tmp_path / "exp"]
+        command += ["--python", sys.executable, *options]
+        subprocess.run([*map(str, command)], cwd=EGS2 / "mini_meeting/diar1", check=True)
+        files = [tmp_path / "dump/raw" / name / "windows" for name in ("train", "dev")]
+        return [[float(row.split()[2]) for row in f.read_text().splitlines()] for f in files]
+
+    assert starts("--window_shift", "4") == [[0, 4, 8, 12], [0, 4, 8, 12]]
+    assert starts("--valid_window_shift", "8") == [[0, 6, 12], [0, 8, 12]]

@@ -22,6 +22,7 @@ valid_set=dev
 test_sets="test"      # The first one is reported.
 window_size=8         # Seconds of a training window.
 window_shift=6        # Seconds from one training window to the next.
+valid_window_shift=   # Seconds from one validation window to the next; default: as in training.
 max_speakers=4        # Speakers told apart within one window.
 
 # Models
@@ -34,10 +35,13 @@ train_args=""         # Further options of every fine-tuning, e.g. "--max_epoch 
 pruning_args=""       # Further options of the pruning stage.
 distill_args=""       # Further options of the further distillation.
 
+# Checkpoints: which of those that ESPnet writes for its config's criteria
+pruning_model=latest.pth            # Of the pruning stage; the one to cut units from.
+inference_model=valid.loss.ave.pth  # Of every other training.
+
 # Inference and scoring
 inference_config=conf/decode.yaml
 inference_precisions=""  # Infer and score in these as well, e.g. "bfloat16 int8".
-inference_model=valid.loss.ave.pth  # Which of ESPnet's checkpoints to use after fine-tuning.
 collar=0              # Seconds that are not scored on each side of a reference boundary.
 results_md=           # File to which the results are copied, e.g. RESULTS.md.
 
@@ -111,12 +115,15 @@ stage_2() {
     done
 }
 
+# cut_windows SET SHIFT
+cut_windows() {
+    ${python} -m espnet_prune.bin.make_windows "${raw}/$1" \
+        --window_size "${window_size}" --window_shift "$2"
+}
+
 stage_3() {
-    local set
-    for set in ${train_set} ${valid_set}; do
-        ${python} -m espnet_prune.bin.make_windows "${raw}/${set}" \
-            --window_size "${window_size}" --window_shift "${window_shift}"
-    done
+    cut_windows "${train_set}" "${window_shift}"
+    cut_windows "${valid_set}" "${valid_window_shift:-${window_shift}}"
 }
 
 stage_4() {
@@ -152,7 +159,7 @@ stage_6() {
 }
 
 stage_7() {
-    ${python} -m espnet_prune.bin.apply_pruning "${expdir}/prune_train/latest.pth" \
+    ${python} -m espnet_prune.bin.apply_pruning "${expdir}/prune_train/${pruning_model}" \
         --output "${expdir}/applied_encoder"
 }
 
@@ -219,9 +226,11 @@ titles=("" "prepare the corpus" "format and check the data" "cut windows" "impor
     "fine-tune the dense model" "distil and prune" "apply the masks" "distil further"
     "fine-tune the pruned model" "infer" "score" "report" "pack")
 sets="${seed} ${train_set} ${valid_set} ${test_sets}"
-inputs=("" "${sets} ${local_data_opts}" "${sets}" "${window_size} ${window_shift}" "${ssl_model}"
+inputs=("" "${sets} ${local_data_opts}" "${sets}"
+    "${window_size} ${window_shift} ${valid_window_shift}" "${ssl_model}"
     "${train_config} ${train_args} ${inference_model} ${max_speakers} ${seed}"
-    "${pruning_config} ${pruning_args} ${seed}" "apply" "${distill_config} ${distill_args} ${seed}"
+    "${pruning_config} ${pruning_args} ${seed}" "${pruning_model}"
+    "${distill_config} ${distill_args} ${seed}"
     "${pruned_config} ${train_args} ${inference_model} ${max_speakers} ${seed}"
     "${inference_config} ${test_sets} ${inference_precisions}"
     "${collar} ${test_sets} ${inference_precisions}"

@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# Downloads a corpus and unpacks it; a repeated call goes on where the last one was stopped.
+set -euo pipefail
+
+corpus=
+ami_mirror=https://groups.inf.ed.ac.uk/ami/AMICorpusMirror/amicorpus
+ami_setup=https://github.com/BUTSpeechFIT/AMI-diarization-setup
+ami_setup_version=2509d8933721023fab4def2618aabd5c28eb82e9
+aishell4_mirror=https://www.openslr.org/resources/111
+alimeeting_mirror=https://speech-lab-share-data.oss-cn-shanghai.aliyuncs.com/AliMeeting/openlr
+
+help_message=$(cat << EOM
+Usage: $0 --corpus NAME [--name value ...] FOLDER
+
+  ami         Array1-01 of 168 meetings, about 11 GB, and their references   (CC BY 4.0)
+  aishell4    four archives, about 55 GB                                     (CC BY-SA 4.0)
+  alimeeting  three archives, about 92 GB                                    (CC BY-SA 4.0)
+
+Archives stay in FOLDER beside what is unpacked, about as much again; they may be deleted then.
+
+Options (default)
+$(sed -n '/^corpus=/,/^alimeeting_mirror=/p' "$0" | sed -E 's/^([a-z0-9_]+)=(.*)/  --\1 (\2)/')
+EOM
+)
+
+. utils/parse_options.sh
+
+[ $# -eq 1 ] || { echo "${help_message}" >&2; exit 2; }
+folder=$1
+
+# download URL FILE [BYTES]: FILE is there only when it is whole.
+download() {
+    local url=$1 file=$2 expected=${3:-} found
+    if [ -f "${file}" ]; then return; fi
+    mkdir -p "$(dirname "${file}")"
+    wget --continue --no-verbose --show-progress --output-document "${file}.part" "${url}"
+    found=$(wc -c < "${file}.part")
+    if [ -n "${expected}" ] && [ "${found}" -ne "${expected}" ]; then
+        echo "$0: expected ${expected} bytes from ${url}, found ${found} in ${file}.part;" \
+            "delete that file and call again" >&2
+        exit 1
+    fi
+    mv "${file}.part" "${file}"
+}
+
+# unpack URL [BYTES]: download an archive and unpack it; gzip's checksums tell if it is damaged.
+unpack() {
+    local archive=${folder}/${1##*/}
+    local marker=${folder}/.${1##*/}.unpacked
+    if [ -f "${marker}" ]; then return; fi
+    download "$1" "${archive}" "${2:-}"
+    echo "unpack ${archive}"
+    tar -xzf "${archive}" -C "${folder}"
+    touch "${marker}"
+}
+
+ami() {
+    local setup=${folder}/AMI-diarization-setup meeting name
+    if [ ! -d "${setup}" ]; then
+        rm -rf "${setup}.part"
+        git clone --quiet "${ami_setup}" "${setup}.part"
+        git -C "${setup}.part" checkout --quiet "${ami_setup_version}"
+        mv "${setup}.part" "${setup}"
+    fi
+    # The array recordings of these two were lost.
+    cat "${setup}"/lists/{train,dev,test}.meetings.txt | grep -vx -e IS1003b -e IS1007d \
+        | while read -r meeting; do
+            name=${meeting}/audio/${meeting}.Array1-01.wav
+            download "${ami_mirror}/${name}" "${folder}/amicorpus/${name}"
+        done
+}
+
+aishell4() {
+    local part
+    for part in train_L train_M train_S test; do
+        unpack "${aishell4_mirror}/${part}.tar.gz"
+    done
+}
+
+alimeeting() {
+    unpack "${alimeeting_mirror}/Train_Ali_far.tar.gz" 78639309701
+    unpack "${alimeeting_mirror}/Eval_Ali.tar.gz"
+    unpack "${alimeeting_mirror}/Test_Ali.tar.gz"
+}
+
+mkdir -p "${folder}"
+case "${corpus}" in
+    ami | aishell4 | alimeeting) "${corpus}" ;;
+    *) echo "$0: expected --corpus ami, aishell4 or alimeeting, found '${corpus}'" >&2; exit 2 ;;
+esac

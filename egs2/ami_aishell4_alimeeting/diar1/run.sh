@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# "Fine-tune before structured pruning" (Han et al., 2025) on its three corpora; ./run.sh --help.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+./diar.sh \
+    --ssl_model microsoft/wavlm-base-plus \
+    --train_set train --valid_set dev --test_sets "ami_test aishell4_test alimeeting_test" \
+    --ngpu 4 \
+    "$@"
