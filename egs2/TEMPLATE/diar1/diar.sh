@@ -43,6 +43,8 @@ inference_model=valid.loss.ave.pth  # Of every other training.
 inference_config=conf/decode.yaml
 inference_precisions=""  # Infer and score in these as well, e.g. "bfloat16 int8".
 collar=0              # Seconds that are not scored on each side of a reference boundary.
+published_dense=""    # Published DER (%) of each test set, shown beside that of the dense model.
+published_pruned=""   # The same beside that of the pruned model.
 results_md=           # File to which the results are copied, e.g. RESULTS.md.
 
 help_message=$(cat << EOM
@@ -199,7 +201,8 @@ infer() {
 score() {
     local set=$1 dir=$3
     ${python} -m espnet_prune.bin.score_der "${raw}/${set}/rttm" "${dir}/${set}.rttm" \
-        --uem "${raw}/${set}/uem" --collar "${collar}" --json > "${dir}/.${set}.json"
+        --uem "${raw}/${set}/uem" --collar "${collar}" --bootstrap 10000 --seed "${seed}" \
+        --json > "${dir}/.${set}.json"
     mv "${dir}/.${set}.json" "${dir}/${set}.json"
 }
 
@@ -211,9 +214,35 @@ stage_11() {
     each_inference score
 }
 
+# DER of every test set and its macro average, then whether the pruned model is worse.
+tables_of_sets() {
+    local set model published scores
+    for model in dense pruned; do
+        published="published_${model}"
+        scores=()
+        for set in ${test_sets}; do scores+=("${expdir}/diarized_${model}/${set}.json"); done
+        echo "### ${model}, every test set"
+        echo
+        # shellcheck disable=SC2086
+        ${python} -m espnet_prune.bin.macro_der "${scores[@]}" \
+            ${!published:+--published ${!published}}
+        echo
+    done
+    for set in ${test_sets}; do
+        echo "### dense against pruned, ${set}"
+        echo
+        ${python} -m espnet_prune.bin.compare_der "${raw}/${set}/rttm" \
+            "${expdir}/diarized_dense/${set}.rttm" "${expdir}/diarized_pruned/${set}.rttm" \
+            --uem "${raw}/${set}/uem" --collar "${collar}" --seed "${seed}" | sed 's/^/    /'
+        echo
+    done
+}
+
 stage_12() {
     ${python} -m espnet_prune.bin.report "${expdir}" --data_dir "${raw}/${test_set}" \
         --set "${test_set}" --seed "${seed}"
+    { cat "${expdir}/RESULTS.md"; tables_of_sets; } > "${expdir}/.RESULTS.md"
+    mv "${expdir}/.RESULTS.md" "${expdir}/RESULTS.md"
     if [ -n "${results_md}" ]; then cp "${expdir}/RESULTS.md" "${results_md}"; fi
 }
 
@@ -234,7 +263,7 @@ inputs=("" "${sets} ${local_data_opts}" "${sets}"
     "${pruned_config} ${train_args} ${inference_model} ${max_speakers} ${seed}"
     "${inference_config} ${test_sets} ${inference_precisions}"
     "${collar} ${test_sets} ${inference_precisions}"
-    "${results_md} ${seed} ${inference_precisions}" "pack")
+    "${results_md} ${seed} ${inference_precisions} ${published_dense} ${published_pruned}" "pack")
 outputs=("" "" "" "" "" "${expdir}/dense_train" "${expdir}/prune_train" "" "${expdir}/distill_train"
     "${expdir}/pruned_train" "" "" "" "")
 
