@@ -17,6 +17,7 @@ from espnet_prune.ssl.files import atomic_write
 from espnet_prune.ssl.model import SSLEncoder
 from espnet_prune.ssl.model_card import CARD, UNNAMED, is_unedited, model_card
 from espnet_prune.ssl.safetensors import CheckpointError, load_file, save_file
+from espnet_prune.ssl.sparse import pack, unpack
 
 _CONFIG, _WEIGHTS = "config.json", "model.safetensors"
 _ENCODER = "ssl_encoder"
@@ -55,7 +56,7 @@ def load_folder(folder: str | PathLike[str], kind: str) -> tuple[dict[str, Any],
             f"{path}: expected a {kind}, found "
             + (f"a {found}" if found else "no 'kind': convert a foreign checkpoint first")
         )
-    return config, load_file(Path(folder) / _WEIGHTS)
+    return config, unpack(load_file(Path(folder) / _WEIGHTS))
 
 
 def load_strictly(
@@ -74,12 +75,16 @@ def load_strictly(
         raise CheckpointError(f"{source}: weights and config do not fit: {error}") from error
 
 
-def save_encoder(encoder: SSLEncoder, folder: str | PathLike[str], name: str = UNNAMED) -> None:
+def save_encoder(
+    encoder: SSLEncoder, folder: str | PathLike[str], name: str = UNNAMED, sparse: bool = False
+) -> None:
     """Write ``encoder`` to ``folder``, and a model card unless somebody wrote the one there.
 
-    ``name`` is what the card loads the encoder by.
+    ``name`` is what the card loads the encoder by; ``sparse`` leaves the zeros out of weights that
+    have many.
     """
-    save_folder(folder, _ENCODER, encoder.config.to_dict(), encoder.state_dict())
+    state = encoder.state_dict()
+    save_folder(folder, _ENCODER, encoder.config.to_dict(), pack(state) if sparse else state)
     card = Path(folder) / CARD
     if not card.exists() or is_unedited(card.read_text(encoding="utf-8", errors="replace")):
         num_params = sum(parameter.numel() for parameter in encoder.parameters())

@@ -135,14 +135,19 @@ class SSLEncoder(nn.Module):
 
         return import_encoder(source)
 
-    def save_pretrained(self, folder: str | PathLike[str]) -> None:
+    def save_pretrained(self, folder: str | PathLike[str], sparse: bool = False) -> None:
         """Write ``config.json``, ``model.safetensors`` and a model card to ``folder``, atomically.
 
         A ``README.md`` that somebody wrote or edited stays as it is.
+
+        Args:
+            folder: made if there is none.
+            sparse: keep no zeros of weights that have many, which only this package reads; see
+                :func:`espnet_prune.ssl.sparse.pack`.
         """
         from espnet_prune.ssl.checkpoint import save_encoder
 
-        save_encoder(self, folder)
+        save_encoder(self, folder, sparse=sparse)
 
     def push_to_hub(
         self,
