@@ -46,3 +46,25 @@ def test_impossible_settings_are_refused():
         LayerwiseDistillation([])
     with pytest.raises(ValueError, match="expected layers up to 3"):
         LayerwiseDistillation([4])(states(0), states(1), torch.tensor([6, 6]))
+    with pytest.raises(ValueError, match="different layers among"):
+        LayerwiseDistillation([0, 2], projection_groups=[[0], [0, 2]], width=5)
+    with pytest.raises(ValueError, match="different layers among"):
+        LayerwiseDistillation([0, 2], projection_groups=[[3]], width=5)
+    with pytest.raises(ValueError, match="width"):
+        LayerwiseDistillation([0, 2], projection_groups=[[0]])
+
+
+def test_projections_start_as_the_identity_and_are_shared():
+    ours, theirs, lengths = states(0), states(1), torch.tensor([6, 4])
+    plain = LayerwiseDistillation([0, 2, 3])
+    projected = LayerwiseDistillation([0, 2, 3], projection_groups=[[0], [2, 3]], width=5)
+    assert projected(ours, theirs, lengths).total == plain(ours, theirs, lengths).total
+    assert sum(p.numel() for p in projected.parameters()) == 2 * (5 * 5 + 5)
+    with torch.no_grad():
+        projected.projections[1].weight.mul_(2)
+    doubled = [ours[0], ours[1], 2 * ours[2], 2 * ours[3]]
+    torch.testing.assert_close(
+        projected(ours, theirs, lengths).total, plain(doubled, theirs, lengths).total
+    )
+    projected(ours, theirs, lengths).total.backward()
+    assert all(p.grad is not None and p.grad.any() for p in projected.parameters())
