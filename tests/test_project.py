@@ -59,9 +59,9 @@ def test_core_runs_without_anything_else():
         "            raise ImportError(name)\n"
         "sys.meta_path.insert(0, Refuse())\n"
         "import torch, espnet_prune, espnet_prune.distillation\n"
-        "from espnet_prune.pruning import Gates\n"
+        "from espnet_prune.pruning import HardConcreteGates\n"
         "config = espnet_prune.PRESETS['wavlm_mini']()\n"
-        "masks = Gates(config).masks()\n"
+        "masks = HardConcreteGates(config).masks()\n"
         "espnet_prune.SSLEncoder(config)(torch.randn(1, 4000), masks=masks)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

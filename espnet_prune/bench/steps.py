@@ -53,19 +53,19 @@ def make_steps(
     teacher = SSLEncoder(config).to(setting.device)
     precisions = {STEPS[name].teacher for name in names} - {None}
     teachers = {each: inference_form(teacher, PRECISIONS[each]) for each in precisions}
-    pruner = Pruner(config, PruningConfig(target=0.8, warmup_steps=100)).to(setting.device)
+    pruner = Pruner(student, PruningConfig(target=0.8, warmup_steps=100)).to(setting.device)
     layers = range(0, len(config.layers) + 1, len(config.layers) // 3)
     distillation = LayerwiseDistillation(layers)
     wavs = input.waveforms(setting)
 
     def loss(step: Step) -> Tensor:
-        states, lengths = student(wavs, None, pruner.masks() if step.gated else None)
+        states, lengths = pruner(student, wavs) if step.gated else student(wavs)
         if step.teacher is None:
             return states[-1].square().mean()
         with torch.no_grad():
             expected = teachers[step.teacher](wavs).hidden_states
         distance = distillation(states, [state.float() for state in expected], lengths).total
-        return distance + pruner.penalty().loss if step.gated else distance
+        return distance + pruner.penalty(student).loss if step.gated else distance
 
     def run(step: Step) -> None:
         loss(step).backward()

@@ -2,6 +2,7 @@
 
 from espnet_prune.pruning.apply import apply
 from espnet_prune.pruning.budget import Budget
+from espnet_prune.pruning.config import PruningConfig
 from espnet_prune.pruning.cost import (
     Cost,
     count_macs,
@@ -9,24 +10,29 @@ from espnet_prune.pruning.cost import (
     expected_widths,
     masked_widths,
 )
-from espnet_prune.pruning.gates import Gates
 from espnet_prune.pruning.hard_concrete import HardConcrete
-from espnet_prune.pruning.pruner import Penalty, Pruner, PruningConfig
-from espnet_prune.pruning.rounding import BudgetMissed, round_to_budget
+from espnet_prune.pruning.hard_concrete_gates import HardConcreteGates
+from espnet_prune.pruning.pinched_units import PinchedUnits
+from espnet_prune.pruning.pinched_weights import PinchedWeights
+from espnet_prune.pruning.pruner import Penalty, Pruner
+from espnet_prune.pruning.rounding import BudgetMissed
+from espnet_prune.pruning.self_pinching import SelfPinching
 
 __all__ = [
     "Budget",
     "BudgetMissed",
     "Cost",
-    "Gates",
     "HardConcrete",
+    "HardConcreteGates",
     "Penalty",
+    "PinchedUnits",
+    "PinchedWeights",
     "Pruner",
     "PruningConfig",
+    "SelfPinching",
     "apply",
     "count_macs",
     "count_params",
     "expected_widths",
     "masked_widths",
-    "round_to_budget",
 ]

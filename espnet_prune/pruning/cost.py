@@ -42,9 +42,14 @@ class Cost:
         return self.conv + self.projection
 
     @property
+    def transformer(self) -> Number:
+        """Everything but the front end."""
+        return self.pos_conv + self.attention + self.ffn + self.norm
+
+    @property
     def total(self) -> Number:
         """The whole encoder."""
-        return self.front_end + self.pos_conv + self.attention + self.ffn + self.norm
+        return self.front_end + self.transformer
 
 
 def built_widths(config: SSLConfig) -> Widths:

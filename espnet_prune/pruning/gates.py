@@ -1,86 +1,113 @@
-"""All gates of one encoder: they own every learnable gate parameter and yield masks."""
+"""Gates on whole units: what they close is cut away, so that the model becomes smaller."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import cast
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
-from espnet_prune.pruning.hard_concrete import HardConcrete
-from espnet_prune.ssl import Masks, SSLConfig, unit_sizes
-
-DROP_RATES = {
-    "conv": 0.01,
-    "head": 0.01,
-    "ffn": 0.5,
-    "attention_layer": 0.01,
-    "ffn_layer": 0.01,
-}
+from espnet_prune.pruning.apply import apply
+from espnet_prune.pruning.budget import Budget
+from espnet_prune.pruning.cost import Cost, count_macs, count_params, expected_widths, masked_widths
+from espnet_prune.pruning.rounding import round_to_budgets, round_widths
+from espnet_prune.ssl import EncoderOutput, Masks, SSLConfig, SSLEncoder, open_masks
 
 
-class Gates(nn.Module):
-    """One gate vector per layer and kind of unit, outside the model.
+class Costs(NamedTuple):
+    """Parameters, and multiply-accumulates at the reference length."""
+
+    params: Cost
+    macs: Cost
+
+
+def count_costs(config: SSLConfig, seconds: float, widths=None) -> Costs:
+    """Both costs at ``widths`` (None: of ``config`` as it is), MACs of ``seconds`` of input."""
+    return Costs(count_params(config, widths), count_macs(config, seconds, widths))
+
+
+class UnitGates(nn.Module, ABC):
+    """What every gate on units is to a :class:`~espnet_prune.pruning.Pruner`.
 
     Args:
         config: the encoder that is gated.
-        units: the kinds of units that may close, of ``conv``, ``head``, ``ffn``,
-            ``attention_layer``, ``ffn_layer``.
-        drop_rates: initial drop rate per kind, over DPHuBERT's (0.01, and 0.5 for ``ffn``).
-
-    Raises:
-        ValueError: an unknown kind of unit.
+        kinds: the kinds of :class:`~espnet_prune.ssl.Masks` that have gates.
+        seconds: the reference length of MACs.
     """
 
-    def __init__(
-        self,
-        config: SSLConfig,
-        units: tuple[str, ...] = ("conv", "head", "ffn"),
-        drop_rates: Mapping[str, float] | None = None,
-    ):
+    def __init__(self, config: SSLConfig, kinds: tuple[str, ...], seconds: float):
         super().__init__()
-        drop_rates = {**DROP_RATES, **(drop_rates or {})}
-        unknown = sorted({*units, *drop_rates} - set(DROP_RATES))
-        if unknown:
-            raise ValueError(f"unknown units {unknown}; choose from {list(DROP_RATES)}")
-        sizes = unit_sizes(config)
-        self.num_layers = {unit: len(sizes[unit]) for unit in DROP_RATES}
-        self.gates = nn.ModuleDict(
-            {
-                f"{unit}_{index}": HardConcrete(size, drop_rates[unit])
-                for unit in units
-                for index, size in enumerate(sizes[unit])
-                if size
-            }
-        )
+        self.config, self.kinds, self.seconds = config, kinds, seconds
 
-    def forward(self) -> Masks:
-        """Sampled masks in training, deterministic ones in evaluation."""
-        return self._collect(HardConcrete.sample if self.training else HardConcrete.mask)
+    @abstractmethod
+    def forward(self, encoder: SSLEncoder) -> Masks:
+        """The masks of one forward pass of ``encoder``: in evaluation, deterministic ones."""
 
-    def masks(self) -> Masks:
+    @abstractmethod
+    def masks(self, encoder: SSLEncoder) -> Masks:
         """The deterministic masks of evaluation."""
-        return self._collect(HardConcrete.mask)
 
-    def open_values(self) -> Masks:
+    @abstractmethod
+    def open_values(self, encoder: SSLEncoder) -> Masks:
         """The deterministic masks if no unit were closed."""
-        return self._collect(HardConcrete.open_value)
 
-    def open_probabilities(self) -> Masks:
-        """P(open) of every unit, in the shape of masks."""
-        return self._collect(HardConcrete.open_probability)
+    @abstractmethod
+    def ranking(self, encoder: SSLEncoder) -> Masks:
+        """What tells which unit closes first: the lower, the sooner, within a kind."""
 
-    def _collect(self, value: Callable[[HardConcrete], Tensor]) -> Masks:
-        return Masks(
-            **{
-                unit: tuple(self._value(unit, index, value) for index in range(count))
-                for unit, count in self.num_layers.items()
-            }
+    @abstractmethod
+    def open_probabilities(self, encoder: SSLEncoder) -> Masks:
+        """P(open) of every unit, differentiable, in the shape of masks."""
+
+    def run(self, encoder: SSLEncoder, wavs: Tensor, lengths: Tensor | None) -> EncoderOutput:
+        """The gated encoder on waveforms ``(B, T)`` of ``lengths`` ``(B,)`` samples."""
+        return encoder(wavs, lengths, self(encoder))
+
+    def costs(self, encoder: SSLEncoder) -> Costs:
+        """The expected cost at the present gates, differentiable."""
+        widths = expected_widths(self.config, self.open_probabilities(encoder))
+        return count_costs(self.config, self.seconds, widths)
+
+    def least_costs(self) -> Costs:
+        """The cost when every gate is closed; a convolution keeps one channel."""
+        closed = open_masks(self.config).map(torch.zeros_like)
+        conv = tuple(torch.eye(1, c.channels)[0] for c in self.config.conv_layers)
+        none = {kind: (None,) * len(getattr(closed, kind)) for kind in Masks._fields}
+        chosen = {kind: getattr(closed._replace(conv=conv), kind) for kind in self.kinds}
+        return count_costs(
+            self.config, self.seconds, expected_widths(self.config, Masks(**(none | chosen)))
         )
 
-    def _value(self, unit: str, index: int, value: Callable[[HardConcrete], Tensor]):
-        name = f"{unit}_{index}"
-        if name not in self.gates:
-            return None
-        values = value(cast(HardConcrete, self.gates[name]))
-        return values.squeeze(0) if unit.endswith("_layer") else values
+    @torch.no_grad()
+    def apply_to(
+        self,
+        encoder: SSLEncoder,
+        budgets: Mapping[str, Budget],
+        measure: str,
+        tolerance: float,
+        round_to: int,
+    ) -> SSLEncoder:
+        """A smaller encoder, exactly on budget; see :meth:`~espnet_prune.pruning.Pruner.apply_to`.
+
+        Raises:
+            BudgetMissed: no choice of units comes within ``tolerance`` of a target.
+        """
+
+        def sparsities(masks: Masks) -> dict[str, float]:
+            costs = count_costs(self.config, self.seconds, masked_widths(self.config, masks))
+            cost = getattr(costs, measure)
+            return {part: float(b.sparsity(getattr(cost, part))) for part, b in budgets.items()}
+
+        targets = {part: budget.target for part, budget in budgets.items()}
+        values, ranking = self.open_values(encoder), self.ranking(encoder)
+        masks = round_to_budgets(
+            self.masks(encoder), values, ranking, sparsities, targets, tolerance
+        )
+        config, state = apply(
+            self.config, encoder.state_dict(), round_widths(masks, values, ranking, round_to)
+        )
+        smaller = SSLEncoder(config)
+        smaller.load_state_dict(state, strict=True)
+        return smaller.eval()

@@ -1,118 +1,144 @@
-"""Gates and budget of one encoder under one configuration: all that a training adds to its loss."""
+"""Gates and budgets of one encoder under one configuration: all that a training adds to it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
+import torch
 from torch import Tensor, nn
 
-from espnet_prune.pruning.budget import Budget, Measure
-from espnet_prune.pruning.cost import count_macs, count_params, expected_widths
-from espnet_prune.pruning.gates import Gates
-from espnet_prune.pruning.rounding import round_to_budget
-from espnet_prune.ssl import ConfigError, Masks, SSLConfig
+from espnet_prune.pruning.budget import Budget
+from espnet_prune.pruning.config import BUDGETS, PruningConfig
+from espnet_prune.pruning.gates import UnitGates, count_costs
+from espnet_prune.pruning.hard_concrete_gates import HardConcreteGates
+from espnet_prune.pruning.pinched_units import PinchedUnits
+from espnet_prune.pruning.pinched_weights import PinchedWeights
+from espnet_prune.pruning.rounding import MOST_ROUNDING, check_converged
+from espnet_prune.ssl import EncoderOutput, SSLEncoder
 
-
-@dataclass(frozen=True)
-class PruningConfig:
-    """How an encoder is pruned.
-
-    Attributes:
-        target: sparsity to reach, a fraction.
-        warmup_steps: steps over which the target rises from 0.
-        units: the kinds of units that may close.
-        drop_rates: initial drop rate per kind, where it differs from DPHuBERT's.
-        measure: what the target limits, ``params`` or ``macs``.
-        reference_seconds: input length at which MACs are counted.
-        tolerance: allowed distance of the applied model from the target (absolute sparsity).
-        gate_lr, multiplier_lr: learning rates of the gates and of the multipliers. Adam moves a
-            gate by at most its rate per step and log alpha has some 7 to travel, so a schedule of
-            n steps needs rates well above 7 / n.
-        lambda2: where the quadratic term's multiplier starts; 0 in the papers. In a short schedule
-            lambda1 alone winds up during the ramp and overshoots; some hundreds keep the sparsity
-            close to its target from the start.
-    """
-
-    target: float
-    warmup_steps: int
-    units: tuple[str, ...] = ("conv", "head", "ffn")
-    drop_rates: Mapping[str, float] = field(default_factory=dict)
-    measure: Measure = "params"
-    reference_seconds: float = 1.0
-    tolerance: float = 0.005
-    gate_lr: float = 2e-2
-    multiplier_lr: float = 2e-2
-    lambda2: float = 0.0
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> PruningConfig:
-        """Read keyword arguments as they stand in YAML.
-
-        Raises:
-            ConfigError: an unknown or missing key.
-        """
-        try:
-            config = cls(**values)
-        except TypeError as error:
-            raise ConfigError(f"this is no pruning configuration: {error}") from error
-        return cls(**{**vars(config), "units": tuple(config.units)})
+# The weight of being off target is far above any difference of losses.
+_OFF_TARGET_WEIGHT = 1000.0
 
 
 class Penalty(NamedTuple):
-    """What pruning adds to the loss, ``()``, and what it reports."""
+    """What pruning adds to the loss, and what it reports.
+
+    Attributes:
+        loss: the Lagrangian terms ``()``.
+        stats: scalars ``()`` by name.
+        off_target: ``()``, 0 while the sparsity is near enough to its target to be applied.
+    """
 
     loss: Tensor
     stats: dict[str, Tensor]
+    off_target: Tensor
+
+    def on_target(self, loss: Tensor) -> Tensor:
+        """What epochs are chosen and training is stopped by: a ``loss`` ``()`` on target.
+
+        An epoch that ends while the target rises is worse than any later one, and better than
+        those before it, so that patience begins with the target; an epoch whose sparsity is away
+        from the target is worse than any on it.
+        """
+        return loss.detach() + _OFF_TARGET_WEIGHT * self.off_target
 
 
 class Pruner(nn.Module):
-    """The gates of an encoder, held to a budget."""
+    """The gates of an encoder, held to its budgets; the encoder itself stays outside.
 
-    def __init__(self, encoder: SSLConfig, config: PruningConfig):
+    Args:
+        encoder: is pruned.
+        config: how.
+
+    Raises:
+        ValueError: a target that no choice of gates reaches.
+    """
+
+    gates: UnitGates | PinchedWeights
+
+    def __init__(self, encoder: SSLEncoder, config: PruningConfig):
         super().__init__()
         self.config = config
-        self.gates = Gates(encoder, config.units, config.drop_rates)
-        self.budget = Budget(
-            encoder,
-            config.target,
-            config.warmup_steps,
-            config.measure,
-            config.reference_seconds,
-            config.tolerance,
-            config.lambda2,
+        self.gates = _make_gates(encoder, config)
+        self._measure = "macs" if config.budget == "macs" else "params"
+        dense = getattr(count_costs(encoder.config, config.reference_seconds), self._measure)
+        least = getattr(self.gates.least_costs(), self._measure)
+        self.budgets = nn.ModuleDict(
+            {
+                part: Budget(
+                    getattr(dense, part),
+                    getattr(least, part),
+                    config.targets[part],
+                    config.warmup_steps,
+                    config.lambda2,
+                )
+                for part in BUDGETS[config.budget]
+            }
         )
+        # The share of the whole that each budget rules over: 1 in sum.
+        self._shares = {part: getattr(dense, part) / dense.total for part in self.budgets}
 
-    def masks(self) -> Masks:
-        """Masks for one forward pass: sampled in training, deterministic in evaluation."""
-        return self.gates()
+    def forward(
+        self, encoder: SSLEncoder, wavs: Tensor, lengths: Tensor | None = None
+    ) -> EncoderOutput:
+        """The gated ``encoder`` on waveforms ``(B, T)`` of ``lengths`` ``(B,)`` samples.
 
-    def penalty(self) -> Penalty:
-        """The Lagrangian term at the present gates; in training, the ramp moves on by a step."""
-        encoder = self.budget.config
-        widths = expected_widths(encoder, self.gates.open_probabilities())
-        sparsity = self.budget.sparsity(widths)
-        loss = self.budget.penalty(sparsity)
-        stats = {
-            "sparsity": sparsity,
-            "target_sparsity": self.budget.current_target(),
-            "lambda1": self.budget.lambda1,
-            "lambda2": self.budget.lambda2,
-            "expected_params": count_params(encoder, widths).total,
-            "expected_macs": count_macs(encoder, self.config.reference_seconds, widths).total,
+        Gates are sampled in training where they are random, deterministic in evaluation.
+        """
+        return self.gates.run(encoder, wavs, lengths)
+
+    def penalty(self, encoder: SSLEncoder) -> Penalty:
+        """The Lagrangian terms at the present gates; in training, the ramps move on by a step."""
+        costs = self.gates.costs(encoder)
+        cost = getattr(costs, self._measure)
+        loss = off_target = cost.total.new_zeros(())
+        target = cost.total.new_zeros(())
+        stats: dict[str, Tensor] = {}
+        for part, budget in self._parts():
+            sparsity = budget.sparsity(getattr(cost, part))
+            loss = loss + budget.penalty(sparsity)
+            off_target = off_target + _distance(sparsity.detach(), budget)
+            target = target + self._shares[part] * budget.current_target()
+            suffix = "" if part == "total" else f"_{part}"
+            stats[f"lambda1{suffix}"] = budget.lambda1
+            stats[f"lambda2{suffix}"] = budget.lambda2
+            if suffix:
+                stats[f"sparsity{suffix}"] = sparsity
+            if self.training:
+                budget.advance()
+        dense = sum(budget.dense_cost for _, budget in self._parts())
+        stats |= {
+            "sparsity": 1 - cost.total / dense,
+            "target_sparsity": target,
+            "expected_params": costs.params.total,
+            "expected_macs": costs.macs.total,
         }
-        if self.training:
-            self.budget.advance()
-        return Penalty(loss, {name: value.detach().clone() for name, value in stats.items()})
+        detached = {
+            name: torch.as_tensor(value, dtype=loss.dtype, device=loss.device).detach().clone()
+            for name, value in stats.items()
+        }
+        return Penalty(loss, detached, off_target)
 
-    def final_masks(self) -> Masks:
-        """The masks to apply, on target.
+    @torch.no_grad()
+    def apply_to(self, encoder: SSLEncoder, round_to: int = 1) -> SSLEncoder:
+        """What the gates leave over of ``encoder``, on target, in eval mode.
+
+        Closed units are cut away; closed single weights become exact zeros.
+
+        Args:
+            encoder: the one that was trained with these gates.
+            round_to: then make the width of every convolution and FFN a multiple of this, which
+                moves the size away from the target.
 
         Raises:
-            BudgetMissed: training ended away from the target.
+            BudgetMissed: training ended away from a target.
         """
-        return round_to_budget(self.gates, self.budget)
+        cost = getattr(self.gates.costs(encoder), self._measure)
+        for part, budget in self._parts():
+            check_converged(part, float(budget.sparsity(getattr(cost, part))), budget.target)
+        return self.gates.apply_to(
+            encoder, dict(self._parts()), self._measure, self.config.tolerance, round_to
+        )
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Optimizer groups: gates descend, multipliers ascend."""
@@ -123,9 +149,28 @@ class Pruner(nn.Module):
                 "weight_decay": 0.0,
             },
             {
-                "params": list(self.budget.parameters()),
+                "params": list(self.budgets.parameters()),
                 "lr": self.config.multiplier_lr,
                 "weight_decay": 0.0,
                 "maximize": True,
             },
         ]
+
+    def _parts(self) -> list[tuple[str, Budget]]:
+        return [(part, cast(Budget, budget)) for part, budget in self.budgets.items()]
+
+
+def _make_gates(encoder: SSLEncoder, config: PruningConfig) -> UnitGates | PinchedWeights:
+    units, seconds = tuple(config.units or ()), config.reference_seconds
+    if config.gate == "hard_concrete":
+        return HardConcreteGates(encoder.config, units, config.drop_rates, seconds)
+    if units == ("weight",):
+        return PinchedWeights(encoder, config.temperature, seconds)
+    return PinchedUnits(encoder, units, config.temperature, seconds)
+
+
+def _distance(sparsity: Tensor, budget: Budget) -> Tensor:
+    """1 and more while the target rises, then how far the sparsity is from it, if too far."""
+    rising = budget.target - budget.current_target()
+    distance = (sparsity - budget.target).abs()
+    return torch.where(rising > 0, 1 + rising, distance * (distance > MOST_ROUNDING))

@@ -2,90 +2,152 @@
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Callable, Mapping
+
 from torch import Tensor
 
-from espnet_prune.pruning.budget import Budget
-from espnet_prune.pruning.cost import expected_widths, masked_widths
-from espnet_prune.pruning.gates import Gates
 from espnet_prune.ssl import Masks
 
 # Rounding each gate vector by itself moves a small model by a head or two; more than this
 # (absolute sparsity) is no rounding but a run that did not converge.
-_MOST_ROUNDING = 0.02
+MOST_ROUNDING = 0.02
+# What may be moved to bring a part of the cost to its target: whole heads before finer units.
+_UNITS_OF = {
+    "total": ("head", "conv", "ffn"),
+    "front_end": ("conv",),
+    "transformer": ("head", "ffn"),
+}
 
 
 class BudgetMissed(RuntimeError):
     """Training ended away from the target sparsity."""
 
 
-@torch.no_grad()
-def round_to_budget(gates: Gates, budget: Budget) -> Masks:
-    """The deterministic masks, with single units opened or closed until on target.
-
-    Gate vectors are rounded one by one, so that their sum is near the target, not at it; the
-    units nearest to the edge, whole heads before FFN units, make up the difference.
+def check_converged(part: str, expected: float, target: float) -> None:
+    """Refuse to round what is too far away.
 
     Raises:
-        BudgetMissed: the expected sparsity is away from the target, or no choice of units
-            comes within the budget's tolerance.
+        BudgetMissed: the ``expected`` sparsity of ``part`` is away from ``target``.
     """
-    expected = float(budget.sparsity(expected_widths(budget.config, gates.open_probabilities())))
-    if abs(expected - budget.target) > _MOST_ROUNDING:
+    if abs(expected - target) > MOST_ROUNDING:
         raise BudgetMissed(
-            f"expected sparsity {budget.target:.1%} (target), found {expected:.1%} after training; "
+            f"expected sparsity {target:.1%} ({part}), found {expected:.1%} after training; "
             "train for more steps, shorten the ramp, or raise the gates' and multipliers' "
             "learning rates (Adam moves a gate by at most its rate per step)"
         )
-    masks = _settle(gates.masks(), gates.open_values(), budget)
-    reached = float(budget.sparsity(masked_widths(budget.config, masks)))
-    if abs(reached - budget.target) > budget.tolerance:
-        raise BudgetMissed(
-            f"expected sparsity {budget.target:.1%} within {budget.tolerance:.1%}, found "
-            f"{reached:.1%}: the gated units are too coarse; gate a finer kind (ffn) as well"
-        )
+
+
+def round_to_budgets(
+    masks: Masks,
+    values: Masks,
+    ranking: Masks,
+    sparsities: Callable[[Masks], Mapping[str, float]],
+    targets: Mapping[str, float],
+    tolerance: float,
+) -> Masks:
+    """The deterministic masks, with single units opened or closed until on target.
+
+    Gate vectors are rounded one by one, so that their sum is near the target, not at it; the
+    units nearest to the edge make up the difference.
+
+    Args:
+        masks: after training.
+        values: of the units if all were open.
+        ranking: the lower, the sooner a unit closes.
+        sparsities: of each part of the cost under given masks.
+        targets: the sparsity of each of these parts.
+        tolerance: allowed distance from each target (absolute sparsity).
+
+    Raises:
+        BudgetMissed: no choice of units comes within ``tolerance``.
+    """
+    masks = _keep_a_channel(masks, values, ranking)
+    for part, target in targets.items():
+        masks = _settle(masks, values, ranking, part, target, sparsities)
+    for part, reached in sparsities(masks).items():
+        if abs(reached - targets[part]) > tolerance:
+            raise BudgetMissed(
+                f"expected sparsity {targets[part]:.1%} ({part}) within {tolerance:.1%}, found "
+                f"{reached:.1%}: the gated units are too coarse; gate a finer kind (ffn) as well, "
+                "or allow more by tolerance"
+            )
     return masks
 
 
-def _settle(masks: Masks, values: Masks, budget: Budget) -> Masks:
+def round_widths(masks: Masks, values: Masks, ranking: Masks, multiple: int) -> Masks:
+    """Open or close units until each convolution and FFN has a multiple of ``multiple``.
+
+    Hardware likes such widths. Each goes to the nearest multiple that the layer can have, an
+    empty FFN stays empty, and nothing else becomes empty.
+    """
+
+    def rounded(mask: Tensor | None, opened: Tensor | None, rank: Tensor | None) -> Tensor | None:
+        if mask is None or opened is None or rank is None or not mask.any():
+            return mask
+        count = int((mask > 0).sum())
+        wanted = max(multiple, (count + multiple // 2) // multiple * multiple)
+        if wanted > len(mask):
+            wanted = len(mask) // multiple * multiple or len(mask)
+        # Among equals the units that are open come first.
+        order = (rank.argsort(descending=True, stable=True)).tolist()
+        order.sort(key=lambda index: mask[index] == 0)
+        return opened.index_fill(0, opened.new_tensor(order[wanted:]).long(), 0.0)
+
+    if multiple == 1:
+        return masks
+    return masks._replace(
+        conv=tuple(map(rounded, masks.conv, values.conv, ranking.conv)),
+        ffn=tuple(map(rounded, masks.ffn, values.ffn, ranking.ffn)),
+    )
+
+
+def _settle(
+    masks: Masks,
+    values: Masks,
+    ranking: Masks,
+    part: str,
+    target: float,
+    sparsities: Callable[[Masks], Mapping[str, float]],
+) -> Masks:
     """Move single units, coarse kinds before fine ones, while that brings the sparsity closer."""
-    masks = _keep_a_channel(masks, values)
-    for unit in ("head", "conv", "ffn"):
+
+    def excess(masks: Masks) -> float:
+        return sparsities(masks)[part] - target
+
+    for unit in _UNITS_OF[part]:
         while True:
-            distance = _excess(masks, budget)
-            moved = _move_one(masks, values, unit, opening=distance > 0)
-            if moved is None or abs(_excess(moved, budget)) >= abs(distance):
+            distance = excess(masks)
+            moved = _move_one(masks, values, ranking, unit, opening=distance > 0)
+            if moved is None or abs(excess(moved)) >= abs(distance):
                 break
             masks = moved
     return masks
 
 
-def _excess(masks: Masks, budget: Budget) -> float:
-    return float(budget.sparsity(masked_widths(budget.config, masks))) - budget.target
-
-
-def _keep_a_channel(masks: Masks, values: Masks) -> Masks:
-    def keep(mask: Tensor | None, opened: Tensor | None) -> Tensor | None:
-        if mask is None or opened is None or mask.any():
+def _keep_a_channel(masks: Masks, values: Masks, ranking: Masks) -> Masks:
+    def keep(mask: Tensor | None, opened: Tensor | None, rank: Tensor | None) -> Tensor | None:
+        if mask is None or opened is None or rank is None or mask.any():
             return mask
-        best = opened.argmax()
+        best = rank.argmax()
         return mask.index_copy(0, best[None], opened[best, None])
 
-    return masks._replace(conv=tuple(map(keep, masks.conv, values.conv)))
+    return masks._replace(conv=tuple(map(keep, masks.conv, values.conv, ranking.conv)))
 
 
-def _move_one(masks: Masks, values: Masks, unit: str, opening: bool) -> Masks | None:
-    """Open the closed unit with the highest value, or close the open one with the lowest."""
+def _move_one(
+    masks: Masks, values: Masks, ranking: Masks, unit: str, opening: bool
+) -> Masks | None:
+    """Open the closed unit that ranks highest, or close the open one that ranks lowest."""
     best: tuple[float, int, int] | None = None
-    for layer, (mask, opened) in enumerate(
-        zip(getattr(masks, unit), getattr(values, unit), strict=True)
+    for layer, (mask, rank) in enumerate(
+        zip(getattr(masks, unit), getattr(ranking, unit), strict=True)
     ):
         if mask is None:
             continue
         candidates = ((mask == 0) if opening else (mask > 0)).nonzero().squeeze(1)
         if not len(candidates) or (unit == "conv" and not opening and len(candidates) == 1):
             continue
-        scores = opened[candidates] * (-1 if opening else 1)
+        scores = rank[candidates] * (-1 if opening else 1)
         choice = int(scores.argmin())
         entry = (float(scores[choice]), layer, int(candidates[choice]))
         best = entry if best is None else min(best, entry)

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from espnet_prune.pruning import Gates, HardConcrete
+from espnet_prune.pruning import HardConcrete, HardConcreteGates
 from espnet_prune.ssl import open_masks
 from tests.encoders import random_encoder, tiny_config
 
@@ -22,7 +22,7 @@ def test_open_probability_is_the_frequency():
 
 
 def test_initial_probabilities_are_the_published_ones():
-    gates = Gates(tiny_config())
+    gates = HardConcreteGates(tiny_config())
     probabilities = gates.open_probabilities()
     assert abs(float(probabilities.conv[0].detach().mean()) - 0.998) < 1e-3
     assert abs(float(probabilities.ffn[0].detach().mean()) - 0.832) < 1e-2
@@ -40,7 +40,7 @@ def test_mask_closes_as_many_as_expected_and_caches_nothing():
 
 
 def test_training_samples_and_evaluation_does_not():
-    gates = Gates(tiny_config(), units=("head", "ffn"), drop_rates={"head": 0.5})
+    gates = HardConcreteGates(tiny_config(), units=("head", "ffn"), drop_rates={"head": 0.5})
     assert gates().conv == (None, None, None)
     assert not torch.equal(gates().head[0], gates().head[0])
     gates.eval()
@@ -49,7 +49,9 @@ def test_training_samples_and_evaluation_does_not():
 
 def test_every_unit_can_be_gated_and_gets_a_gradient():
     config = tiny_config()
-    gates = Gates(config, units=tuple(open_masks(config)._fields), drop_rates={"head": 0.5})
+    gates = HardConcreteGates(
+        config, units=tuple(open_masks(config)._fields), drop_rates={"head": 0.5}
+    )
     masks = gates()
     encoder = random_encoder(config)
     torch.manual_seed(1)
@@ -62,11 +64,11 @@ def test_every_unit_can_be_gated_and_gets_a_gradient():
 def test_emptied_sublayers_have_no_gate():
     config = tiny_config()
     layers = (config.layers[0], type(config.layers[0])((), 0), config.layers[2])
-    gates = Gates(tiny_config(layers=layers), units=("head", "ffn", "attention_layer"))
+    gates = HardConcreteGates(tiny_config(layers=layers), units=("head", "ffn", "attention_layer"))
     masks = gates.masks()
     assert masks.head[1] is None and masks.ffn[1] is None and masks.attention_layer[1] is None
 
 
 def test_unknown_unit_is_refused():
     with pytest.raises(ValueError, match="unknown units \\['heads'\\]"):
-        Gates(tiny_config(), units=("heads",))
+        HardConcreteGates(tiny_config(), units=("heads",))

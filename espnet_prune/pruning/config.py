@@ -1,0 +1,113 @@
+"""How an encoder is pruned: gate, units, budget, and the rates of what learns them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from espnet_prune.ssl import ConfigError
+
+# Each gate's kinds of units, and those that it closes unless told otherwise.
+UNITS = {
+    "hard_concrete": ("conv", "head", "ffn", "attention_layer", "ffn_layer"),
+    "self_pinching": ("weight", "channel", "head", "row", "column"),
+}
+_DEFAULT_UNITS = {"hard_concrete": ("conv", "head", "ffn"), "self_pinching": ("weight",)}
+# The parts of the cost that each budget holds at a target of their own.
+BUDGETS = {"params": ("total",), "separate": ("front_end", "transformer"), "macs": ("total",)}
+
+
+@dataclass(frozen=True)
+class PruningConfig:
+    """How an encoder is pruned.
+
+    Attributes:
+        target: sparsity to reach, a fraction; for ``separate`` a mapping with one for the
+            ``front_end`` and one for the ``transformer``.
+        warmup_steps: steps over which the target rises from 0.
+        gate: ``hard_concrete`` (Louizos et al., 2018) or ``self_pinching``, one learnable
+            threshold per layer (after Xu et al., 2025; see
+            :class:`~espnet_prune.pruning.SelfPinching`).
+        units: what may close, whole layers of it or single ones; see :data:`UNITS`. None: ``conv``,
+            ``head``, ``ffn`` for hard concrete, ``weight`` for self-pinching.
+        budget: what the target limits: ``params``, the parameters of the encoder; ``separate``,
+            those of front end and Transformer, each with multipliers of its own; ``macs``
+            (HJ-Pruning-Size, -SepSize and -MAC of Peng et al., 2023).
+        reference_seconds: input length at which MACs are counted.
+        drop_rates: initial drop rate per kind, where it differs from DPHuBERT's (hard concrete).
+        temperature: softness of a threshold's gradient, in standard deviations of what it is
+            compared with (self-pinching).
+        tolerance: allowed distance of the applied model from the target (absolute sparsity).
+        gate_lr, multiplier_lr: learning rates of the gates and of the multipliers. Adam moves a
+            gate by at most its rate per step and log alpha has some 7 to travel, so a schedule of
+            n steps needs rates well above 7 / n.
+        lambda2: where the quadratic term's multiplier starts; 0 in the papers. In a short schedule
+            lambda1 alone winds up during the ramp and overshoots; some hundreds keep the sparsity
+            close to its target from the start.
+
+    Raises:
+        ConfigError: a value that is not one of the choices, or a target without its budget.
+    """
+
+    target: float | Mapping[str, float]
+    warmup_steps: int
+    gate: Literal["hard_concrete", "self_pinching"] = "hard_concrete"
+    units: tuple[str, ...] | None = None
+    budget: Literal["params", "separate", "macs"] = "params"
+    reference_seconds: float = 1.0
+    drop_rates: Mapping[str, float] = field(default_factory=dict)
+    temperature: float = 0.1
+    tolerance: float = 0.005
+    gate_lr: float = 2e-2
+    multiplier_lr: float = 2e-2
+    lambda2: float = 0.0
+
+    def __post_init__(self):
+        for name, choices in (("gate", UNITS), ("budget", BUDGETS)):
+            if getattr(self, name) not in choices:
+                raise ConfigError(
+                    f"expected a {name} of {list(choices)}, found {getattr(self, name)!r}"
+                )
+        units = tuple(self.units or _DEFAULT_UNITS[self.gate])
+        object.__setattr__(self, "units", units)
+        if unknown := [unit for unit in units if unit not in UNITS[self.gate]]:
+            raise ConfigError(
+                f"unknown units {unknown} of {self.gate}; choose from {list(UNITS[self.gate])}"
+            )
+        if "weight" in units and (len(units) > 1 or self.budget == "macs"):
+            raise ConfigError(
+                "expected weight as the only unit, under a budget on parameters (single weights "
+                f"save no computation), found units {list(units)}, budget {self.budget}"
+            )
+        if {"row", "column"} <= set(units):
+            raise ConfigError("expected row or column, which both close FFN units, found both")
+        parts = BUDGETS[self.budget]
+        if parts != ("total",) and not (
+            isinstance(self.target, Mapping) and set(self.target) == set(parts)
+        ):
+            raise ConfigError(
+                f"expected a target for each of {list(parts)}, e.g. {{{parts[0]}: 0.5, "
+                f"{parts[1]}: 0.5}}, found {self.target!r}"
+            )
+        if parts == ("total",) and isinstance(self.target, Mapping):
+            raise ConfigError(f"expected one target for {self.budget}, found {self.target!r}")
+
+    @property
+    def targets(self) -> dict[str, float]:
+        """The final sparsity of each part that is held at one of its own."""
+        if isinstance(self.target, Mapping):
+            return dict(self.target)
+        return {"total": self.target}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> PruningConfig:
+        """Read keyword arguments as they stand in YAML.
+
+        Raises:
+            ConfigError: an unknown or missing key, or a value that is none of the choices.
+        """
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ConfigError(f"this is no pruning configuration: {error}") from error

@@ -1,0 +1,94 @@
+"""Hard-concrete gates of one encoder: they own every log alpha and yield masks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import cast
+
+from torch import Tensor, nn
+
+from espnet_prune.pruning.gates import UnitGates
+from espnet_prune.pruning.hard_concrete import HardConcrete
+from espnet_prune.ssl import Masks, SSLConfig, SSLEncoder, unit_sizes
+
+DROP_RATES = {
+    "conv": 0.01,
+    "head": 0.01,
+    "ffn": 0.5,
+    "attention_layer": 0.01,
+    "ffn_layer": 0.01,
+}
+
+
+class HardConcreteGates(UnitGates):
+    """One vector of gates per layer and kind of unit, outside the model.
+
+    The gates do not look at the weights: every method may be called without the encoder.
+
+    Args:
+        config: the encoder that is gated.
+        units: the kinds of units that may close, of ``conv``, ``head``, ``ffn``,
+            ``attention_layer``, ``ffn_layer``.
+        drop_rates: initial drop rate per kind, over DPHuBERT's (0.01, and 0.5 for ``ffn``).
+        seconds: the reference length of MACs.
+
+    Raises:
+        ValueError: an unknown kind of unit.
+    """
+
+    def __init__(
+        self,
+        config: SSLConfig,
+        units: tuple[str, ...] = ("conv", "head", "ffn"),
+        drop_rates: Mapping[str, float] | None = None,
+        seconds: float = 1.0,
+    ):
+        super().__init__(config, units, seconds)
+        drop_rates = {**DROP_RATES, **(drop_rates or {})}
+        unknown = sorted({*units, *drop_rates} - set(DROP_RATES))
+        if unknown:
+            raise ValueError(f"unknown units {unknown}; choose from {list(DROP_RATES)}")
+        sizes = unit_sizes(config)
+        self.num_layers = {unit: len(sizes[unit]) for unit in DROP_RATES}
+        self.gates = nn.ModuleDict(
+            {
+                f"{unit}_{index}": HardConcrete(size, drop_rates[unit])
+                for unit in units
+                for index, size in enumerate(sizes[unit])
+                if size
+            }
+        )
+
+    def forward(self, encoder: SSLEncoder | None = None) -> Masks:
+        """Sampled masks in training, deterministic ones in evaluation."""
+        return self._collect(HardConcrete.sample if self.training else HardConcrete.mask)
+
+    def masks(self, encoder: SSLEncoder | None = None) -> Masks:
+        """The deterministic masks of evaluation."""
+        return self._collect(HardConcrete.mask)
+
+    def open_values(self, encoder: SSLEncoder | None = None) -> Masks:
+        """The deterministic masks if no unit were closed."""
+        return self._collect(HardConcrete.open_value)
+
+    # What a gate multiplies by and its probability of being open grow together.
+    ranking = open_values
+
+    def open_probabilities(self, encoder: SSLEncoder | None = None) -> Masks:
+        """P(open) of every unit, in the shape of masks."""
+        return self._collect(HardConcrete.open_probability)
+
+    def _collect(self, value: Callable[[HardConcrete], Tensor]) -> Masks:
+        return Masks(
+            **{
+                unit: tuple(self._value(unit, index, value) for index in range(count))
+                for unit, count in self.num_layers.items()
+            }
+        )
+
+    def _value(self, unit: str, index: int, value: Callable[[HardConcrete], Tensor]):
+        name = f"{unit}_{index}"
+        if name not in self.gates:
+            return None
+        values = value(cast(HardConcrete, self.gates[name]))
+        return values.squeeze(0) if unit.endswith("_layer") else values

@@ -1,0 +1,151 @@
+"""Self-pinching gates on single weights: a sparse model of the same shape."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from espnet_prune.pruning.budget import Budget
+from espnet_prune.pruning.gates import Costs, count_costs
+from espnet_prune.pruning.rounding import BudgetMissed
+from espnet_prune.pruning.self_pinching import SelfPinching
+from espnet_prune.ssl import EncoderOutput, SSLEncoder
+
+# The gated layers, by the end of their weight's name: every convolution and linear map whose size
+# grows with the model's. The positional convolution holds its directions in `original1`.
+_GATED = ("conv.weight", "projection.weight", "original1", "qkv.weight", "out_proj.weight",
+          "fc1.weight", "fc2.weight")  # fmt: skip
+# The part of the cost that a weight belongs to, by what its name contains.
+_PARTS = {
+    "conv_layers": "conv",
+    "projection": "projection",
+    "pos_conv": "pos_conv",
+    "attention": "attention",
+    "feed_forward": "ffn",
+}
+
+
+class PinchedWeights(nn.Module):
+    """One threshold per layer on the magnitude of its weights.
+
+    The cost counts the parameters that are not closed; MACs stay those of the dense model, for
+    single zeros save none.
+
+    Args:
+        encoder: is gated; its weights of now set the thresholds' scales.
+        temperature: see :class:`~espnet_prune.pruning.SelfPinching`.
+        seconds: the reference length of MACs.
+    """
+
+    def __init__(self, encoder: SSLEncoder, temperature: float = 0.1, seconds: float = 1.0):
+        super().__init__()
+        self.dense = count_costs(encoder.config, seconds)
+        self.gates = nn.ModuleDict()
+        self.sizes: dict[str, int] = {}
+        for name, weight in encoder.named_parameters():
+            if name.endswith(_GATED):
+                gate = SelfPinching(weight, torch.zeros_like(weight.detach().sum()), temperature)
+                self.gates[_key(name)] = gate
+                self.sizes[name] = weight.numel()
+
+    def run(self, encoder: SSLEncoder, wavs: Tensor, lengths: Tensor | None) -> EncoderOutput:
+        """The encoder with its closed weights at zero, on ``(B, T)`` of ``(B,)`` samples."""
+        masks = self.masks(encoder)
+        weights = {name: encoder.get_parameter(name) * mask for name, mask in masks.items()}
+        return functional_call(encoder, weights, (wavs, lengths))
+
+    def masks(self, encoder: SSLEncoder) -> dict[str, Tensor]:
+        """The mask of each gated weight by its name, in its shape."""
+        return {
+            name: cast(SelfPinching, self.gates[_key(name)])(encoder.get_parameter(name).abs())
+            for name in self.sizes
+        }
+
+    def costs(self, encoder: SSLEncoder) -> Costs:
+        """Parameters that are not zero, differentiable straight through; MACs of the dense."""
+        return self._costs({name: mask.sum() for name, mask in self.masks(encoder).items()})
+
+    def least_costs(self) -> Costs:
+        """The cost when every gated weight is closed."""
+        return self._costs(dict.fromkeys(self.sizes, 0))
+
+    @torch.no_grad()
+    def apply_to(
+        self,
+        encoder: SSLEncoder,
+        budgets: Mapping[str, Budget],
+        measure: str,
+        tolerance: float,
+        round_to: int,
+    ) -> SSLEncoder:
+        """A copy with exact zeros, exactly on budget; see :meth:`.Pruner.apply_to`.
+
+        All thresholds of a part are scaled by one factor, near 1, that reaches its target.
+
+        Raises:
+            BudgetMissed: no factor does.
+            ValueError: widths are to be rounded, which single weights do not change.
+        """
+        if round_to != 1:
+            raise ValueError(
+                f"expected round_to 1, found {round_to}: single weights leave the widths alone"
+            )
+        gates = copy.deepcopy(self)
+        for part, budget in budgets.items():
+            gates._settle(encoder, part, budget, tolerance)
+        sparse = copy.deepcopy(encoder)
+        for name, mask in gates.masks(encoder).items():
+            sparse.get_parameter(name).mul_(mask)
+        return sparse.eval()
+
+    def _costs(self, kept: Mapping[str, Tensor | int]) -> Costs:
+        params = self.dense.params
+        for name, count in kept.items():
+            part = _part(name)
+            closed = self.sizes[name] - count
+            params = replace(params, **{part: getattr(params, part) - closed})
+        return Costs(params, self.dense.macs)
+
+    def _settle(self, encoder: SSLEncoder, part: str, budget: Budget, tolerance: float) -> None:
+        """Scale the thresholds of ``part`` to its target, by bisection."""
+
+        def inside(name: str) -> bool:
+            front_end = _part(name) in ("conv", "projection")
+            return part == "total" or front_end == (part == "front_end")
+
+        thresholds = [
+            cast(SelfPinching, self.gates[_key(name)]).threshold
+            for name in self.sizes
+            if inside(name)
+        ]
+        trained = [threshold.clone() for threshold in thresholds]
+
+        def excess(factor: float) -> float:
+            for threshold, value in zip(thresholds, trained, strict=True):
+                threshold.copy_(value * factor)
+            cost = getattr(self.costs(encoder).params, part)
+            return float(budget.sparsity(cost)) - budget.target
+
+        low, high = 0.5, 2.0
+        for _ in range(30):
+            middle = (low * high) ** 0.5
+            low, high = (low, middle) if excess(middle) > 0 else (middle, high)
+        if abs(found := excess(high)) > tolerance:
+            raise BudgetMissed(
+                f"expected sparsity {budget.target:.1%} ({part}) within {tolerance:.1%}, found "
+                f"{budget.target + found:.1%} with all thresholds scaled by {high:.2f}"
+            )
+
+
+def _key(name: str) -> str:
+    return name.replace(".", "/")
+
+
+def _part(name: str) -> str:
+    return next(part for piece, part in _PARTS.items() if piece in name)
