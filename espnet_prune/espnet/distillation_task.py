@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from typing import Any
 
+from espnet2.iterators.abs_iter_factory import AbsIterFactory
+from espnet2.train.collate_fn import CommonCollateFn
 from espnet2.utils.nested_dict_action import NestedDictAction
+from espnet2.utils.types import str2bool
 
 from espnet_prune.distillation import LayerwiseDistillation
+from espnet_prune.espnet.crops import EpochIterFactory, RandomCrops
 from espnet_prune.espnet.distillation_model import ESPnetDistillationModel
 from espnet_prune.espnet.window_task import WindowTask
 from espnet_prune.pruning import Pruner, PruningConfig
@@ -16,13 +21,13 @@ from espnet_prune.ssl.inference import PRECISIONS
 
 
 class DistillationTask(WindowTask):
-    """Joint layer-wise distillation and L0 pruning, then distillation alone."""
+    """Joint layer-wise distillation and pruning, then distillation alone."""
 
     class_choices_list = ()
 
     @classmethod
     def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        """``--student``, ``--teacher``, ``--distill_conf`` and ``--pruning_conf``."""
+        """``--student``, ``--teacher``, ``--crop``, ``--distill_conf`` and ``--pruning_conf``."""
         group = parser.add_argument_group(description="Distillation and pruning")
         group.add_argument("--student", required=True, help="Folder of the encoder that learns")
         group.add_argument("--teacher", required=True, help="Folder of the encoder it learns from")
@@ -33,10 +38,18 @@ class DistillationTask(WindowTask):
             help="What the teacher computes in; bfloat16 is faster and less exact",
         )
         group.add_argument(
+            "--crop",
+            type=str2bool,
+            default=False,
+            help="Crop each training utterance at random to the shortest of its batch instead of "
+            "padding it to the longest; a batch type that sorts (numel, sorted) loses little",
+        )
+        group.add_argument(
             "--distill_conf",
             action=NestedDictAction,
             default={},
-            help="Keyword arguments of LayerwiseDistillation: layers, l1_weight, cosine_weight",
+            help="Keyword arguments of LayerwiseDistillation: layers, l1_weight, cosine_weight, "
+            "projection_groups",
         )
         group.add_argument(
             "--pruning_conf",
@@ -52,6 +65,23 @@ class DistillationTask(WindowTask):
         return ("speech",)
 
     @classmethod
+    def build_collate_fn(
+        cls, args: argparse.Namespace, train: bool
+    ) -> CommonCollateFn | RandomCrops:
+        """Pad with zeros, or crop if ``--crop`` asks for it; validation hears whole utterances."""
+        collate = super().build_collate_fn(args, train)
+        return RandomCrops(args.seed, collate) if train and args.crop else collate
+
+    @classmethod
+    def build_sequence_iter_factory(
+        cls, args: argparse.Namespace, iter_options: Any, mode: str
+    ) -> AbsIterFactory:
+        """ESPnet's own; crops are told the epoch."""
+        factory = super().build_sequence_iter_factory(args, iter_options, mode)
+        crops = iter_options.collate_fn
+        return EpochIterFactory(factory, crops) if isinstance(crops, RandomCrops) else factory
+
+    @classmethod
     def build_model(cls, args: argparse.Namespace) -> ESPnetDistillationModel:
         """Build student, teacher, loss and, if ``--pruning_conf`` asks for it, gates."""
         student = SSLEncoder.from_pretrained(args.student)
@@ -60,11 +90,11 @@ class DistillationTask(WindowTask):
             config = PruningConfig.from_dict(args.pruning_conf)
             # The target rises with every forward pass, of which a step has ``accum_grad``.
             config = replace(config, warmup_steps=config.warmup_steps * args.accum_grad)
-            pruner = Pruner(student.config, config)
+            pruner = Pruner(student, config)
         return ESPnetDistillationModel(
             student,
             SSLEncoder.from_pretrained(args.teacher),
-            LayerwiseDistillation(**args.distill_conf),
+            LayerwiseDistillation(**{"width": student.config.embed_dim, **args.distill_conf}),
             pruner,
             args.teacher_precision,
         )

@@ -10,9 +10,11 @@ from espnet2.train.collate_fn import CommonCollateFn
 
 from espnet_prune.espnet.clipping import clip_as_asked
 from espnet_prune.espnet.data_types import register_data_types
+from espnet_prune.espnet.schedules import register_schedules
 from espnet_prune.espnet.trainer import ResumableTrainer
 
 register_data_types()
+register_schedules()
 
 
 class WindowTask(AbsTask):

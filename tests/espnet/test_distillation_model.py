@@ -5,6 +5,7 @@ import torch
 
 from espnet_prune.distillation import LayerwiseDistillation
 from espnet_prune.espnet.distillation_model import ESPnetDistillationModel
+from espnet_prune.espnet.schedules import WarmupLinearDecayLR
 from espnet_prune.pruning import Pruner, PruningConfig
 from tests.encoders import random_encoder, tiny_config
 
@@ -47,8 +48,8 @@ def test_an_epoch_on_target_beats_any_other():
 
     def statistics(shift, step=10):
         """Of a model whose gates are shifted towards open, at a step of a ramp of ten."""
-        pruner = Pruner(config, PruningConfig(target=0.3, warmup_steps=10))
-        pruner.budget.step += step
+        pruner = Pruner(student, PruningConfig(target=0.3, warmup_steps=10))
+        pruner.budgets["total"].step += step
         for gate in pruner.gates.parameters():
             gate += shift
         model = ESPnetDistillationModel(student, teacher, LayerwiseDistillation([0]), pruner)
@@ -65,3 +66,34 @@ def test_an_epoch_on_target_beats_any_other():
     ramp = [statistics(shift, step)["loss_on_target"] for step in range(10) for shift in (-7, 0)]
     assert min(ramp) > max(below + above)
     assert all(later < earlier for earlier, later in zip(ramp, ramp[2:], strict=False))
+
+
+def test_projections_start_as_none_and_learn_with_the_student():
+    config = tiny_config()
+    student, teacher = random_encoder(config, 1), random_encoder(config, 2)
+    wavs, lengths = torch.randn(2, 2000), torch.tensor([2000, 1500])
+    groups = [[0], [2, 3]]
+    plain = LayerwiseDistillation([0, 2, 3])
+    projected = LayerwiseDistillation([0, 2, 3], projection_groups=groups, width=config.embed_dim)
+    losses = {}
+    for name, distillation in (("plain", plain), ("projected", projected)):
+        model = ESPnetDistillationModel(student, teacher, distillation, None).eval()
+        losses[name], _, _ = model(wavs, lengths)
+    assert torch.equal(losses["plain"], losses["projected"])
+    losses["projected"].backward()
+    (learners,) = model.parameter_groups()
+    identities = set(map(id, learners["params"]))
+    assert len(list(projected.parameters())) == 2 * len(groups)
+    for parameter in projected.parameters():
+        assert id(parameter) in identities and parameter.grad.abs().sum() > 0
+
+
+def test_gates_are_marked_for_schedules():
+    config = tiny_config()
+    student, teacher = random_encoder(config, 1), random_encoder(config, 2)
+    pruner = Pruner(student, PruningConfig(target=0.3, warmup_steps=10, gate_lr=0.3))
+    model = ESPnetDistillationModel(student, teacher, LayerwiseDistillation([0]), pruner)
+    optimizer = torch.optim.AdamW(model.parameter_groups(), lr=1e-3)
+    schedule = WarmupLinearDecayLR(optimizer, 10, 100)
+    assert [group["lr"] for group in optimizer.param_groups] == [1e-4, 0.3, 2e-2]
+    assert schedule.base_lrs == [1e-3, 0.3, 2e-2]

@@ -190,9 +190,9 @@ def test_multipliers_ascend_and_the_teacher_stays(tmp_path, options, encoder_fol
     task = distillation(encoder_folder, target=0.5, warmup_steps=1, gate_lr=0.01)
     distill_train.main(options(tmp_path, labels=False) + task)
     state = weights(tmp_path)
-    assert state["pruner.budget.lambda2"] > 0  # its gradient is never negative
-    assert state["pruner.budget.lambda1"] < 0  # the model is larger than the target allows
-    assert int(state["pruner.budget.step"]) == 4
+    assert state["pruner.budgets.total.lambda2"] > 0  # its gradient is never negative
+    assert state["pruner.budgets.total.lambda1"] < 0  # the model is larger than the target allows
+    assert int(state["pruner.budgets.total.step"]) == 4
 
 
 @pytest.mark.parametrize(

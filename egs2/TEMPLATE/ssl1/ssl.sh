@@ -1,0 +1,202 @@
+#!/usr/bin/env bash
+# Task-agnostic compression (DPHuBERT, Peng et al., 2023): from a corpus of audio alone to an SSL
+# encoder several times smaller, distilled and pruned jointly, then distilled further.
+set -euo pipefail
+
+# General
+stage=1               # First stage to run.
+stop_stage=10         # Last stage to run.
+redo=false            # Repeat stages that are finished.
+ngpu=0                # GPUs per node; 0 trains on the CPU.
+num_nodes=1           # Nodes for distributed training.
+nj=2                  # Parallel jobs of data preparation.
+python=python3        # Python to use.
+dumpdir=dump          # Where formatted data go.
+expdir=exp            # Where models and results go.
+seed=0                # Seed of every training; the corpus stays the same.
+
+# Data: audio alone
+local_data_opts=""    # Options of local/data.sh.
+data_seed=0           # Seed of a generated corpus.
+train_set=train       # A data directory data/<set>, or
+train_list=           # a file with the path of an audio file in each line.
+valid_set=dev         # The same of validation.
+valid_list=           # The same of validation.
+min_seconds=2.0       # Shorter utterances are left out,
+max_seconds=15.6      # and longer ones.
+
+# Models
+ssl_model=            # Checkpoint to start from: a folder of ours, a Hugging Face folder or id, a WavLM .pt.
+pruning_config=conf/prune.yaml      # Distillation and pruning.
+distill_config=conf/distill.yaml    # Further distillation of the pruned encoder.
+pruning_args=""       # Further options of the pruning stage.
+distill_args=""       # Further options of the further distillation.
+round_to=1            # Make the widths of convolutions and FFNs multiples of this.
+
+# Checkpoints: which of those that ESPnet writes for its config's criteria
+pruning_model=latest.pth            # Of the pruning stage; the one to cut units from.
+distill_model=latest.pth            # Of the other trainings.
+
+# Comparison: students of the same size that nothing was pruned to
+students=             # "random" (the pruned shape, fresh weights), "uniform" (the teacher's first units).
+student_config=conf/distill_student.yaml  # Their distillation.
+student_args=""       # Further options of it.
+
+# Probing with linear classifiers; SUPERB itself is egs2/superb
+probes="speaker:utt2spk:data/dev"  # NAME:LABELS:TRAIN or NAME:LABELS:TRAIN:TEST; see probe_encoder --help.
+probe_recipe=         # A recipe beside this one whose stage 1 makes the probes' data.
+other_results=        # Results of other seeds to report with: "exp_seed1/probe.json ...".
+results_md=           # File to which the results are copied, e.g. RESULTS.md.
+
+help_message=$(cat << EOM
+Usage: $0 [--stage N] [--stop_stage N] [--name value ...]
+
+Stages
+   1  prepare the corpus (local/data.sh)     6  distil the pruned encoder further
+   2  format and check the data              7  distil --students of the same size without pruning
+   3  import the SSL checkpoint              8  probe every encoder
+   4  distil and prune                       9  report: table of sizes and accuracies
+   5  apply: cut the pruned units away      10  pack the pruned encoder
+
+A stage that has finished is skipped until its inputs change; a killed stage resumes.
+The encoder is exp/pruned_encoder. SUPERB: ../../superb/run.sh --upstream_ckpt exp/pruned_encoder
+
+Options (default)
+$(sed -n '/^# General/,/^help_message/p' "$0" | grep -E '^([a-z_]+=|# [A-Z])' \
+    | grep -v help_message | sed -E 's/^# (.*)/ \1/; s/^([a-z_]+)=("[^"]*"|[^ ]*) *#? *(.*)/  --\1 (\2)  \3/')
+EOM
+)
+
+. utils/parse_options.sh
+. ./path.sh
+. ./cmd.sh
+. utils/stages.sh
+
+[ $# -eq 0 ] || { echo "$0: unexpected argument '$1'; $0 --help lists the options" >&2; exit 2; }
+[ -n "${ssl_model}" ] || { echo "$0: --ssl_model is required: the checkpoint to prune" >&2; exit 2; }
+
+# Progress bars reach the terminal although standard error goes to a log.
+exec 9>&2
+export PROGRESS_FILE=/proc/$$/fd/9
+
+raw=${dumpdir}/raw
+
+stage_1() {
+    # A list of audio files for each set needs no preparation.
+    if [ -n "${train_list}" ] && [ -n "${valid_list}" ]; then return; fi
+    # shellcheck disable=SC2086
+    python=${python} local/data.sh --seed "${data_seed}" --nj "${nj}" ${local_data_opts}
+}
+
+# format SOURCE SET: check audio, leave out what is too short or long.
+format() {
+    ${python} -m espnet_prune.bin.format_speech "$1" --output "${raw}/$2" \
+        --min_seconds "${min_seconds}" --max_seconds "${max_seconds}" --nj "${nj}"
+}
+
+stage_2() {
+    format "${train_list:-data/${train_set}}" "${train_set}"
+    format "${valid_list:-data/${valid_set}}" "${valid_set}"
+}
+
+stage_3() {
+    rm -rf "${expdir}/ssl"
+    ${python} -m espnet_prune.bin.convert "${ssl_model}" "${expdir}/ssl"
+}
+
+# distill NAME CONFIG STUDENT options...: one training with the dense encoder as the teacher.
+distill() {
+    local dir=${expdir}/$1_train config=$2 student=$3 data=() set split
+    shift 3
+    for split in train valid; do
+        if [ "${split}" = train ]; then set=${train_set}; else set=${valid_set}; fi
+        data+=("--${split}_data_path_and_name_and_type" "${raw}/${set}/wav.scp,speech,sound"
+            "--${split}_shape_file" "${raw}/${set}/utt2num_samples")
+    done
+    log "training log: ${dir}/train.log"
+    # shellcheck disable=SC2086
+    ${python} -m espnet2.bin.launch --cmd "${cuda_cmd}" --log "${dir}/train.log" --ngpu "${ngpu}" \
+        --num_nodes "${num_nodes}" --init_file_prefix "${dir}/.dist_init_" \
+        --multiprocessing_distributed true -- \
+        ${python} -m espnet_prune.bin.distill_train --config "${config}" --output_dir "${dir}" \
+        --seed "${seed}" --resume true --student "${student}" --teacher "${expdir}/ssl" \
+        "${data[@]}" "$@"
+}
+
+# export_encoder TRAINING CHECKPOINT ENCODER options...
+export_encoder() {
+    local training=$1 checkpoint=$2 encoder=$3
+    shift 3
+    ${python} -m espnet_prune.bin.apply_pruning "${expdir}/${training}_train/${checkpoint}" \
+        --output "${expdir}/${encoder}" "$@"
+}
+
+stage_4() {
+    # shellcheck disable=SC2086
+    distill prune "${pruning_config}" "${expdir}/ssl" ${pruning_args}
+}
+
+stage_5() {
+    export_encoder prune "${pruning_model}" applied_encoder --round_to "${round_to}"
+}
+
+stage_6() {
+    # shellcheck disable=SC2086
+    distill distill "${distill_config}" "${expdir}/applied_encoder" ${distill_args}
+    export_encoder distill "${distill_model}" pruned_encoder
+}
+
+stage_7() {
+    local kind
+    for kind in ${students}; do
+        ${python} -m espnet_prune.bin.probe_student "${kind}" "${expdir}/applied_encoder" \
+            "${expdir}/ssl" --output "${expdir}/${kind}_student" --seed "${seed}"
+        # shellcheck disable=SC2086
+        distill "${kind}" "${student_config}" "${expdir}/${kind}_student" ${student_args}
+        export_encoder "${kind}" "${distill_model}" "${kind}_encoder"
+    done
+}
+
+stage_8() {
+    local kind probe words options=() encoders=("dense=${expdir}/ssl" "pruned=${expdir}/pruned_encoder")
+    for kind in ${students}; do encoders+=("${kind}=${expdir}/${kind}_encoder"); done
+    if [ -n "${probe_recipe}" ]; then (cd "${probe_recipe}" && ./run.sh --stage 1 --stop_stage 1); fi
+    for probe in ${probes}; do
+        IFS=: read -r -a words <<< "${probe}"
+        options+=(--probe "${words[@]}")
+    done
+    ${python} -m espnet_prune.bin.probe_encoder "${encoders[@]}" "${options[@]}" \
+        --seed "${seed}" --output "${expdir}/probe.json"
+}
+
+stage_9() {
+    local kind trainings=("${expdir}/prune_train" "${expdir}/distill_train")
+    for kind in ${students}; do trainings+=("${expdir}/${kind}_train"); done
+    # shellcheck disable=SC2086
+    ${python} -m espnet_prune.bin.probe_report "${expdir}/probe.json" ${other_results} \
+        --training "${trainings[@]}" --output "${expdir}/RESULTS.md"
+    if [ -n "${results_md}" ]; then cp "${expdir}/RESULTS.md" "${results_md}"; fi
+}
+
+stage_10() {
+    ${python} -m espnet_prune.bin.pack "${expdir}/pruned_encoder" "${expdir}/probe.json" \
+        --output "${expdir}/pruned_encoder.zip"
+}
+
+titles=("" "prepare the corpus" "format and check the data" "import the SSL checkpoint"
+    "distil and prune" "apply the masks" "distil further" "distil students without pruning" "probe"
+    "report" "pack")
+sets="${train_set} ${valid_set} ${train_list} ${valid_list}"
+student_dirs=""
+for kind in ${students}; do student_dirs+=" ${expdir}/${kind}_train"; done
+inputs=("" "${data_seed} ${sets} ${local_data_opts}" "${sets} ${min_seconds} ${max_seconds}" "${ssl_model}"
+    "${pruning_config} ${pruning_args} ${seed}" "${pruning_model} ${round_to}"
+    "${distill_config} ${distill_args} ${distill_model} ${seed}"
+    "${students} ${student_config} ${student_args} ${distill_model} ${seed}"
+    "${students} ${probes} ${probe_recipe} ${seed}" "${other_results} ${results_md}" "pack")
+outputs=("" "" "" "" "${expdir}/prune_train" "" "${expdir}/distill_train" "${student_dirs}" "" "" "")
+
+for ((n = stage; n <= stop_stage; n++)); do
+    run_stage "${n}" "${titles[n]}" "${inputs[n]}" "${outputs[n]}"
+done
+log "done; results are in ${expdir}"

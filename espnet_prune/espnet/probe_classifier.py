@@ -1,0 +1,145 @@
+"""Linear probes: how much of a label the frozen states of an encoder tell."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from espnet_prune.diarization.audio import open_audio, parse_wav
+from espnet_prune.diarization.tables import DataError, read_table
+from espnet_prune.progress import progress
+from espnet_prune.ssl import SSLEncoder
+from espnet_prune.ssl.inference import inference_form
+
+_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A classification of whole utterances.
+
+    Attributes:
+        name: what is told apart, e.g. ``speaker``.
+        labels: file of a data directory, of which the first word after the key is the label:
+            ``utt2spk``, or a ``text`` that begins with an intent.
+        train: data directory with ``wav.scp`` and that file.
+        test: the same; None: five folds of ``train``, stratified by label.
+    """
+
+    name: str
+    labels: str
+    train: Path
+    test: Path | None = None
+
+
+@dataclass(frozen=True)
+class ProbeScore:
+    """How many of ``total`` utterances got the right one of ``classes`` labels."""
+
+    correct: int
+    total: int
+    classes: int
+
+    @property
+    def accuracy(self) -> float:
+        """A fraction."""
+        return self.correct / self.total
+
+
+def run_probe(
+    probe: Probe, encoders: Mapping[str, SSLEncoder], seed: int = 0
+) -> dict[str, ProbeScore]:
+    """The score of each of the ``encoders``, in evaluation mode, by its name.
+
+    Every hidden state's mean over frames, standardised, feeds one logistic regression: nothing is
+    drawn at random but the folds, by ``seed``.
+
+    Raises:
+        DataError: a file of the data is missing or damaged, or there is nothing to tell apart.
+    """
+    train = _read(probe.train, probe.labels)
+    test = _read(probe.test, probe.labels) if probe.test else None
+    labels = sorted(set(train.values()))
+    if len(labels) < 2:
+        raise DataError(f"{probe.train}/{probe.labels}: expected two labels, found {labels}")
+    if test and (unknown := sorted(set(test.values()) - set(labels))):
+        raise DataError(
+            f"{probe.test}/{probe.labels}: expected labels of {probe.train}, found {unknown[:5]}; "
+            "leave the second folder out to cross-validate within the first"
+        )
+    rare = [label for label, count in Counter(train.values()).items() if count < _FOLDS]
+    if not test and rare:
+        raise DataError(
+            f"{probe.train}/{probe.labels}: expected {_FOLDS} utterances of each label for as many "
+            f"folds, found fewer of {sorted(rare)[:5]}"
+        )
+    return {name: _score(encoder, train, test, seed) for name, encoder in encoders.items()}
+
+
+def mean_states(encoder: SSLEncoder, paths: Sequence[str]) -> NDArray[np.float32]:
+    """Each utterance's hidden states, averaged over frames and side by side.
+
+    Args:
+        encoder: N layers of width D.
+        paths: U audio files of 16 kHz, mono.
+
+    Returns:
+        ``(U, (N + 1) * D)``.
+
+    Raises:
+        DataError: a file is missing or damaged.
+    """
+    form = inference_form(encoder)
+    rows = []
+    for path in progress(paths, "hidden states"):
+        with open_audio(path) as audio:
+            speech = torch.from_numpy(audio.read(dtype="float32"))
+        with torch.no_grad():
+            states, _ = form.stream(speech[None])
+            rows.append(torch.cat([state[0].mean(0) for state in states]).numpy())
+    return np.stack(rows)
+
+
+def _read(folder: Path, labels: str) -> dict[str, str]:
+    """The label of each audio file of ``folder``, by the file's path."""
+    wavs = dict(read_table(folder / "wav.scp", parse_wav))
+    label_of = dict(read_table(folder / labels, lambda fields: (fields[0], _first_word(fields))))
+    if wavs.keys() != label_of.keys():
+        alone = sorted(wavs.keys() ^ label_of.keys())
+        raise DataError(
+            f"{folder}: expected the same utterances in wav.scp and {labels}, found {alone[:5]} in "
+            "one of them alone"
+        )
+    return {path: label_of[name] for name, path in wavs.items()}
+
+
+def _first_word(fields: list[str]) -> str:
+    if len(fields) < 2:
+        raise ValueError(f"expected a label after the utterance, found {' '.join(fields)!r}")
+    return fields[1]
+
+
+def _score(
+    encoder: SSLEncoder, train: Mapping[str, str], test: Mapping[str, str] | None, seed: int
+) -> ProbeScore:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+    states, expected = mean_states(encoder, list(train)), list(train.values())
+    if test:
+        classifier.fit(states, expected)
+        found, expected = classifier.predict(mean_states(encoder, list(test))), list(test.values())
+    else:
+        folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed)
+        found = cross_val_predict(classifier, states, expected, cv=folds)
+    correct = int((np.asarray(found) == np.asarray(expected)).sum())
+    return ProbeScore(correct, len(expected), len(set(train.values())))

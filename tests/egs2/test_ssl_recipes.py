@@ -1,0 +1,184 @@
+"""The distillation recipes: published values stay, schedules end with their training."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import yaml
+
+pytest.importorskip("espnet2")
+
+from espnet_prune.ssl import SSLEncoder
+from tests.espnet.conftest import encoder
+
+EGS2 = Path(__file__).parents[2] / "egs2"
+PAPER = EGS2 / "librispeech/ssl1/conf"
+MINI = EGS2 / "mini_speech/ssl1/conf"
+YAMLS = sorted({p.resolve() for folder in (PAPER, MINI) for p in folder.rglob("*.yaml")})
+
+
+def read(path: Path) -> dict:
+    return yaml.safe_load(path.read_text())
+
+
+@pytest.mark.parametrize("path", YAMLS, ids=lambda path: str(path.relative_to(EGS2)))
+def test_schedules_end_with_the_training(path):
+    values = read(path)
+    steps = values["num_iters_per_epoch"] * values["max_epoch"] // values.get("accum_grad", 1)
+    assert values["scheduler_conf"]["total_steps"] == steps
+    if "pruning_conf" in values:
+        assert values["pruning_conf"]["warmup_steps"] < steps
+    groups = values["distill_conf"]["projection_groups"]
+    assert [layer for group in groups for layer in group] == values["distill_conf"][
+        "layers"
+    ] and groups[0] == [0]
+    assert values["crop"] is True and values["batch_type"] == "numel"
+
+
+def test_published_values():
+    """Those of the reference that a later edit must not lose."""
+    prune, distill = read(PAPER / "prune.yaml"), read(PAPER / "distill.yaml")
+    schedule = {"warmup_steps": 15000, "total_steps": 50000, "scale_gates": True}
+    assert prune["scheduler_conf"] == schedule
+    assert distill["scheduler_conf"] == {"warmup_steps": 5000, "total_steps": 25000}
+    assert prune["optim_conf"] == {"lr": 2e-4, "weight_decay": 0.0}
+    assert distill["optim_conf"] == {"lr": 1e-4, "weight_decay": 0.0}
+    for values in (prune, distill):
+        assert values["distill_conf"] == {
+            "layers": [0, 4, 8, 12],
+            "projection_groups": [[0], [4, 8, 12]],
+        }
+        assert (values["optim"], values["grad_clip"], values["use_amp"]) == ("adamw", 10.0, True)
+        assert values["batch_bins"] == 4 * 160 * 16000 and "accum_grad" not in values
+    assert prune["pruning_conf"] == {
+        "target": 0.75,
+        "warmup_steps": 5000,
+        "units": ["conv", "head", "ffn"],
+        "drop_rates": {"conv": 0.01, "head": 0.01, "ffn": 0.5},
+        "gate_lr": 2e-2,
+        "multiplier_lr": 2e-2,
+    }
+    script = (EGS2 / "librispeech/ssl1/run.sh").read_text()
+    template = (EGS2 / "TEMPLATE/ssl1/ssl.sh").read_text()
+    assert "--seed 2022" in script and "--ngpu 4" in script
+    assert "min_seconds=2.0 " in template and "max_seconds=15.6 " in template
+    assert "pruning_model=latest.pth" in template and "distill_model=latest.pth" in template
+
+
+BATCH = {"batch_bins", "accum_grad", "num_iters_per_epoch"}
+
+
+@pytest.mark.parametrize(
+    "changed, base, keys",
+    [
+        ("tuning/prune_large.yaml", "prune.yaml", {"distill_conf", *BATCH}),
+        ("tuning/distill_large.yaml", "distill.yaml", {"distill_conf", *BATCH}),
+        ("tuning/prune_base_gate_rates.yaml", "prune.yaml", {"scheduler_conf"}),
+        ("distill_student.yaml", "distill.yaml", {"optim_conf", "scheduler_conf", "max_epoch"}),
+    ],
+)
+def test_a_variant_changes_only_what_it_is_for(changed, base, keys):
+    ours, theirs = read(PAPER / changed), read(PAPER / base)
+    assert {key for key in ours | theirs if ours.get(key) != theirs.get(key)} == keys
+    batches = [v["batch_bins"] * v.get("accum_grad", 1) for v in (ours, theirs)]
+    assert batches[0] == batches[1]
+
+
+@pytest.mark.parametrize("conf", [PAPER, MINI], ids=["paper", "mini"])
+def test_rival_students_train_as_long_as_both_stages(conf):
+    steps = [
+        read(conf / f"{name}.yaml")["scheduler_conf"]["total_steps"]
+        for name in ("distill_student", "prune", "distill")
+    ]
+    assert steps[0] == steps[1] + steps[2]
+
+
+def write_corpus(folder: Path) -> None:
+    """Sixteen noises of four "speakers" under ``data/{train,dev}``."""
+    generator = np.random.default_rng(0)
+    for name in ("train", "dev"):
+        data = folder / "data" / name
+        data.mkdir(parents=True)
+        rows: dict[str, list[str]] = {"wav.scp": [], "text": [], "utt2spk": [], "spk2utt": []}
+        for speaker in "abcd":
+            names = [f"{speaker}_{index}" for index in range(5)]
+            for key in names:
+                samples = 0.1 * generator.standard_normal(16000 + 100 * ord(speaker))
+                soundfile.write(data / f"{key}.wav", samples, 16000)
+                rows["wav.scp"].append(f"{key} {data}/{key}.wav\n")
+                rows["text"].append(f"{key} word\n")
+                rows["utt2spk"].append(f"{key} {speaker}\n")
+            rows["spk2utt"].append(f"{speaker} {' '.join(names)}\n")
+        for table, lines in rows.items():
+            (data / table).write_text("".join(lines))
+
+
+# The gates of a small random encoder reach a low target in some hundred steps.
+SMALL = "--distill_conf layers=[0,3] --distill_conf projection_groups=[[0],[3]] --max_epoch 1 "
+SMALL += "--num_workers 0 --batch_bins 160000 --num_iters_per_epoch "
+PRUNING = "--pruning_conf target=0.3 --pruning_conf warmup_steps=60 "
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A recipe folder with a corpus of noises and a small random encoder."""
+    pytest.importorskip("espnet_prune.bin.format_speech")
+    folder = tmp_path / "ssl1"
+    folder.mkdir()
+    for link in ("ssl.sh", "path.sh", "cmd.sh", "utils", "conf"):
+        (folder / link).symlink_to((EGS2 / "mini_speech/ssl1" / link).resolve())
+    (folder / "local").mkdir()
+    (folder / "local/data.sh").write_text("#!/bin/sh\necho data >> log\n")
+    (folder / "local/data.sh").chmod(0o755)
+    write_corpus(folder)
+    encoder(folder / "dense", seed=0)
+    return folder
+
+
+def run(folder: Path, *options: str) -> str:
+    command = ["./ssl.sh", *options, "--python", sys.executable]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_all_stages(folder):
+    options = ["--ssl_model", "dense", "--min_seconds", "0.5"]
+    options += ["--pruning_args", f"{PRUNING} {SMALL} 400", "--distill_args", f"{SMALL} 2"]
+    options += ["--students", "random uniform", "--student_args", f"{SMALL} 2"]
+    log = run(folder, *options)
+    encoders = {
+        name: SSLEncoder.from_pretrained(folder / f"exp/{name}")
+        for name in ("ssl", "pruned_encoder", "random_encoder", "uniform_encoder")
+    }
+    sizes = {k: sum(p.numel() for p in e.parameters()) for k, e in encoders.items()}
+    assert abs(1 - sizes["pruned_encoder"] / sizes["ssl"] - 0.3) <= 0.005
+    assert sizes["random_encoder"] == sizes["pruned_encoder"]
+    report = (folder / "exp/RESULTS.md").read_text()
+    for text in ("| dense ", "| pruned ", "| random ", "| uniform ", "speaker (%)", "4 classes"):
+        assert text in report
+    assert (folder / "exp/pruned_encoder.zip").exists() and "Stage 10: pack" in log
+    assert run(folder, *options).count("(finished already") == 10
+    assert (folder / "log").read_text() == "data\n"
+
+
+def test_lists_of_audio_files(folder):
+    for name in ("train", "dev"):
+        wavs = sorted((folder / "data" / name).glob("*.wav"))
+        (folder / f"{name}.list").write_text("".join(f"{wav}\n" for wav in wavs))
+    options = ["--ssl_model", "none", "--stop_stage", "2", "--min_seconds", "1.61"]
+    run(folder, *options, "--train_list", "train.list", "--valid_list", "dev.list")
+    rows = (folder / "dump/raw/train/utt2num_samples").read_text().splitlines()
+    # Utterances of speaker a, the shortest, are left out; nothing was prepared.
+    assert sorted(int(row.split()[1]) for row in rows) == sorted(
+        16000 + 100 * ord(speaker) for speaker in "bcd" for _ in range(5)
+    )
+    assert not (folder / "log").exists()
