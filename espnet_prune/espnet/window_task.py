@@ -10,6 +10,7 @@ from espnet2.train.collate_fn import CommonCollateFn
 
 from espnet_prune.espnet.clipping import clip_as_asked
 from espnet_prune.espnet.data_types import register_data_types
+from espnet_prune.espnet.layered_config import LayeredArgumentParser, layered
 from espnet_prune.espnet.schedules import register_schedules
 from espnet_prune.espnet.trainer import ResumableTrainer
 
@@ -22,6 +23,11 @@ class WindowTask(AbsTask):
 
     num_optimizers = 1
     trainer = ResumableTrainer
+
+    @classmethod
+    def get_parser(cls) -> LayeredArgumentParser:
+        """ESPnet's own options and the task's; ``--config`` may name a ``base``."""
+        return layered(super().get_parser())
 
     @classmethod
     def build_collate_fn(cls, args: Any, train: bool) -> CommonCollateFn:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from espnet_prune.diarization.inference_config import InferenceConfig
 from espnet_prune.ssl import PRESETS, SSLEncoder
@@ -16,6 +15,7 @@ pytest.importorskip("espnet2")
 from espnet2.tasks.abs_task import scheduler_classes
 
 from espnet_prune.espnet.distillation_task import DistillationTask
+from espnet_prune.espnet.layered_config import read_layered
 from espnet_prune.espnet.powerset_task import PowersetDiarizationTask
 from espnet_prune.espnet.voice_task import VoiceTask
 
@@ -52,7 +52,7 @@ def test_there_are_yamls():
 
 @pytest.mark.parametrize("path", YAMLS, ids=name)
 def test_it_builds(path, monkeypatch):
-    values = yaml.safe_load(path.read_text())
+    values = read_layered(path)
     if path.stem.startswith("decode"):
         assert InferenceConfig(**values)
         return
@@ -102,7 +102,7 @@ BASE_PLUS = "tuning/prune_wavlm_base_plus_s80.yaml"
     ],
 )
 def test_a_variant_changes_only_what_it_is_for(changed, base, keys):
-    ours, theirs = (yaml.safe_load((PAPER / path).read_text()) for path in (changed, base))
+    ours, theirs = (read_layered(PAPER / path) for path in (changed, base))
     different = {key for key in ours | theirs if ours.get(key) != theirs.get(key)}
     assert different == keys
     if "pruning_conf" in keys:
@@ -112,8 +112,7 @@ def test_a_variant_changes_only_what_it_is_for(changed, base, keys):
 def test_published_values():
     """Those of the reference that a later edit must not lose."""
     train, prune, distill, decode = (
-        yaml.safe_load((PAPER / f"{stem}.yaml").read_text())
-        for stem in ("train", "prune", "distill", "decode")
+        read_layered(PAPER / f"{stem}.yaml") for stem in ("train", "prune", "distill", "decode")
     )
     for values in (train, prune, distill):
         assert (values["batch_size"], values["grad_clip_percentile"]) == (64, 90)

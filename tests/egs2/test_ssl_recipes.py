@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import yaml
 
 pytest.importorskip("espnet2")
 
+from espnet_prune.espnet.layered_config import read_layered
 from espnet_prune.ssl import SSLEncoder
 from tests.espnet.conftest import encoder
 
@@ -23,13 +23,9 @@ MINI = EGS2 / "mini_speech/ssl1/conf"
 YAMLS = sorted({p.resolve() for folder in (PAPER, MINI) for p in folder.rglob("*.yaml")})
 
 
-def read(path: Path) -> dict:
-    return yaml.safe_load(path.read_text())
-
-
 @pytest.mark.parametrize("path", YAMLS, ids=lambda path: str(path.relative_to(EGS2)))
 def test_schedules_end_with_the_training(path):
-    values = read(path)
+    values = read_layered(path)
     steps = values["num_iters_per_epoch"] * values["max_epoch"] // values.get("accum_grad", 1)
     assert values["scheduler_conf"]["total_steps"] == steps
     if "pruning_conf" in values:
@@ -43,7 +39,7 @@ def test_schedules_end_with_the_training(path):
 
 def test_published_values():
     """Those of the reference that a later edit must not lose."""
-    prune, distill = read(PAPER / "prune.yaml"), read(PAPER / "distill.yaml")
+    prune, distill = read_layered(PAPER / "prune.yaml"), read_layered(PAPER / "distill.yaml")
     schedule = {"warmup_steps": 15000, "total_steps": 50000, "scale_gates": True}
     assert prune["scheduler_conf"] == schedule
     assert distill["scheduler_conf"] == {"warmup_steps": 5000, "total_steps": 25000}
@@ -84,7 +80,7 @@ BATCH = {"batch_bins", "accum_grad", "num_iters_per_epoch"}
     ],
 )
 def test_a_variant_changes_only_what_it_is_for(changed, base, keys):
-    ours, theirs = read(PAPER / changed), read(PAPER / base)
+    ours, theirs = read_layered(PAPER / changed), read_layered(PAPER / base)
     assert {key for key in ours | theirs if ours.get(key) != theirs.get(key)} == keys
     batches = [v["batch_bins"] * v.get("accum_grad", 1) for v in (ours, theirs)]
     assert batches[0] == batches[1]
@@ -93,7 +89,7 @@ def test_a_variant_changes_only_what_it_is_for(changed, base, keys):
 @pytest.mark.parametrize("conf", [PAPER, MINI], ids=["paper", "mini"])
 def test_rival_students_train_as_long_as_both_stages(conf):
     steps = [
-        read(conf / f"{name}.yaml")["scheduler_conf"]["total_steps"]
+        read_layered(conf / f"{name}.yaml")["scheduler_conf"]["total_steps"]
         for name in ("distill_student", "prune", "distill")
     ]
     assert steps[0] == steps[1] + steps[2]

@@ -6,11 +6,19 @@ log() {
     echo "$(date '+%Y-%m-%dT%H:%M:%S') (${0##*/}) $*"
 }
 
+# content FILE: and of the configuration that it names as its base.
+content() {
+    local base
+    cat "$1"
+    base=$(sed -n 's/^base: *//p' "$1")
+    if [ -n "${base}" ]; then content "$(dirname "$1")/${base}"; fi
+}
+
 # The inputs of a stage as one word: options as they are, files by their content.
 signature() {
     local word
     for word in "$@"; do
-        if [ -f "${word}" ]; then cat "${word}"; else echo "${word}"; fi
+        if [ -f "${word}" ]; then content "${word}"; else echo "${word}"; fi
     done | sha1sum | cut -d' ' -f1
 }
 
