@@ -12,8 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "espnet_prune"
-ROOMS = ["ssl", "pruning", "distillation", "diarization", "export", "espnet", "report", "bench"]
-ROOMS += ["bin"]
+ROOMS = ["ssl", "pruning", "distillation", "diarization", "speech", "export", "espnet", "report"]
+ROOMS += ["bench", "bin"]
 CORE = ("ssl", "pruning", "distillation")
 
 

@@ -24,35 +24,10 @@ EOM
 )
 
 . utils/parse_options.sh
+. utils/download.sh
 
 [ $# -eq 1 ] || { echo "${help_message}" >&2; exit 2; }
 folder=$1
-
-# download URL FILE [BYTES]: FILE is there only when it is whole.
-download() {
-    local url=$1 file=$2 expected=${3:-} found
-    if [ -f "${file}" ]; then return; fi
-    mkdir -p "$(dirname "${file}")"
-    wget --continue --no-verbose --show-progress --output-document "${file}.part" "${url}"
-    found=$(wc -c < "${file}.part")
-    if [ -n "${expected}" ] && [ "${found}" -ne "${expected}" ]; then
-        echo "$0: expected ${expected} bytes from ${url}, found ${found} in ${file}.part;" \
-            "delete that file and call again" >&2
-        exit 1
-    fi
-    mv "${file}.part" "${file}"
-}
-
-# unpack URL [BYTES]: download an archive and unpack it; gzip's checksums tell if it is damaged.
-unpack() {
-    local archive=${folder}/${1##*/}
-    local marker=${folder}/.${1##*/}.unpacked
-    if [ -f "${marker}" ]; then return; fi
-    download "$1" "${archive}" "${2:-}"
-    echo "unpack ${archive}"
-    tar -xzf "${archive}" -C "${folder}"
-    touch "${marker}"
-}
 
 ami() {
     local setup=${folder}/AMI-diarization-setup meeting name
@@ -73,14 +48,14 @@ ami() {
 aishell4() {
     local part
     for part in train_L train_M train_S test; do
-        unpack "${aishell4_mirror}/${part}.tar.gz"
+        unpack "${aishell4_mirror}/${part}.tar.gz" "${folder}"
     done
 }
 
 alimeeting() {
-    unpack "${alimeeting_mirror}/Train_Ali_far.tar.gz" 78639309701
-    unpack "${alimeeting_mirror}/Eval_Ali.tar.gz"
-    unpack "${alimeeting_mirror}/Test_Ali.tar.gz"
+    unpack "${alimeeting_mirror}/Train_Ali_far.tar.gz" "${folder}" 78639309701
+    unpack "${alimeeting_mirror}/Eval_Ali.tar.gz" "${folder}"
+    unpack "${alimeeting_mirror}/Test_Ali.tar.gz" "${folder}"
 }
 
 mkdir -p "${folder}"

@@ -1,0 +1,33 @@
+# Downloads that resume; to be sourced.
+# shellcheck shell=bash
+
+# download URL FILE [BYTES]: FILE is there only when it is whole.
+download() {
+    local url=$1 file=$2 expected=${3:-} found
+    if [ -f "${file}" ]; then return; fi
+    mkdir -p "$(dirname "${file}")"
+    wget --continue --no-verbose --show-progress --output-document "${file}.part" "${url}"
+    found=$(wc -c < "${file}.part")
+    if [ -n "${expected}" ] && [ "${found}" -ne "${expected}" ]; then
+        echo "$0: expected ${expected} bytes from ${url}, found ${found} in ${file}.part;" \
+            "delete that file and call again" >&2
+        exit 1
+    fi
+    mv "${file}.part" "${file}"
+}
+
+# unpack URL FOLDER [BYTES]: download an archive and unpack it; gzip's checksums tell if it is damaged.
+unpack() {
+    local url=$1 folder=$2
+    local archive=${folder}/${url##*/}
+    local marker=${folder}/.${url##*/}.unpacked
+    if [ -f "${marker}" ]; then return; fi
+    download "${url}" "${archive}" "${3:-}"
+    echo "unpack ${archive}"
+    if ! tar -xzf "${archive}" -C "${folder}"; then
+        echo "$0: expected a whole archive, found a damaged one in ${archive};" \
+            "delete that file and call again" >&2
+        exit 1
+    fi
+    touch "${marker}"
+}
