@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from typing import Any
 
 from espnet2.iterators.abs_iter_factory import AbsIterFactory
@@ -14,8 +13,8 @@ from espnet2.utils.types import str2bool
 from espnet_prune.distillation import LayerwiseDistillation
 from espnet_prune.espnet.crops import EpochIterFactory, RandomCrops
 from espnet_prune.espnet.distillation_model import ESPnetDistillationModel
+from espnet_prune.espnet.objective import build_pruner
 from espnet_prune.espnet.window_task import WindowTask
-from espnet_prune.pruning import Pruner, PruningConfig
 from espnet_prune.ssl import SSLEncoder
 from espnet_prune.ssl.inference import PRECISIONS
 
@@ -85,16 +84,10 @@ class DistillationTask(WindowTask):
     def build_model(cls, args: argparse.Namespace) -> ESPnetDistillationModel:
         """Build student, teacher, loss and, if ``--pruning_conf`` asks for it, gates."""
         student = SSLEncoder.from_pretrained(args.student)
-        pruner = None
-        if args.pruning_conf:
-            config = PruningConfig.from_dict(args.pruning_conf)
-            # The target rises with every forward pass, of which a step has ``accum_grad``.
-            config = replace(config, warmup_steps=config.warmup_steps * args.accum_grad)
-            pruner = Pruner(student, config)
         return ESPnetDistillationModel(
             student,
             SSLEncoder.from_pretrained(args.teacher),
             LayerwiseDistillation(**{"width": student.config.embed_dim, **args.distill_conf}),
-            pruner,
+            build_pruner(student, args.pruning_conf, args.accum_grad),
             args.teacher_precision,
         )

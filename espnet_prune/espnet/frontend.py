@@ -5,6 +5,7 @@ from __future__ import annotations
 from espnet2.asr.frontend.abs_frontend import AbsFrontend
 from torch import Tensor
 
+from espnet_prune.espnet.objective import EncoderObjective
 from espnet_prune.ssl import Featurizer, SSLEncoder
 
 
@@ -16,6 +17,9 @@ class PrunedSSLFrontend(AbsFrontend):
             Hugging Face id.
         fs: sampling rate in Hz, which ESPnet's recipes pass on; must be 16 kHz.
         freeze: keep the encoder as it is, in evaluation mode; only the layer weights learn.
+
+    Attributes:
+        objective: what a training that prunes or distils puts between features and encoder.
 
     Raises:
         ValueError: another sampling rate.
@@ -29,6 +33,12 @@ class PrunedSSLFrontend(AbsFrontend):
         encoder = SSLEncoder.from_pretrained(model)
         self.featurizer = Featurizer(encoder, freeze)
         self.hop_length = encoder.config.hop
+        self.objective: EncoderObjective | None = None
+
+    @property
+    def ssl_encoder(self) -> SSLEncoder:
+        """The encoder whose layers are summed."""
+        return self.featurizer.encoder
 
     def output_size(self) -> int:
         """Width D of the features."""
@@ -36,4 +46,7 @@ class PrunedSSLFrontend(AbsFrontend):
 
     def forward(self, inputs: Tensor, input_lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Waveforms ``(B, T)``, samples ``(B,)`` to features ``(B, L, D)`` and frames ``(B,)``."""
-        return self.featurizer(inputs, input_lengths)
+        if self.objective is None:
+            return self.featurizer(inputs, input_lengths)
+        output = self.objective(self.ssl_encoder, inputs, input_lengths)
+        return self.featurizer.mix(output.hidden_states), output.lengths

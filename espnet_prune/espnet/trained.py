@@ -8,13 +8,13 @@ from pathlib import Path
 
 import torch
 import yaml
+from espnet2.tasks.abs_task import AbsTask
 
-from espnet_prune.espnet.window_task import WindowTask
 from espnet_prune.ssl.checkpoint import load_strictly
 from espnet_prune.ssl.safetensors import CheckpointError
 
 
-def load_trained(task: type[WindowTask], model_file: Path) -> torch.nn.Module:
+def load_trained(task: type[AbsTask], model_file: Path) -> torch.nn.Module:
     """The model of ``task`` that ``model_file`` holds, in eval mode; its config lies beside it.
 
     Raises:

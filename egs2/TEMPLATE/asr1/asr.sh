@@ -1,0 +1,296 @@
+#!/usr/bin/env bash
+# Task-specific pruning of an SSL encoder (HJ-Pruning, Peng et al., 2023; self-pinching gates, Xu et
+# al., 2025): from a corpus with transcripts to a speech recognizer or language understander whose
+# encoder is several times smaller, scored beside the dense one.
+set -euo pipefail
+
+# General
+stage=1               # First stage to run.
+stop_stage=12         # Last stage to run.
+redo=false            # Repeat stages that are finished.
+ngpu=0                # GPUs per node; 0 trains on the CPU.
+num_nodes=1           # Nodes for distributed training.
+nj=2                  # Parallel jobs of data preparation.
+inference_nj=1        # Parallel jobs of decoding.
+gpu_inference=false   # Decode on a GPU per job.
+python=python3        # Python to use.
+dumpdir=dump          # Where formatted data go.
+expdir=exp            # Where models and results go.
+seed=0                # Seed of every training; the corpus stays the same.
+
+# Data
+task=asr              # asr, or slu: the first word of each text is an intent.
+local_data_opts=""    # Options of local/data.sh.
+data_seed=0           # Seed of a generated corpus.
+train_set=train
+valid_set=dev
+test_sets="test"
+min_wav_duration=0.1  # Seconds; shorter training utterances are left out,
+max_wav_duration=20   # and longer ones.
+token_type=char       # bpe, char or word.
+nbpe=100              # Number of pieces (bpe).
+bpemode=unigram       # Kind of sentencepiece model: unigram or bpe.
+bpe_nlsyms=           # Comma-separated words that stay one piece.
+
+# Models
+ssl_model=            # Checkpoint to start from: a folder of ours, a Hugging Face folder or id, a WavLM .pt.
+asr_config=conf/train_asr.yaml      # Fine-tuning of the dense model.
+asr_args=""           # Further options of every training, e.g. "--max_epoch 3".
+start=fine_tuned      # What is pruned: the fine_tuned model, or the pretrained encoder in one stage.
+pruning_config=conf/tuning/hj_mac.yaml  # Pruning with the task's loss.
+pruning_args=""       # Further options of the pruning stage.
+distill=false         # Distil from the dense model's encoder as well (distill_conf of the config).
+round_to=1            # Make the widths of convolutions and FFNs multiples of this.
+fine_tune_pruned=true # Train the small model further; single weights (self-pinching) would come back.
+pruned_config=conf/train_pruned.yaml # Fine-tuning of the pruned model.
+dense_expdir=         # Take the dense model of another expdir instead of training one.
+
+# Checkpoints: which of those that ESPnet writes for its config's criteria
+pruning_model=latest.pth            # Of the pruning stage; the one to cut units from.
+inference_asr_model=valid.loss.ave.pth  # Of every other training.
+
+# Decoding and scoring
+inference_config=conf/decode.yaml
+inference_args=""     # Further options of decoding.
+reference_seconds=10  # Input length at which MACs are reported.
+tag=pruned            # What the report calls the pruned model.
+other_results=""      # Models of other experiments to report with: "NAME=exp_mac/pruned ...".
+results_md=           # File to which the results are copied, e.g. RESULTS.md.
+
+help_message=$(cat << EOM
+Usage: $0 [--stage N] [--stop_stage N] [--name value ...]
+
+Stages
+   1  prepare the corpus (local/data.sh)     7  apply: cut the pruned units away
+   2  format and check the data              8  fine-tune the pruned model
+   3  make the token list                    9  decode with the dense and the pruned model
+   4  import the SSL checkpoint             10  score: WER, CER, accuracy of intents
+   5  fine-tune the dense model             11  report: table, training time
+   6  prune with the task's loss            12  pack the pruned model
+
+A stage that has finished is skipped until its inputs change; a killed stage resumes.
+One-stage methods: --start pretrained --fine_tune_pruned false
+
+Options (default)
+$(sed -n '/^# General/,/^help_message/p' "$0" | grep -E '^([a-z_]+=|# [A-Z])' \
+    | grep -v help_message | sed -E 's/^# (.*)/ \1/; s/^([a-z_]+)=("[^"]*"|[^ ]*) *#? *(.*)/  --\1 (\2)  \3/')
+EOM
+)
+
+. utils/parse_options.sh
+. ./path.sh
+. ./cmd.sh
+. utils/stages.sh
+
+# choice NAME VALUE...: stop unless the option has one of the values.
+choice() {
+    local name=$1 value
+    shift
+    for value in "$@"; do if [ "${!name}" = "${value}" ]; then return; fi; done
+    echo "$0: expected --${name} $(IFS='|'; echo "$*"), found '${!name}'" >&2
+    exit 2
+}
+
+[ $# -eq 0 ] || { echo "$0: unexpected argument '$1'; $0 --help lists the options" >&2; exit 2; }
+[ -n "${ssl_model}" ] || { echo "$0: --ssl_model is required: the checkpoint to prune" >&2; exit 2; }
+choice task asr slu
+choice token_type bpe char word
+choice start fine_tuned pretrained
+
+# Progress bars reach the terminal although standard error goes to a log.
+exec 9>&2
+export PROGRESS_FILE=/proc/$$/fd/9
+
+raw=${dumpdir}/raw
+dense_exp=${dense_expdir:-${expdir}}
+dense=${dense_exp}/dense
+token_dir=${dense_exp}/token_list/${token_type}
+token_opts=(--token_type "${token_type}")
+if [ "${token_type}" = bpe ]; then token_opts+=(--bpemodel "${token_dir}/bpe.model"); fi
+
+stage_1() {
+    # shellcheck disable=SC2086
+    python=${python} local/data.sh --seed "${data_seed}" --nj "${nj}" ${local_data_opts}
+}
+
+stage_2() {
+    local set
+    for set in ${train_set} ${valid_set}; do
+        ${python} -m espnet_prune.bin.format_speech "data/${set}" --output "${raw}/${set}" \
+            --min_seconds "${min_wav_duration}" --max_seconds "${max_wav_duration}" --nj "${nj}"
+    done
+    for set in ${test_sets}; do
+        ${python} -m espnet_prune.bin.format_speech "data/${set}" --output "${raw}/${set}" --nj "${nj}"
+    done
+}
+
+stage_3() {
+    rm -rf "${token_dir}"
+    mkdir -p "${token_dir}"
+    if [ "${token_type}" = bpe ]; then
+        cut -d' ' -f2- "${raw}/${train_set}/text" > "${token_dir}/text"
+        # The vocabulary of a small corpus may have less pieces than asked for.
+        ${python} -c "import sys, sentencepiece as s; s.SentencePieceTrainer.train(' '.join(sys.argv[1:]))" \
+            "--input=${token_dir}/text" "--model_prefix=${token_dir}/bpe" "--vocab_size=${nbpe}" \
+            "--model_type=${bpemode}" --character_coverage=1.0 --hard_vocab_limit=false \
+            --minloglevel=1 "--user_defined_symbols=${bpe_nlsyms}"
+    fi
+    ${python} -m espnet2.bin.tokenize_text "${token_opts[@]}" --input "${raw}/${train_set}/text" \
+        --output "${token_dir}/tokens.txt" --field 2- --cleaner none --g2p none \
+        --write_vocabulary true --add_symbol "<blank>:0" --add_symbol "<unk>:1" \
+        --add_symbol "<sos/eos>:-1"
+}
+
+stage_4() {
+    rm -rf "${expdir}/ssl"
+    ${python} -m espnet_prune.bin.convert "${ssl_model}" "${expdir}/ssl"
+}
+
+# train NAME CONFIG ENCODER options...: one ESPnet training of a model round an encoder.
+train() {
+    local dir=${expdir}/$1_train config=$2 encoder=$3 data=() set split
+    shift 3
+    for split in train valid; do
+        if [ "${split}" = train ]; then set=${train_set}; else set=${valid_set}; fi
+        data+=("--${split}_data_path_and_name_and_type" "${raw}/${set}/wav.scp,speech,sound"
+            "--${split}_data_path_and_name_and_type" "${raw}/${set}/text,text,text"
+            "--${split}_shape_file" "${raw}/${set}/utt2num_samples")
+    done
+    log "training log: ${dir}/train.log"
+    # shellcheck disable=SC2086
+    ${python} -m espnet2.bin.launch --cmd "${cuda_cmd}" --log "${dir}/train.log" --ngpu "${ngpu}" \
+        --num_nodes "${num_nodes}" --init_file_prefix "${dir}/.dist_init_" \
+        --multiprocessing_distributed true -- \
+        ${python} -m "espnet_prune.bin.${task}_train" --config "${config}" --output_dir "${dir}" \
+        --seed "${seed}" --resume true "${token_opts[@]}" --token_list "${token_dir}/tokens.txt" \
+        --frontend_conf "model=${encoder}" "${data[@]}" ${asr_args} "$@"
+}
+
+# fine_tune NAME CONFIG ENCODER options...: train, and keep what ESPnet's own commands load.
+fine_tune() {
+    train "$@"
+    ${python} -m espnet_prune.bin.apply_task "${expdir}/$1_train/${inference_asr_model}" \
+        --output "${expdir}/$1"
+}
+
+stage_5() {
+    fine_tune dense "${asr_config}" "${expdir}/ssl"
+}
+
+stage_6() {
+    local encoder=${dense_exp}/ssl options=()
+    if [ "${start}" = fine_tuned ]; then
+        encoder=${dense}/encoder
+        options+=(--init_param "${dense}/model.pth")
+    fi
+    if "${distill}"; then options+=(--teacher "${dense}/encoder"); fi
+    # shellcheck disable=SC2086
+    train prune "${pruning_config}" "${encoder}" "${options[@]}" ${pruning_args}
+}
+
+stage_7() {
+    ${python} -m espnet_prune.bin.apply_task "${expdir}/prune_train/${pruning_model}" \
+        --output "${expdir}/applied" --round_to "${round_to}"
+}
+
+stage_8() {
+    rm -rf "${expdir}/pruned"
+    if "${fine_tune_pruned}"; then
+        fine_tune pruned "${pruned_config}" "${expdir}/applied/encoder" \
+            --init_param "${expdir}/applied/model.pth"
+    else
+        ln -s applied "${expdir}/pruned"
+    fi
+}
+
+# The models of this experiment: the dense one may belong to another.
+models() {
+    if [ -z "${dense_expdir}" ]; then echo dense; fi
+    echo pruned
+}
+
+# decode MODEL SET: texts of all utterances, by jobs that each take a share of them.
+decode() {
+    local model=${expdir}/$1 set=$2 job
+    local dir=${model}/decoded/${set}
+    log "${dir}/text"
+    rm -rf "${dir}"
+    mkdir -p "${dir}"
+    for ((job = 1; job <= inference_nj; job++)); do
+        awk -v n="${inference_nj}" -v j="${job}" 'NR % n == j % n' "${raw}/${set}/wav.scp" \
+            > "${dir}/keys.${job}"
+    done
+    # shellcheck disable=SC2086
+    ${cuda_cmd} --gpu "$("${gpu_inference}" && echo 1 || echo 0)" JOB=1:"${inference_nj}" \
+        "${dir}/decode.JOB.log" ${python} -m espnet_prune.bin.run -m "espnet2.bin.${task}_inference" \
+        --config "${inference_config}" "--${task}_train_config" "${model}/config.yaml" \
+        "--${task}_model_file" "${model}/model.pth" \
+        --data_path_and_name_and_type "${raw}/${set}/wav.scp,speech,sound" \
+        --key_file "${dir}/keys.JOB" --output_dir "${dir}/output.JOB" \
+        --ngpu "$("${gpu_inference}" && echo 1 || echo 0)" ${inference_args}
+    cat "${dir}"/output.*/1best_recog/text | LC_ALL=C sort > "${dir}/.text"
+    mv "${dir}/.text" "${dir}/text"
+}
+
+stage_9() {
+    local model set
+    for model in $(models); do
+        for set in ${test_sets}; do decode "${model}" "${set}"; done
+    done
+}
+
+stage_10() {
+    local model set options=()
+    if [ "${task}" = slu ]; then options+=(--intent); fi
+    for model in $(models); do
+        for set in ${test_sets}; do
+            log "${model}, ${set}"
+            ${python} -m espnet_prune.bin.score_asr "${raw}/${set}/text" \
+                "${expdir}/${model}/decoded/${set}/text" "${options[@]}" \
+                --output "${expdir}/${model}/${set}.json"
+        done
+    done
+}
+
+stage_11() {
+    local trainings=() options=()
+    if [ "${start}" = fine_tuned ]; then trainings+=("${dense_exp}/dense_train"); fi
+    trainings+=("${expdir}/prune_train")
+    if "${fine_tune_pruned}"; then trainings+=("${expdir}/pruned_train"); fi
+    if [ -z "${dense_expdir}" ]; then options+=(--gather "${dense}" "${expdir}/dense_train"); fi
+    # shellcheck disable=SC2086
+    ${python} -m espnet_prune.bin.asr_report "dense=${dense}" "${tag}=${expdir}/pruned" \
+        ${other_results} "${options[@]}" --gather "${expdir}/pruned" "${trainings[@]}" \
+        --sets ${test_sets} --reference_seconds "${reference_seconds}" --seed "${seed}" \
+        --output "${expdir}/RESULTS.md"
+    if [ -n "${results_md}" ]; then cp "${expdir}/RESULTS.md" "${results_md}"; fi
+}
+
+stage_12() {
+    (cd "${expdir}" && ${python} -m zipfile -c pruned.zip pruned/encoder pruned/config.yaml \
+        pruned/model.pth pruned/results.json RESULTS.md)
+}
+
+titles=("" "prepare the corpus" "format and check the data" "make the token list"
+    "import the SSL checkpoint" "fine-tune the dense model" "prune with the task's loss"
+    "apply the masks" "fine-tune the pruned model" "decode" "score" "report" "pack")
+sets="${task} ${train_set} ${valid_set} ${test_sets}"
+tokens="${token_type} ${nbpe} ${bpemode} ${bpe_nlsyms}"
+inputs=("" "${data_seed} ${sets} ${local_data_opts}" "${sets} ${min_wav_duration} ${max_wav_duration}"
+    "${tokens}" "${ssl_model}" "${asr_config} ${asr_args} ${inference_asr_model} ${seed}"
+    "${pruning_config} ${pruning_args} ${asr_args} ${start} ${distill} ${dense_expdir} ${seed}"
+    "${pruning_model} ${round_to}"
+    "${fine_tune_pruned} ${pruned_config} ${asr_args} ${inference_asr_model} ${seed}"
+    "${inference_config} ${inference_args} ${test_sets}" "${test_sets}"
+    "${tag} ${reference_seconds} ${other_results} ${results_md} ${seed}" "pack")
+outputs=("" "" "" "" "" "${expdir}/dense_train" "${expdir}/prune_train" "" "${expdir}/pruned_train"
+    "" "" "" "")
+
+for ((n = stage; n <= stop_stage; n++)); do
+    if [ -n "${dense_expdir}" ] && ((n >= 3 && n <= 5)); then
+        log "Stage ${n}: ${titles[n]} (done in ${dense_expdir})"
+        continue
+    fi
+    run_stage "${n}" "${titles[n]}" "${inputs[n]}" "${outputs[n]}"
+done
+log "done; results are in ${expdir}"

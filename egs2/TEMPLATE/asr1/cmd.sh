@@ -1,0 +1,1 @@
+../diar1/cmd.sh

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Speech recognition with a pruned encoder on a generated corpus, in minutes on two CPU cores;
+# ./run.sh --help.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+./asr.sh \
+    --ssl_model ../../mini_meeting/ssl1/wavlm_mini \
+    --train_set train --valid_set dev --test_sets test \
+    --token_type char \
+    "$@"

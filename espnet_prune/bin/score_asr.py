@@ -1,0 +1,52 @@
+"""Word error rate, character error rate and, with --intent, the accuracy of intents."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from espnet_prune.bin.errors import explained
+from espnet_prune.report.asr_scores import AsrScores, read_texts, score, write_scores
+from espnet_prune.report.markdown import markdown_table
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Make the parser of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("reference", type=Path, help="text file: an utterance and its words a line")
+    parser.add_argument(
+        "hypothesis", type=Path, help="the same, as asr_inference writes to 1best_recog/text"
+    )
+    parser.add_argument(
+        "--intent",
+        action="store_true",
+        help="the first word of each line is an intent; the error rates are of the others",
+    )
+    parser.add_argument("--output", type=Path, help="JSON file to write the scores to as well")
+    return parser
+
+
+def render(scores: AsrScores) -> str:
+    """The scores as a Markdown table; rates in percent."""
+    header = ["Snt", "Wrd", "WER", "CER", "S.Err"]
+    row = [str(scores.utterances), str(scores.words)]
+    row += [f"{100 * rate:.1f}" for rate in (scores.wer, scores.cer, scores.ser)]
+    if scores.intent_accuracy is not None:
+        header.append("intent accuracy")
+        row.append(f"{100 * scores.intent_accuracy:.1f}")
+    return "\n".join(markdown_table(header, [row], text=0))
+
+
+def main(cmd: Sequence[str] | None = None) -> None:
+    """Run the command."""
+    args = get_parser().parse_args(cmd)
+    with explained("score_asr"):
+        scores = score(read_texts(args.reference), read_texts(args.hypothesis), args.intent)
+        if args.output:
+            write_scores(scores, args.output)
+        print(render(scores))
+
+
+if __name__ == "__main__":
+    main()

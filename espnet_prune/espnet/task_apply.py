@@ -1,0 +1,110 @@
+"""From a task's training with gates to a folder that ESPnet's own commands load."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from espnet2.tasks.abs_task import AbsTask
+from espnet2.tasks.asr import ASRTask
+from espnet2.tasks.diar import DiarizationTask
+from espnet2.tasks.slu import SLUTask
+
+from espnet_prune.espnet.pruned_tasks import PrunedASRTask, PrunedDiarizationTask, PrunedSLUTask
+from espnet_prune.espnet.task_pruning import PRUNING_OPTIONS
+from espnet_prune.ssl import CheckpointError, SSLEncoder
+from espnet_prune.ssl.checkpoint import load_strictly
+from espnet_prune.ssl.files import atomic_file, atomic_write
+
+ENCODER, WEIGHTS, CONFIG = "encoder", "model.pth", "config.yaml"
+_FRONTEND = "frontend.featurizer.encoder."
+_OBJECTIVE = "frontend.objective."
+# Options that ESPnet's own commands do not have, and those that name files of the dense model.
+_DROPPED = (
+    *PRUNING_OPTIONS,
+    "teacher_precision",
+    "grad_clip_percentile",
+    "grad_clip_history",
+    "init_param",
+)
+# An option that the later tasks have not.
+_TASKS: dict[str, tuple[type[AbsTask], type[AbsTask]]] = {
+    "label_aggregator": (PrunedDiarizationTask, DiarizationTask),
+    "deliberationencoder": (PrunedSLUTask, SLUTask),
+    "token_list": (PrunedASRTask, ASRTask),
+}
+
+
+def task_of(config_file: Path) -> tuple[type[AbsTask], type[AbsTask]]:
+    """The task that wrote a config.yaml: this project's class and ESPnet's own.
+
+    Raises:
+        CheckpointError: another task's file, or none.
+    """
+    config = read_config(config_file)
+    for option, tasks in _TASKS.items():
+        if option in config:
+            return tasks
+    raise CheckpointError(
+        f"{config_file}: expected the configuration of asr_train, slu_train or diar_train, found "
+        "that of another task; apply_pruning cuts what distill_train wrote"
+    )
+
+
+def read_config(config_file: Path) -> dict[str, Any]:
+    """The options of a training.
+
+    Raises:
+        CheckpointError: no such file, or no mapping in it.
+    """
+    try:
+        config = yaml.safe_load(config_file.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise CheckpointError(
+            f"{config_file}: expected the config.yaml that a training wrote beside its weights, "
+            f"found none ({error})"
+        ) from error
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{config_file}: expected options by name, found {config!r}")
+    return config
+
+
+def write_applied(
+    folder: Path,
+    model: torch.nn.Module,
+    encoder: SSLEncoder,
+    config_file: Path,
+    sparse: bool = False,
+) -> torch.nn.Module:
+    """Write ``encoder/``, ``model.pth`` and ``config.yaml``: an ESPnet model without gates.
+
+    Args:
+        folder: what to write; the config comes last, so that a folder with one is whole.
+        model: the trained model that has ``encoder``, cut or not, in its front end.
+        encoder: takes the place of the one in ``model``.
+        config_file: that of the training.
+        sparse: leave zeros out of the files in ``encoder/``.
+
+    Returns:
+        The plain ESPnet model, loaded strictly.
+    """
+    encoder.save_pretrained(folder / ENCODER, sparse=sparse)
+    config = {k: v for k, v in read_config(config_file).items() if k not in _DROPPED}
+    config["frontend_conf"] = {**config["frontend_conf"], "model": str(folder / ENCODER)}
+    state = {
+        name: tensor
+        for name, tensor in model.state_dict().items()
+        if not name.startswith((_FRONTEND, _OBJECTIVE))
+    }
+    state |= {f"{_FRONTEND}{name}": tensor for name, tensor in encoder.state_dict().items()}
+    _, task = task_of(config_file)
+    # Some of ESPnet's tasks write into the namespace that they build from.
+    plain = task.build_model(argparse.Namespace(**config))
+    load_strictly(plain, state, folder / WEIGHTS)
+    with atomic_file(folder / WEIGHTS) as file:
+        torch.save(plain.state_dict(), file)
+    atomic_write(folder / CONFIG, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+    return plain.eval()

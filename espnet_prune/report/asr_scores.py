@@ -1,0 +1,121 @@
+"""Word and character error rates, and the accuracy of intents, over the utterances of a set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import editdistance
+
+from espnet_prune.diarization import DataError
+from espnet_prune.diarization.tables import scan_table
+from espnet_prune.ssl.files import atomic_write
+
+
+@dataclass(frozen=True)
+class AsrScores:
+    """Scores of one test set; rates are fractions.
+
+    Attributes:
+        utterances: their number.
+        words: in the references.
+        wer: word errors (substitutions, deletions, insertions) over words.
+        cer: the same of characters, blanks between words included.
+        ser: share of utterances with an error.
+        intent_accuracy: share of utterances whose first word, the intent, is right; the other
+            rates are then of the words after it. None for texts without intents.
+    """
+
+    utterances: int
+    words: int
+    wer: float
+    cer: float
+    ser: float
+    intent_accuracy: float | None = None
+
+
+def score(reference: Mapping[str, str], hypothesis: Mapping[str, str], intent: bool) -> AsrScores:
+    """Score texts by utterance; with ``intent`` the first word of each is one.
+
+    Raises:
+        DataError: different utterances, none, or no word in any reference.
+    """
+    if only := sorted(reference.keys() ^ hypothesis.keys()):
+        raise DataError(
+            f"expected a hypothesis for each reference, found {len(only)} utterances of one alone, "
+            f"such as {only[0]}; decode the whole set again"
+        )
+    pairs = [(text, hypothesis[utterance]) for utterance, text in reference.items()]
+    accuracy = None
+    if intent:
+        split = [tuple(map(_split_intent, pair)) for pair in pairs]
+        accuracy = sum(ours[0] == theirs[0] for ours, theirs in split) / max(1, len(split))
+        pairs = [(ours[1], theirs[1]) for ours, theirs in split]
+    words = [[text.split() for text in pair] for pair in pairs]
+    characters = [[" ".join(each) for each in pair] for pair in words]
+    total = sum(len(ours) for ours, _ in words)
+    if not total:
+        raise DataError("expected words in the references, found none; is it the right file?")
+    return AsrScores(
+        utterances=len(pairs),
+        words=total,
+        wer=_edits(words) / total,
+        cer=_edits(characters) / sum(len(ours) for ours, _ in characters),
+        ser=sum(ours != theirs for ours, theirs in words) / len(pairs),
+        intent_accuracy=accuracy,
+    )
+
+
+def read_texts(path: Path) -> dict[str, str]:
+    """The texts of a Kaldi ``text`` file by utterance; a text may be empty.
+
+    Raises:
+        DataError: no such file, a line that cannot be read, or an utterance twice.
+    """
+
+    def parse(fields: list[str]) -> tuple[str, str]:
+        return fields[0], fields[1] if len(fields) > 1 else ""
+
+    try:
+        rows, problems = scan_table(path, parse, max_fields=2)
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{path}: expected a text file of utterances, found none; decode first"
+        ) from error
+    texts = dict(row for _, row in rows)
+    if len(texts) < len(rows):
+        problems.append(f"{path}: expected every utterance once, found one twice; correct it")
+    if problems:
+        raise DataError(*problems)
+    return texts
+
+
+def write_scores(scores: AsrScores, path: Path) -> None:
+    """Write the scores as JSON, atomically."""
+    atomic_write(path, json.dumps(asdict(scores), indent=1) + "\n")
+
+
+def read_scores(path: Path) -> AsrScores:
+    """Read what :func:`write_scores` wrote.
+
+    Raises:
+        DataError: no such file, or another one.
+    """
+    try:
+        return AsrScores(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(
+            f"{path}: expected the scores that score_asr wrote, found a missing, truncated or "
+            f"foreign file ({error}); score again"
+        ) from error
+
+
+def _split_intent(text: str) -> tuple[str, str]:
+    intent, *rest = text.split(None, 1) or [""]
+    return intent, rest[0] if rest else ""
+
+
+def _edits(pairs: Sequence[Sequence[Sequence[str]]]) -> int:
+    return sum(editdistance.eval(ours, theirs) for ours, theirs in pairs)

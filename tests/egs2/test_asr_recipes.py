@@ -1,0 +1,133 @@
+"""The speech recipes: every YAML is built by its real task, and asr.sh does what it says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sentencepiece
+import torch
+
+from espnet_prune.ssl import PRESETS, SSLEncoder
+
+pytest.importorskip("espnet2")
+
+from espnet2.bin import asr_inference, slu_inference
+from espnet2.tasks.abs_task import scheduler_classes
+
+from espnet_prune.espnet.layered_config import read_layered
+from espnet_prune.espnet.pruned_tasks import PrunedASRTask, PrunedSLUTask
+
+EGS2 = Path(__file__).parents[2] / "egs2"
+RECIPES = ("mini_speech/asr1", "librispeech_100/asr1", "slurp/slu1")
+YAMLS = sorted(path for recipe in RECIPES for path in (EGS2 / recipe / "conf").rglob("*.yaml"))
+BUDGETS = {"hj_size": "params", "hj_sepsize": "separate", "hj_mac": "macs"}
+
+
+def name(path):
+    return str(path.relative_to(EGS2))
+
+
+def encoder_of(path):
+    if "mini_speech" in path.parts:
+        return "wavlm_mini"
+    return "hubert_large" if "hubert_large" in path.stem else "wav2vec2_base"
+
+
+@pytest.mark.parametrize("path", YAMLS, ids=name)
+def test_it_builds(path, monkeypatch, tmp_path):
+    task, inference = PrunedASRTask, asr_inference
+    if "slu1" in path.parts:
+        task, inference = PrunedSLUTask, slu_inference
+    if path.stem == "decode":
+        command = ["--config", str(path), "--output_dir", "exp"]
+        command += ["--data_path_and_name_and_type", "wav.scp,speech,sound"]
+        assert inference.get_parser().parse_args(command).lm_weight == 0
+        return
+    (tmp_path / "tokens").write_text("<blank>\n<unk>\na\n<sos/eos>\n")
+    command = ["--config", str(path), "--output_dir", "exp", "--frontend_conf", "model=s"]
+    args = task.get_parser().parse_args([*command, "--token_list", str(tmp_path / "tokens")])
+
+    def from_preset(cls, source):
+        with torch.device("meta"):
+            return cls(PRESETS[encoder_of(path)]())
+
+    monkeypatch.setattr(SSLEncoder, "from_pretrained", classmethod(from_preset))
+    model = task.build_model(args)
+    (optimizer,) = task.build_optimizers(args, model)
+    rates = [group["lr"] for group in optimizer.param_groups]
+    assert all(isinstance(rate, float) and 1e-6 < rate < 1 for rate in rates)
+    scheduler_classes[args.scheduler](optimizer, **args.scheduler_conf)
+    steps = args.num_iters_per_epoch * args.max_epoch // args.accum_grad
+    assert args.scheduler_conf["total_steps"] == steps
+    objective = model.frontend.objective
+    assert (objective is not None) == (path.parent.name == "tuning")
+    statistic = "loss_on_target" if objective else "loss"
+    assert args.best_model_criterion == [["valid", statistic, "min"]]
+    if objective:
+        assert args.pruning_conf["warmup_steps"] < steps / 2
+        assert args.pruning_conf["reference_seconds"] == 10.0
+        assert args.pruning_conf.get("budget") == BUDGETS.get(path.stem, "params")
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_three_budgets_differ_in_nothing_else(recipe):
+    folder = EGS2 / recipe / "conf/tuning"
+    values = [read_layered(folder / f"{stem}.yaml") for stem in BUDGETS]
+    for each in values:
+        assert each["pruning_conf"].pop("budget") and each["pruning_conf"].pop("target")
+    assert values[0] == values[1] == values[2]
+
+
+def test_published_ratios():
+    folder = EGS2 / "librispeech_100/asr1/conf/tuning"
+    targets = {
+        path.stem.removeprefix("self_pinching_"): read_layered(path)["pruning_conf"]
+        for path in folder.glob("self_pinching_*.yaml")
+    }
+    assert targets["wav2vec2_base_s65"]["target"] == 0.65
+    assert targets["hubert_large_s60"]["target"] == 0.6
+    assert 1 / (1 - targets["wav2vec2_base_s765"]["target"]) == pytest.approx(4.26, abs=0.01)
+    assert all(conf["units"] == ["weight"] for conf in targets.values())
+
+
+def asr(tmp_path, *options):
+    command = ["./asr.sh", "--ssl_model", "none", "--python", sys.executable]
+    command += ["--dumpdir", tmp_path / "dump", "--expdir", tmp_path / "exp", *options]
+    return subprocess.run(
+        [*map(str, command)], cwd=EGS2 / "mini_speech/asr1", capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize("option", ["task", "start", "token_type"])
+def test_wrong_choices_are_explained(tmp_path, option):
+    result = asr(tmp_path, f"--{option}", "other")
+    assert result.returncode == 2 and f"expected --{option} " in result.stderr
+
+
+@pytest.mark.parametrize("kind", ["bpe", "char"])
+def test_token_list(tmp_path, kind):
+    folder = tmp_path / "dump/raw/train"
+    folder.mkdir(parents=True)
+    lines = [f"u{i} heat_up make it {word}" for i, word in enumerate(("warm", "warmer"))]
+    (folder / "text").write_text("\n".join(lines) + "\n")
+    options = ["--token_type", kind, "--nbpe", "30", "--bpe_nlsyms", "heat_up"]
+    result = asr(tmp_path, "--stage", "3", "--stop_stage", "3", *options)
+    assert result.returncode == 0, result.stderr
+    tokens = tmp_path / "exp/token_list" / kind
+    symbols = (tokens / "tokens.txt").read_text().splitlines()
+    assert symbols[:2] == ["<blank>", "<unk>"] and symbols[-1] == "<sos/eos>"
+    if kind == "char":
+        assert {"w", "_", "<space>"} <= set(symbols) and "0" not in symbols
+    else:
+        model = sentencepiece.SentencePieceProcessor(model_file=str(tokens / "bpe.model"))
+        pieces = model.encode("heat_up make it warm", out_type=str)
+        assert "heat_up" in pieces and set(pieces) <= set(symbols)
+
+
+def test_a_dense_model_of_another_experiment_is_taken(tmp_path):
+    stages = ["--stage", "3", "--stop_stage", "5", "--dense_expdir", tmp_path / "other"]
+    result = asr(tmp_path, *stages)
+    assert result.returncode == 0 and result.stdout.count("(done in ") == 3

@@ -1,0 +1,145 @@
+"""What apply_task writes is a plain ESPnet model, equal to the gated one."""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+import soundfile
+import torch
+import yaml
+from espnet2.bin.asr_inference import Speech2Text
+from espnet2.tasks.asr import ASRTask
+
+from espnet_prune.bin import apply_task, asr_train
+from espnet_prune.espnet.pruned_tasks import PrunedASRTask
+from espnet_prune.ssl import SSLEncoder
+from tests.espnet.speech_corpus import training_options, write_corpus, write_tokens
+
+UNITS = {"gate": "hard_concrete", "units": ["conv", "head", "ffn"]}
+WEIGHTS = {"gate": "self_pinching", "units": ["weight"]}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return write_corpus(tmp_path_factory.mktemp("speech"))
+
+
+@pytest.fixture
+def trained(corpus, tmp_path, encoder_folder):
+    """The folder of a training whose gates are closed at random, with its model."""
+
+    def make(conf):
+        command = training_options(corpus, tmp_path / "train", encoder_folder)
+        command += write_tokens(tmp_path, "word")
+        # Nothing to round: gates are open or closed, and the target is where they are.
+        args = PrunedASRTask.get_parser().parse_args(command)
+        args.pruning_conf = {"target": 0.3, "warmup_steps": 0, **conf}
+        model = PrunedASRTask.build_model(args).eval()
+        torch.manual_seed(0)
+        close(model.frontend.objective.pruner.gates)
+        with torch.no_grad():
+            found = model.frontend.objective.pruner.penalty(model.frontend.ssl_encoder)
+        args.pruning_conf["target"] = float(found.stats["sparsity"])
+        model = reload(model, args)
+        folder = tmp_path / "train"
+        folder.mkdir()
+        (folder / "config.yaml").write_text(yaml.safe_dump(plain_values(args)))
+        torch.save(model.state_dict(), folder / "latest.pth")
+        return folder, model
+
+    return make
+
+
+@torch.no_grad()
+def close(gates):
+    for name, parameter in gates.named_parameters():
+        if "log_alpha" in name:
+            parameter.copy_(torch.where(torch.rand(parameter.shape) < 0.6, 10.0, -10.0))
+        else:
+            parameter.fill_(0.7)
+
+
+def reload(model, args):
+    again = PrunedASRTask.build_model(args)
+    again.load_state_dict(model.state_dict())
+    return again.eval()
+
+
+def plain_values(args):
+    return {k: str(v) if not yaml_plain(v) else v for k, v in vars(args).items()}
+
+
+def yaml_plain(value):
+    try:
+        yaml.safe_dump(value)
+    except yaml.YAMLError:
+        return False
+    return True
+
+
+def applied(folder, output, *more):
+    apply_task.main([str(folder / "latest.pth"), "--output", str(output), *more])
+    return output
+
+
+@pytest.mark.parametrize("conf", [UNITS, WEIGHTS], ids=["units", "weights"])
+def test_the_applied_model_is_the_gated_one(trained, conf, tmp_path, capsys):
+    folder, gated = trained(conf)
+    output = applied(folder, tmp_path / "applied")
+    config = yaml.safe_load((output / "config.yaml").read_text())
+    assert not {"pruning_conf", "ssl_lr", "teacher", "grad_clip_percentile"} & config.keys()
+    plain = ASRTask.build_model(argparse.Namespace(**config)).eval()
+    state = torch.load(output / "model.pth", weights_only=True)
+    plain.load_state_dict(state, strict=True)
+    speech, lengths = torch.randn(2, 16000), torch.tensor([16000, 12000])
+    ours, theirs = (model.encode(speech, lengths) for model in (plain, gated))
+    # Thresholds are scaled until on target, which may move a weight or two across them.
+    atol = 1e-2 if conf is WEIGHTS else 1e-5
+    torch.testing.assert_close(ours, theirs, atol=atol, rtol=1e-5)
+    encoder = SSLEncoder.from_pretrained(output / "encoder")
+    kept = sum(int(p.count_nonzero()) for p in encoder.parameters())
+    dense = sum(p.numel() for p in gated.frontend.ssl_encoder.parameters())
+    target = gated.frontend.objective.pruner.config.target
+    if conf is WEIGHTS:
+        assert 1 - kept / dense == pytest.approx(target, abs=0.01)
+    else:
+        size = sum(p.numel() for p in encoder.parameters())
+        assert 1 - size / dense == pytest.approx(target, abs=0.005)
+
+
+@pytest.mark.parametrize("tokens", ["char", "word", "bpe"])
+def test_espnet_itself_decodes_with_it(corpus, tmp_path, encoder_folder, tokens):
+    command = training_options(corpus, tmp_path / "train", encoder_folder)
+    command += [*write_tokens(tmp_path, tokens), "--max_epoch", "1"]
+    asr_train.main(command)
+    output = applied(tmp_path / "train", tmp_path / "dense")
+    decoder = Speech2Text(
+        str(output / "config.yaml"), str(output / "model.pth"), ctc_weight=1.0, beam_size=2
+    )
+    speech, _ = soundfile.read(corpus / "u0.wav", dtype="float32")
+    text, pieces, ids, _ = decoder(speech)[0]
+    assert isinstance(text, str) and len(pieces) == len(ids)
+    trained = torch.load(tmp_path / "train/latest.pth", weights_only=True)
+    for name, value in decoder.asr_model.state_dict().items():
+        assert torch.equal(value, trained[name])
+
+
+def test_further_training_starts_from_it(trained, tmp_path, corpus):
+    folder, _ = trained(UNITS)
+    output = applied(folder, tmp_path / "applied", "--round_to", "2")
+    command = training_options(corpus, tmp_path / "tuned", output / "encoder")
+    command += [*write_tokens(tmp_path, "word"), "--max_epoch", "1", "--optim_conf", "lr=0"]
+    asr_train.main([*command, "--init_param", str(output / "model.pth"), "--optim", "sgd"])
+    start = torch.load(output / "model.pth", weights_only=True)
+    tuned = torch.load(tmp_path / "tuned/latest.pth", weights_only=True)
+    assert start.keys() == tuned.keys()
+    assert all(torch.equal(start[name], tuned[name]) for name in start)
+
+
+def test_what_is_no_tasks_training_is_refused(tmp_path):
+    (tmp_path / "config.yaml").write_text("student: x\n")
+    with pytest.raises(SystemExit, match="asr_train, slu_train or diar_train"):
+        applied(tmp_path, tmp_path / "out")
+    with pytest.raises(SystemExit, match="config.yaml that a training wrote"):
+        applied(tmp_path / "nowhere", tmp_path / "out")
