@@ -9,6 +9,9 @@
   in 2.9: a function that does nothing, as it already did before, stands in.
 * ``s3prl.hub`` imports ``torchaudio.sox_effects``, which left torchaudio in 2.9 as well:
   a placeholder module stands in, and its functions raise when they are called.
+* ``speech_commands`` imports catalyst for distributed training, and ``sv_voxceleb1`` imports sox
+  and does not use it. Neither is kept up with current libraries: placeholders stand in if they are
+  not installed, and raise when they are used.
 * ``s3prl.downstream.runner`` imports tensorboardX, which s3prl forgets to require: it is a
   dependency of this project.
 """
@@ -18,6 +21,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import NoReturn
@@ -53,12 +57,21 @@ def apply() -> None:
     if not hasattr(torchaudio, "set_audio_backend"):
         torchaudio.set_audio_backend = lambda backend: None
     if importlib.util.find_spec("torchaudio.sox_effects") is None:
-        torchaudio.sox_effects = sys.modules["torchaudio.sox_effects"] = _sox_effects()
+        names = ("apply_effects_tensor", "apply_effects_file")
+        torchaudio.sox_effects = _placeholder("torchaudio.sox_effects", names, "torchaudio<2.9")
+    if importlib.util.find_spec("sox") is None:
+        _placeholder("sox", ("Transformer",), "sox")
+    if importlib.util.find_spec("catalyst") is None:
+        for name in ("catalyst", "catalyst.data"):
+            _placeholder(name, (), "catalyst")
+        _placeholder("catalyst.data.sampler", ("DistributedSamplerWrapper",), "catalyst")
 
 
-def _sox_effects() -> ModuleType:
-    module = ModuleType("torchaudio.sox_effects")
-    module.__spec__ = importlib.util.spec_from_loader(module.__name__, loader=None)
-    for name in ("apply_effects_tensor", "apply_effects_file"):
-        setattr(module, name, _Removed(name, "torchaudio<2.9"))
+def _placeholder(module_name: str, names: Sequence[str], needs: str) -> ModuleType:
+    """Enter a module whose ``names`` raise when they are used."""
+    module = ModuleType(module_name)
+    module.__spec__ = importlib.util.spec_from_loader(module_name, loader=None)
+    for name in names:
+        setattr(module, name, _Removed(name, needs))
+    sys.modules[module_name] = module
     return module

@@ -46,6 +46,22 @@ def test_dropped_names_can_be_imported_and_raise_when_used(newest_libraries):
             function(None, [])
 
 
+def test_modules_that_two_tasks_import_without_need(monkeypatch):
+    for name in ("sox", "catalyst", "catalyst.data", "catalyst.data.sampler"):
+        monkeypatch.setitem(sys.modules, name, None)  # as if not installed
+        monkeypatch.delitem(sys.modules, name)
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda n: None if n in ("sox", "catalyst") else find_spec(n)
+    )
+    compat.apply()
+    speech_commands = importlib.import_module("s3prl.downstream.speech_commands.expert")
+    sampler = speech_commands.DistributedSamplerWrapper
+    with pytest.raises(RuntimeError, match="DistributedSamplerWrapper of catalyst"):
+        sampler(None)
+    assert importlib.import_module("s3prl.downstream.sv_voxceleb1.dataset").Transformer
+
+
 def test_present_names_are_left_alone(monkeypatch):
     for library, name in (
         (huggingface_hub, "HfFolder"),

@@ -1,0 +1,1 @@
+../../../mini_meeting/diar1/local/data_dir.py

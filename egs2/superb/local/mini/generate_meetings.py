@@ -1,0 +1,1 @@
+../../../mini_meeting/diar1/local/generate_meetings.py

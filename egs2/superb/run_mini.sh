@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Two tasks of SUPERB on generated corpora with a dense and a pruned encoder, in minutes on two CPU
+# cores: intents (one label per utterance) and diarization (one per frame).
+set -euo pipefail
+cd "$(dirname "$0")"
+
+# General
+dense=../mini_meeting/ssl1/wavlm_mini               # The dense encoder.
+pruned=../mini_speech/ssl1/exp/pruned_encoder       # The pruned one; its recipe runs if it is absent.
+tasks="ic sd"                                       # What to run.
+commands=../mini_speech/slu1                        # Recipe of the spoken commands of ic.
+fluent=data/mini/fluent                             # Commands in Fluent Speech Commands' layout.
+pairs=data/mini/pairs                               # Conversations in the layout of s3prl's sd.
+pairs_opts=""                                       # Options of local/mini/generate_pairs.py.
+options=""                                          # Further options of run.sh, see its --help.
+python=python3                                      # Python to use.
+
+help_message=$(cat << EOM
+Usage: $0 [--name value ...]
+
+Options (default)
+$(sed -n '/^# General/,/^help_message/p' "${0##*/}" | grep -E '^[a-z_]+=' \
+    | grep -v help_message | sed -E 's/^([a-z_]+)=("[^"]*"|[^ ]*) *#? *(.*)/  --\1 (\2)  \3/')
+EOM
+)
+
+. utils/parse_options.sh
+. ./path.sh
+
+[ $# -eq 0 ] || { echo "$0: unexpected argument '$1'; $0 --help lists the options" >&2; exit 2; }
+
+if [[ " ${tasks} " = *" sd "* ]]; then
+    # shellcheck disable=SC2086
+    ${python} local/mini/generate_pairs.py --data_dir "${pairs}" ${pairs_opts}
+fi
+if [[ " ${tasks} " = *" ic "* ]]; then
+    if [ ! -f "${commands}/data/test/wav.scp" ]; then
+        (cd "${commands}" && python=${python} local/data.sh)
+    fi
+    ${python} local/mini/fluent_commands.py "${commands}" "${fluent}"
+fi
+if [ ! -e "${pruned}" ] && [ "${pruned}" = ../mini_speech/ssl1/exp/pruned_encoder ]; then
+    (cd ../mini_speech/ssl1 && ./run.sh --stop_stage 6 --python "${python}")
+fi
+
+compare=
+for tag in dense pruned; do
+    # shellcheck disable=SC2086
+    ./run.sh --upstream_ckpt "${!tag}" --tag "${tag}" --tasks "${tasks}" --expdir exp_mini \
+        --tasks_config conf/mini.yaml --published none --compare "${compare}" --device cpu \
+        --s3prl_dir installed --fluent "${fluent}" --libri2mix "${pairs}" --python "${python}" \
+        ${options}
+    compare=exp_mini/${tag}
+done
