@@ -14,7 +14,7 @@ from espnet_prune.bench.results import Input, this_setting
 from espnet_prune.bench.steps import BASELINE, STEPS, make_steps, peak_of_step
 from espnet_prune.bin import bench_training
 from espnet_prune.distillation import LayerwiseDistillation
-from espnet_prune.pruning import Pruner
+from espnet_prune.pruning import HardConcreteGates, Pruner
 
 SHORT = Input(1, 0.1)
 
@@ -37,13 +37,13 @@ def test_each_step_computes_what_its_name_says(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setattr(owner, name, counted)
 
     count(Pruner, "penalty")
-    count(Pruner, "masks")
+    count(HardConcreteGates, "run")
     count(LayerwiseDistillation, "forward")
     made = make_steps("wavlm_mini", list(STEPS), SHORT, this_setting("cpu", 1, 0))
     for name, step in made.items():
         called.clear()
         step()
-        gates = {"penalty": 1, "masks": 1} if STEPS[name].gated else {}
+        gates = {"penalty": 1, "run": 1} if STEPS[name].gated else {}
         assert called == gates | ({"forward": 1} if STEPS[name].teacher else {})
 
 
