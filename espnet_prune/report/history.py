@@ -64,10 +64,19 @@ def read_history(checkpoint: Path) -> History:
     Raises:
         CheckpointError: the file is truncated, or no checkpoint of ESPnet's trainer.
     """
+    return History(checkpoint, read_checkpoint(checkpoint)["reporter"]["stats"])
+
+
+def read_checkpoint(checkpoint: Path) -> dict[str, Any]:
+    """Read all that ESPnet's trainer resumes from: model, optimizers, schedulers, reporter.
+
+    Raises:
+        CheckpointError: the file is truncated, or no checkpoint of ESPnet's trainer.
+    """
     try:
         with torch.serialization.safe_globals(_SAFE):
             state = torch.load(checkpoint, map_location="cpu", mmap=True, weights_only=True)
-        return History(checkpoint, state["reporter"]["stats"])
+        return {part: state[part] for part in ("model", "optimizers", "schedulers", "reporter")}
     except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
         raise CheckpointError(
             f"{checkpoint}: expected a checkpoint that ESPnet's trainer wrote, found a truncated "

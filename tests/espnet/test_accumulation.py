@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from espnet_prune.bin import distill_train, powerset_train
-from espnet_prune.report.history import read_history
+from espnet_prune.report.history import read_checkpoint, read_history
 from tests.espnet.test_clipping import CLIP
 from tests.espnet.test_training import HEAD, assert_same, distillation, powerset, weights
 
@@ -22,7 +22,7 @@ def test_two_small_batches_equal_a_large_one(tmp_path, options, encoder_folder):
         batch["train_dtype"] = "float64"
         command = options(tmp_path / name, **batch) + powerset(encoder_folder)
         powerset_train.main(command + NO_DROPOUT + PLAIN + CLIP)
-        checkpoint = torch.load(tmp_path / name / "checkpoint.pth", weights_only=False)
+        checkpoint = read_checkpoint(tmp_path / name / "checkpoint.pth")
         norms.append(checkpoint["optimizers"][0]["gradient_norms"])
     assert len(norms[0]) == 3 and norms[0] == pytest.approx(norms[1], rel=1e-9)
     ours, theirs = weights(tmp_path / "small"), weights(tmp_path / "large")

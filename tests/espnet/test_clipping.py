@@ -8,6 +8,7 @@ import torch
 
 from espnet_prune.bin import powerset_train
 from espnet_prune.espnet.clipping import PercentileClipping
+from espnet_prune.report.history import read_checkpoint
 from espnet_prune.ssl import ConfigError
 from tests.espnet.test_training import assert_same, powerset, weights
 
@@ -101,7 +102,7 @@ def test_norms_are_in_the_checkpoint_alone(tmp_path, options, encoder_folder):
     command = options(tmp_path / "clipped", batch_size=5) + powerset(encoder_folder)
     powerset_train.main(command + CLIP)
     powerset_train.main(options(tmp_path / "free", batch_size=5) + powerset(encoder_folder))
-    checkpoint = torch.load(tmp_path / "clipped/checkpoint.pth", weights_only=False)
+    checkpoint = read_checkpoint(tmp_path / "clipped/checkpoint.pth")
     assert len(checkpoint["optimizers"][0]["gradient_norms"]) == 3  # of four steps
     ours, theirs = weights(tmp_path / "clipped"), weights(tmp_path / "free")
     assert ours.keys() == theirs.keys()

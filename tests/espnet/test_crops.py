@@ -16,7 +16,7 @@ from espnet_prune.bin import apply_pruning, distill_train
 from espnet_prune.espnet.crops import EpochIterFactory, RandomCrops
 from espnet_prune.espnet.distillation_task import DistillationTask
 from espnet_prune.espnet.trainer import ResumableTrainer
-from espnet_prune.report.history import read_history
+from espnet_prune.report.history import read_checkpoint, read_history
 from espnet_prune.ssl import SSLEncoder
 from tests.espnet.test_training import Killed, assert_same, weights
 
@@ -137,9 +137,7 @@ def test_resumed_equals_uninterrupted(tmp_path, command, monkeypatch):
     distill_train.main(command(cut, *PRUNE))
     assert_same(weights(whole), weights(cut))
     for key in ("optimizers", "schedulers"):
-        ours, theirs = (
-            torch.load(f / "checkpoint.pth", weights_only=False)[key] for f in (whole, cut)
-        )
+        ours, theirs = (read_checkpoint(f / "checkpoint.pth")[key] for f in (whole, cut))
         assert str(ours) == str(theirs)
 
 

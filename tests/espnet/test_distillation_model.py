@@ -65,7 +65,7 @@ def test_an_epoch_on_target_beats_any_other():
     assert max(run["loss_on_target"] for run in on) < min(below + above)
     ramp = [statistics(shift, step)["loss_on_target"] for step in range(10) for shift in (-7, 0)]
     assert min(ramp) > max(below + above)
-    assert all(later < earlier for earlier, later in zip(ramp, ramp[2:], strict=False))
+    assert all(later < earlier for earlier, later in zip(ramp[:-2], ramp[2:], strict=True))
 
 
 def test_projections_start_as_none_and_learn_with_the_student():

@@ -12,6 +12,7 @@ from espnet2.tasks.abs_task import scheduler_classes
 
 from espnet_prune.bin import distill_train
 from espnet_prune.espnet.schedules import WarmupLinearDecayLR, at_own_rate
+from espnet_prune.report.history import read_checkpoint
 from espnet_prune.ssl import ConfigError
 from tests.espnet.test_training import distillation
 
@@ -83,6 +84,6 @@ def test_a_step_is_one_of_the_optimizer(tmp_path, options, encoder_folder):
     task += ["--optim_conf", "lr=0.001", "--scheduler", "warmuplineardecaylr"]
     task += ["--scheduler_conf", "{warmup_steps: 2, total_steps: 10}", "--accum_grad", "2"]
     distill_train.main(options(tmp_path, labels=False, batch_size=3, max_epoch=3) + task)
-    state = torch.load(tmp_path / "checkpoint.pth", weights_only=False)
+    state = read_checkpoint(tmp_path / "checkpoint.pth")
     rates = [group["lr"] for group in state["optimizers"][0]["param_groups"]]
     assert rates == pytest.approx([0.001 * share(4, 2, 10), 0.05, 0.02])
