@@ -47,10 +47,6 @@ A stage that has finished is skipped until its inputs change; a killed training 
 Tasks: pr phonemes, asr words, ks keywords, qbe query by example, sid speakers, asv speaker
 verification, sd diarization, er emotion, ic intents, sf slots. SUPERB lets the learning rate be
 chosen and nothing else.
-
-Options (default)
-$(sed -n '/^# General/,/^help_message/p' "${0##*/}" | grep -E '^([a-z0-9_]+=|# [A-Z])' \
-    | grep -v help_message | sed -E 's/^# (.*)/ \1/; s/^([a-z0-9_]+)=("[^"]*"|[^ ]*) *#? *(.*)/  --\1 (\2)  \3/')
 EOM
 )
 
@@ -58,7 +54,6 @@ EOM
 . ./path.sh
 . utils/stages.sh
 
-[ $# -eq 0 ] || { echo "$0: unexpected argument '$1'; $0 --help lists the options" >&2; exit 2; }
 [ -n "${upstream_ckpt}" ] || { echo "$0: --upstream_ckpt is required: the encoder" >&2; exit 2; }
 tag=${tag:-$(basename "${upstream_ckpt}")}
 

@@ -70,10 +70,6 @@ Stages
 
 A stage that has finished is skipped until its inputs change; a killed stage resumes.
 One-stage methods: --start pretrained --fine_tune_pruned false
-
-Options (default)
-$(sed -n '/^# General/,/^help_message/p' "$0" | grep -E '^([a-z_]+=|# [A-Z])' \
-    | grep -v help_message | sed -E 's/^# (.*)/ \1/; s/^([a-z_]+)=("[^"]*"|[^ ]*) *#? *(.*)/  --\1 (\2)  \3/')
 EOM
 )
 
@@ -81,6 +77,7 @@ EOM
 . ./path.sh
 . ./cmd.sh
 . utils/stages.sh
+. utils/training.sh
 
 # choice NAME VALUE...: stop unless the option has one of the values.
 choice() {
@@ -91,15 +88,10 @@ choice() {
     exit 2
 }
 
-[ $# -eq 0 ] || { echo "$0: unexpected argument '$1'; $0 --help lists the options" >&2; exit 2; }
 [ -n "${ssl_model}" ] || { echo "$0: --ssl_model is required: the checkpoint to prune" >&2; exit 2; }
 choice task asr slu
 choice token_type bpe char word
 choice start fine_tuned pretrained
-
-# Progress bars reach the terminal although standard error goes to a log.
-exec 9>&2
-export PROGRESS_FILE=/proc/$$/fd/9
 
 raw=${dumpdir}/raw
 dense_exp=${dense_expdir:-${expdir}}
@@ -148,7 +140,7 @@ stage_4() {
 
 # train NAME CONFIG ENCODER options...: one ESPnet training of a model round an encoder.
 train() {
-    local dir=${expdir}/$1_train config=$2 encoder=$3 data=() set split
+    local name=$1 config=$2 encoder=$3 data=() set split
     shift 3
     for split in train valid; do
         if [ "${split}" = train ]; then set=${train_set}; else set=${valid_set}; fi
@@ -156,13 +148,9 @@ train() {
             "--${split}_data_path_and_name_and_type" "${raw}/${set}/text,text,text"
             "--${split}_shape_file" "${raw}/${set}/utt2num_samples")
     done
-    log "training log: ${dir}/train.log"
     # shellcheck disable=SC2086
-    ${python} -m espnet2.bin.launch --cmd "${cuda_cmd}" --log "${dir}/train.log" --ngpu "${ngpu}" \
-        --num_nodes "${num_nodes}" --init_file_prefix "${dir}/.dist_init_" \
-        --multiprocessing_distributed true -- \
-        ${python} -m "espnet_prune.bin.${task}_train" --config "${config}" --output_dir "${dir}" \
-        --seed "${seed}" --resume true "${token_opts[@]}" --token_list "${token_dir}/tokens.txt" \
+    launch "${expdir}/${name}_train" "${task}_train" "${config}" \
+        "${token_opts[@]}" --token_list "${token_dir}/tokens.txt" \
         --frontend_conf "model=${encoder}" "${data[@]}" ${asr_args} "$@"
 }
 

@@ -60,10 +60,6 @@ Stages
    7  apply: cut the pruned units away
 
 A stage that has finished is skipped until its inputs change; a killed stage resumes.
-
-Options (default)
-$(sed -n '/^# General/,/^help_message/p' "$0" | grep -E '^([a-z_]+=|# [A-Z])' \
-    | grep -v help_message | sed -E 's/^# (.*)/ \1/; s/^([a-z_]+)=("[^"]*"|[^ ]*) *#? *(.*)/  --\1 (\2)  \3/')
 EOM
 )
 
@@ -71,13 +67,9 @@ EOM
 . ./path.sh
 . ./cmd.sh
 . utils/stages.sh
+. utils/training.sh
 
-[ $# -eq 0 ] || { echo "$0: unexpected argument '$1'; $0 --help lists the options" >&2; exit 2; }
 [ -n "${ssl_model}" ] || { echo "$0: --ssl_model is required: the checkpoint to prune" >&2; exit 2; }
-
-# Progress bars reach the terminal although standard error goes to a log.
-exec 9>&2
-export PROGRESS_FILE=/proc/$$/fd/9
 
 raw=${dumpdir}/raw
 test_set=${test_sets%% *}
@@ -96,13 +88,7 @@ train() {
         fi
         data+=("--${split}_shape_file" "${raw}/${set}/windows")
     done
-    log "training log: ${dir}/train.log"
-    # shellcheck disable=SC2086
-    ${python} -m espnet2.bin.launch --cmd "${cuda_cmd}" --log "${dir}/train.log" --ngpu "${ngpu}" \
-        --num_nodes "${num_nodes}" --init_file_prefix "${dir}/.dist_init_" \
-        --multiprocessing_distributed true -- \
-        ${python} -m "espnet_prune.bin.${verb}" --config "${config}" --output_dir "${dir}" \
-        --seed "${seed}" --resume true "${data[@]}" "$@"
+    launch "${dir}" "${verb}" "${config}" "${data[@]}" "$@"
 }
 
 stage_1() {
@@ -267,7 +253,5 @@ inputs=("" "${sets} ${local_data_opts}" "${sets}"
 outputs=("" "" "" "" "" "${expdir}/dense_train" "${expdir}/prune_train" "" "${expdir}/distill_train"
     "${expdir}/pruned_train" "" "" "" "")
 
-for ((n = stage; n <= stop_stage; n++)); do
-    run_stage "${n}" "${titles[n]}" "${inputs[n]}" "${outputs[n]}"
-done
+run_stages
 log "done; results are in ${expdir}"

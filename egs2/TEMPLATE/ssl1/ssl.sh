@@ -60,10 +60,6 @@ Stages
 
 A stage that has finished is skipped until its inputs change; a killed stage resumes.
 The encoder is exp/pruned_encoder. SUPERB: ../../superb/run.sh --upstream_ckpt exp/pruned_encoder
-
-Options (default)
-$(sed -n '/^# General/,/^help_message/p' "$0" | grep -E '^([a-z_]+=|# [A-Z])' \
-    | grep -v help_message | sed -E 's/^# (.*)/ \1/; s/^([a-z_]+)=("[^"]*"|[^ ]*) *#? *(.*)/  --\1 (\2)  \3/')
 EOM
 )
 
@@ -71,13 +67,9 @@ EOM
 . ./path.sh
 . ./cmd.sh
 . utils/stages.sh
+. utils/training.sh
 
-[ $# -eq 0 ] || { echo "$0: unexpected argument '$1'; $0 --help lists the options" >&2; exit 2; }
 [ -n "${ssl_model}" ] || { echo "$0: --ssl_model is required: the checkpoint to prune" >&2; exit 2; }
-
-# Progress bars reach the terminal although standard error goes to a log.
-exec 9>&2
-export PROGRESS_FILE=/proc/$$/fd/9
 
 raw=${dumpdir}/raw
 
@@ -106,21 +98,15 @@ stage_3() {
 
 # distill NAME CONFIG STUDENT options...: one training with the dense encoder as the teacher.
 distill() {
-    local dir=${expdir}/$1_train config=$2 student=$3 data=() set split
+    local name=$1 config=$2 student=$3 data=() set split
     shift 3
     for split in train valid; do
         if [ "${split}" = train ]; then set=${train_set}; else set=${valid_set}; fi
         data+=("--${split}_data_path_and_name_and_type" "${raw}/${set}/wav.scp,speech,sound"
             "--${split}_shape_file" "${raw}/${set}/utt2num_samples")
     done
-    log "training log: ${dir}/train.log"
-    # shellcheck disable=SC2086
-    ${python} -m espnet2.bin.launch --cmd "${cuda_cmd}" --log "${dir}/train.log" --ngpu "${ngpu}" \
-        --num_nodes "${num_nodes}" --init_file_prefix "${dir}/.dist_init_" \
-        --multiprocessing_distributed true -- \
-        ${python} -m espnet_prune.bin.distill_train --config "${config}" --output_dir "${dir}" \
-        --seed "${seed}" --resume true --student "${student}" --teacher "${expdir}/ssl" \
-        "${data[@]}" "$@"
+    launch "${expdir}/${name}_train" distill_train "${config}" \
+        --student "${student}" --teacher "${expdir}/ssl" "${data[@]}" "$@"
 }
 
 # export_encoder TRAINING CHECKPOINT ENCODER options...
@@ -196,7 +182,5 @@ inputs=("" "${data_seed} ${sets} ${local_data_opts}" "${sets} ${min_seconds} ${m
     "${students} ${probes} ${probe_recipe} ${seed}" "${other_results} ${results_md}" "pack")
 outputs=("" "" "" "" "${expdir}/prune_train" "" "${expdir}/distill_train" "${student_dirs}" "" "" "")
 
-for ((n = stage; n <= stop_stage; n++)); do
-    run_stage "${n}" "${titles[n]}" "${inputs[n]}" "${outputs[n]}"
-done
+run_stages
 log "done; results are in ${expdir}"

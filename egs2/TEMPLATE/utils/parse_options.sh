@@ -2,10 +2,23 @@
 # Only names that are set already are options; dashes in a name stand for underscores.
 # shellcheck shell=bash
 
+# The calling script's options, between its first one and its help_message, with their comments.
+list_options() {
+    local script=$0
+    # It may have changed to its own folder.
+    [ -f "${script}" ] || script=${0##*/}
+    sed '/^help_message/Q' "${script}" | sed -En '/^(# General|[a-z0-9_]+=)/,$p' \
+        | grep -E '^([a-z0-9_]+=|# [A-Z])' \
+        | sed -E 's/^# (.*)/ \1/; s/^([a-z0-9_]+)=("[^"]*"|[^ ]*) *#? *(.*)/  --\1 (\2)  \3/; s/ +$//'
+}
+
 while [ $# -gt 0 ]; do
     case "$1" in
         --help | -h)
-            echo "${help_message:-no help}"
+            echo "${help_message}"
+            echo
+            echo "Options (default)"
+            list_options
             exit 0 ;;
         --*=*)
             echo "$0: expected '--name value', found '$1'" >&2

@@ -1,6 +1,8 @@
 # Stages that remember: a finished stage is skipped until its inputs or an earlier stage change,
-# a killed training stage resumes. To be sourced; needs ${expdir} and ${redo}.
+# a killed training stage resumes. To be sourced when options are parsed; needs ${expdir}, ${redo}.
 # shellcheck shell=bash
+
+[ $# -eq 0 ] || { echo "$0: unexpected argument '$1'; $0 --help lists the options" >&2; exit 2; }
 
 log() {
     echo "$(date '+%Y-%m-%dT%H:%M:%S') (${0##*/}) $*"
@@ -62,4 +64,12 @@ run_stage() {
     "stage_${number}"
     echo "${inputs}" > "${expdir}/.stages/${number}.done"
     rm -f "${expdir}/.stages/${number}.begun"
+}
+
+# run_stages: from ${stage} to ${stop_stage}, as the lists titles, inputs and outputs say.
+run_stages() {
+    local number
+    for ((number = stage; number <= stop_stage; number++)); do
+        run_stage "${number}" "${titles[number]}" "${inputs[number]}" "${outputs[number]}"
+    done
 }

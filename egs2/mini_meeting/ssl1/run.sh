@@ -8,7 +8,8 @@ cd "$(dirname "$0")"
 stage=1               # First stage to run.
 stop_stage=5          # Last stage to run.
 redo=false            # Repeat stages that are finished.
-ngpu=0                # GPUs; 0 trains on the CPU.
+ngpu=0                # GPUs per node; 0 trains on the CPU.
+num_nodes=1           # Nodes for distributed training.
 nj=2                  # Parallel jobs of data generation.
 python=python3        # Python to use.
 expdir=exp            # Where models are trained.
@@ -25,10 +26,6 @@ Stages
    1  generate voices, cut windows            4  train on the meetings of many voices
    2  train the encoder to tell them apart    5  export the encoder to --output
    3  generate meetings, cut windows
-
-Options (default)
-$(sed -n '/^# General/,/^help_message/p' "$0" | grep -v help_message | grep -E '^[a-z_]+=' \
-    | sed -E 's/^([a-z_]+)=("[^"]*"|[^ ]*) *#? *(.*)/  --\1 (\2)  \3/')
 EOM
 )
 
@@ -36,22 +33,7 @@ EOM
 . ./path.sh
 . ./cmd.sh
 . utils/stages.sh
-
-# Progress bars reach the terminal although standard error goes to a log.
-exec 9>&2
-export PROGRESS_FILE=/proc/$$/fd/9
-
-# train DIR VERB CONFIG options...
-train() {
-    local dir=$1 verb=$2 config=$3
-    shift 3
-    log "training log: ${dir}/train.log"
-    # shellcheck disable=SC2086
-    ${python} -m espnet2.bin.launch --cmd "${cuda_cmd}" --log "${dir}/train.log" --ngpu "${ngpu}" \
-        --multiprocessing_distributed true -- \
-        ${python} -m "espnet_prune.bin.${verb}" --config "${config}" --output_dir "${dir}" \
-        --seed "${seed}" --resume true "$@"
-}
+. utils/training.sh
 
 stage_1() {
     ${python} local/generate_voices.py --seed "${seed}" --nj "${nj}"
@@ -61,7 +43,7 @@ stage_1() {
 }
 
 stage_2() {
-    train "${expdir}/voices" voice_train "${voice_config}" \
+    launch "${expdir}/voices" voice_train "${voice_config}" \
         --train_data_path_and_name_and_type data/train/windows,speech,window_sound \
         --train_data_path_and_name_and_type data/train/window2voice,voice,text_int \
         --train_shape_file data/train/windows \
@@ -83,7 +65,7 @@ stage_3() {
 }
 
 stage_4() {
-    train "${expdir}/meetings" powerset_train "${meeting_config}" \
+    launch "${expdir}/meetings" powerset_train "${meeting_config}" \
         --frontend_conf "model=${expdir}/voice_encoder" \
         --train_data_path_and_name_and_type data/meetings/train/windows,speech,window_sound \
         --train_data_path_and_name_and_type data/meetings/train/windows,spk_labels,window_labels_4 \
@@ -104,6 +86,4 @@ titles=("" "generate voices" "train on voices" "generate meetings" "train on mee
 inputs=("" "${seed}" "${voice_config} ${seed}" "${meeting_opts} ${seed}" "${meeting_config} ${seed}"
     "${output}")
 outputs=("" "" "${expdir}/voices" "" "${expdir}/meetings" "")
-for ((n = stage; n <= stop_stage; n++)); do
-    run_stage "${n}" "${titles[n]}" "${inputs[n]}" "${outputs[n]}"
-done
+run_stages

@@ -17,9 +17,6 @@ Usage: $0 --corpus NAME [--name value ...] FOLDER
   alimeeting  three archives, about 92 GB                                    (CC BY-SA 4.0)
 
 Archives stay in FOLDER beside what is unpacked, about as much again; they may be deleted then.
-
-Options (default)
-$(sed -n '/^corpus=/,/^alimeeting_mirror=/p' "$0" | sed -E 's/^([a-z0-9_]+)=(.*)/  --\1 (\2)/')
 EOM
 )
 

@@ -11,9 +11,6 @@ seed=0                     # Taken and not used: nothing here is random.
 
 help_message=$(cat << EOM
 Usage: $0 [--name value ...]
-
-Options (default)
-$(sed -n '/^slurp_dir=/,/^seed=/p' "$0" | sed -E 's/^([a-z0-9_]+)=("[^"]*"|[^ ]*) *# *(.*)/  --\1 (\2)  \3/')
 EOM
 )
 

@@ -13,9 +13,6 @@ Usage: $0 [--name value ...] FOLDER
 
 About 6 GB. Archives stay in FOLDER/audio beside what is unpacked; they may be deleted then.
 The audio may not be used commercially (CC BY-NC 4.0).
-
-Options (default)
-$(sed -n '/^repository=/,/^archives=/p' "$0" | sed -E 's/^([a-z0-9_]+)=(.*)/  --\1 (\2)/')
 EOM
 )
 

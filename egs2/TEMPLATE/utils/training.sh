@@ -1,0 +1,19 @@
+# Trainings by ESPnet; to be sourced; needs ${python}, ${cuda_cmd}, ${ngpu}, ${num_nodes}, ${seed}.
+# shellcheck shell=bash
+
+# Progress bars reach the terminal although standard error goes to a log.
+exec 9>&2
+export PROGRESS_FILE=/proc/$$/fd/9
+
+# launch DIR VERB CONFIG options...: one training into DIR; a killed one resumes.
+launch() {
+    local dir=$1 verb=$2 config=$3
+    shift 3
+    log "training log: ${dir}/train.log"
+    # shellcheck disable=SC2086
+    ${python} -m espnet2.bin.launch --cmd "${cuda_cmd}" --log "${dir}/train.log" --ngpu "${ngpu}" \
+        --num_nodes "${num_nodes}" --init_file_prefix "${dir}/.dist_init_" \
+        --multiprocessing_distributed true -- \
+        ${python} -m "espnet_prune.bin.${verb}" --config "${config}" --output_dir "${dir}" \
+        --seed "${seed}" --resume true "$@"
+}
