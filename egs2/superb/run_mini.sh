@@ -5,22 +5,18 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 # General
-dense=../mini_meeting/ssl1/wavlm_mini               # The dense encoder.
+dense=../mini_speech/pretrain1/wavlm_words          # The dense encoder.
 pruned=../mini_speech/ssl1/exp/pruned_encoder       # The pruned one; its recipe runs if it is absent.
 tasks="ic sd"                                       # What to run.
 commands=../mini_speech/slu1                        # Recipe of the spoken commands of ic.
 fluent=data/mini/fluent                             # Commands in Fluent Speech Commands' layout.
 pairs=data/mini/pairs                               # Conversations in the layout of s3prl's sd.
-pairs_opts=""                                       # Options of local/mini/generate_pairs.py.
+pairs_opts="--num_train 240 --num_dev 24 --num_test 48 --duration 10"  # Options of generate_meetings.py.
 options=""                                          # Further options of run.sh, see its --help.
 python=python3                                      # Python to use.
 
 help_message=$(cat << EOM
 Usage: $0 [--name value ...]
-
-Options (default)
-$(sed -n '/^# General/,/^help_message/p' "${0##*/}" | grep -E '^[a-z_]+=' \
-    | grep -v help_message | sed -E 's/^([a-z_]+)=("[^"]*"|[^ ]*) *#? *(.*)/  --\1 (\2)  \3/')
 EOM
 )
 
@@ -31,7 +27,7 @@ EOM
 
 if [[ " ${tasks} " = *" sd "* ]]; then
     # shellcheck disable=SC2086
-    ${python} local/mini/generate_pairs.py --data_dir "${pairs}" ${pairs_opts}
+    ${python} local/mini/generate_meetings.py --num_speakers 2 --data_dir "${PWD}/${pairs}" ${pairs_opts}
 fi
 if [[ " ${tasks} " = *" ic "* ]]; then
     if [ ! -f "${commands}/data/test/wav.scp" ]; then

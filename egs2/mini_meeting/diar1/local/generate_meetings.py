@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Generates conversations of two to four synthetic speakers, recorded by one distant microphone."""
+"""Generates conversations of a few synthetic speakers, recorded by one distant microphone."""
 
 from __future__ import annotations
 
@@ -31,6 +31,9 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--num_dev", type=int, default=8, help="development meetings")
     parser.add_argument("--num_test", type=int, default=12, help="test meetings")
     parser.add_argument("--duration", type=float, default=60.0, help="seconds, about, of a meeting")
+    parser.add_argument(
+        "--num_speakers", type=int, nargs="+", default=[2, 3, 4], help="of the meetings in turn"
+    )
     parser.add_argument("--nj", type=int, default=2, help="meetings to render at a time")
     parser.add_argument(
         "--data_dir", type=Path, default=Path("data"), help="where train, dev and test are written"
@@ -38,18 +41,19 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def meeting_job(set_name: str, index: int, duration: float, seed: int) -> Job:
-    """Returns one meeting of a set: two, three and four speakers in turn, of different variants."""
-    seeds = (seed, SETS.index(set_name), index)
+def meeting_job(set_name: str, index: int, args: argparse.Namespace) -> Job:
+    """Returns one meeting of a set, of speakers of different variants of espeak-ng."""
+    seeds = (args.seed, SETS.index(set_name), index)
     rng = np.random.default_rng(seeds)
     variants: dict[str, list[str]] = {}
     for voice in voices_of(set_name):
         variants.setdefault(voice.variant, []).append(voice.name)
-    present = rng.choice(sorted(variants), 2 + index % 3, replace=False)
+    speakers = args.num_speakers[index % len(args.num_speakers)]
+    present = rng.choice(sorted(variants), speakers, replace=False)
     return Job(
         recording=f"{set_name}_{index:03d}",
         speakers=tuple(str(rng.choice(variants[variant])) for variant in present),
-        duration=float(duration * rng.uniform(*_SPREAD[set_name])),
+        duration=float(args.duration * rng.uniform(*_SPREAD[set_name])),
         seed=seeds,
     )
 
@@ -75,7 +79,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
     sizes = {"train": args.num_train, "dev": args.num_dev, "test": args.num_test}
     for set_name, size in sizes.items():
-        jobs = [meeting_job(set_name, i, args.duration, args.seed) for i in range(size)]
+        jobs = [meeting_job(set_name, i, args) for i in range(size)]
         audio = args.data_dir / "local" / "audio" / set_name
         recordings = render_all(jobs, render_meeting, audio, SAMPLE_RATE, args.nj)
         write_data_dir(args.data_dir / set_name, recordings)
