@@ -22,7 +22,11 @@ from espnet_prune.espnet.pruned_tasks import PrunedASRTask, PrunedSLUTask
 
 EGS2 = Path(__file__).parents[2] / "egs2"
 RECIPES = ("mini_speech/asr1", "librispeech_100/asr1", "slurp/slu1")
-YAMLS = sorted(path for recipe in RECIPES for path in (EGS2 / recipe / "conf").rglob("*.yaml"))
+YAMLS = sorted(
+    path
+    for recipe in (*RECIPES, "mini_speech/pretrain1")
+    for path in (EGS2 / recipe / "conf").rglob("*.yaml")
+)
 BUDGETS = {"hj_size": "params", "hj_sepsize": "separate", "hj_mac": "macs"}
 
 

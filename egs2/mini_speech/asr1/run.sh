@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 ./asr.sh \
-    --ssl_model ../../mini_meeting/ssl1/wavlm_mini \
+    --ssl_model ../pretrain1/wavlm_words \
     --train_set train --valid_set dev --test_sets test \
     --token_type char \
     "$@"

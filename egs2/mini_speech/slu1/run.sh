@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 
 ./asr.sh \
     --task slu \
-    --ssl_model ../../mini_meeting/ssl1/wavlm_mini \
+    --ssl_model ../pretrain1/wavlm_words \
     --train_set train --valid_set dev --test_sets test \
     --token_type word \
     "$@"

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 ./ssl.sh \
-    --ssl_model ../../mini_meeting/ssl1/wavlm_mini \
+    --ssl_model ../pretrain1/wavlm_words \
     --train_set train --valid_set dev --min_seconds 1.0 \
     --students "random uniform" \
     --probe_recipe ../slu1 \
