@@ -17,6 +17,7 @@ RECIPES = sorted(EGS2.glob("*/*/run.sh"))
 STAGES = """
 set -euo pipefail
 expdir=$1 redo=$2 input=$3 fail=$4
+shift 4
 log() { :; }
 . {utils}/stages.sh
 stage_1() {{ echo one; }}

@@ -11,6 +11,7 @@ pytest.importorskip("espnet2")
 from espnet_prune.diarization import Region, cut_windows, write_windows
 from espnet_prune.ssl import ConvLayerConfig
 from tests.encoders import random_encoder, tiny_config
+from tests.espnet.trainer_options import trainer_options
 
 KERNELS, STRIDES = (10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2)
 
@@ -58,29 +59,12 @@ def windows(tmp_path_factory):
 
 @pytest.fixture
 def options(windows):
-    """ESPnet options common to all trainings: data, no plots, two short epochs."""
+    """ESPnet options of a training on the windows."""
 
     def build(output_dir, labels=True, **changes):
-        values = {
-            "output_dir": output_dir,
-            "max_epoch": 2,
-            "batch_type": "unsorted",
-            "batch_size": 4,
-            "num_workers": 0,
-            "seed": 1,
-            "optim": "adamw",
-            "use_tensorboard": "false",
-            "use_matplotlib": "false",
-            "num_att_plot": 0,
-            "resume": "true",
-            "keep_nbest_models": 1,
-            "train_shape_file": windows,
-            "valid_shape_file": windows,
-            **changes,
-        }
-        command = [word for key, value in values.items() for word in (f"--{key}", str(value))]
-        command += ["--best_model_criterion", "valid,loss,min"]
+        command = trainer_options(output_dir=output_dir, **changes)
         for split in ("train", "valid"):
+            command += [f"--{split}_shape_file", str(windows)]
             option = f"--{split}_data_path_and_name_and_type"
             command += [option, f"{windows},speech,window_sound"]
             if labels:

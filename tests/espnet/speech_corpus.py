@@ -8,6 +8,8 @@ import numpy as np
 import sentencepiece
 import soundfile
 
+from tests.espnet.trainer_options import trainer_options
+
 WORDS = ("red", "green", "blue", "light", "lamp", "door")
 SYMBOLS = ("<blank>", "<unk>"), ("<sos/eos>",)
 
@@ -56,27 +58,14 @@ def training_options(corpus: Path, output_dir: Path, encoder: Path) -> list[str]
     config = output_dir.with_suffix(".yaml")
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text("encoder: null\ndecoder: null\n")
-    values = {
-        "config": config,
-        "output_dir": output_dir,
-        "frontend": "pruned_ssl",
-        "frontend_conf": f"model={encoder}",
-        "model_conf": "ctc_weight=1.0",
-        "normalize": "none",
-        "max_epoch": 2,
-        "batch_type": "unsorted",
-        "batch_size": 4,
-        "num_workers": 0,
-        "seed": 1,
-        "optim": "adamw",
-        "use_tensorboard": "false",
-        "use_matplotlib": "false",
-        "num_att_plot": 0,
-        "resume": "true",
-        "keep_nbest_models": 1,
-    }
-    command = [word for key, value in values.items() for word in (f"--{key}", str(value))]
-    command += ["--best_model_criterion", "valid,loss,min"]
+    command = trainer_options(
+        config=config,
+        output_dir=output_dir,
+        frontend="pruned_ssl",
+        frontend_conf=f"model={encoder}",
+        model_conf="ctc_weight=1.0",
+        normalize="none",
+    )
     for split in ("train", "valid"):
         command += [f"--{split}_shape_file", str(corpus / "utt2num_samples")]
         for file, name, kind in (("wav.scp", "speech", "sound"), ("text", "text", "text")):
