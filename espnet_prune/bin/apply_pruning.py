@@ -9,7 +9,7 @@ from pathlib import Path
 from espnet_prune.bin.errors import explained
 from espnet_prune.espnet.distillation_task import DistillationTask
 from espnet_prune.espnet.trained import load_trained
-from espnet_prune.pruning import Pruner, count_macs
+from espnet_prune.pruning import Pruner, count_macs, thresholds
 from espnet_prune.ssl import SSLEncoder
 
 
@@ -32,7 +32,8 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def cut(pruner: Pruner, encoder: SSLEncoder, round_to: int = 1) -> SSLEncoder:
-    """``encoder`` cut by its trained gates; says how small it becomes and what rounding costs.
+    """``encoder`` cut by its trained gates; says how small it becomes, by which thresholds,
+    and what rounding costs.
 
     Raises:
         BudgetMissed: training ended away from a target.
@@ -46,6 +47,8 @@ def cut(pruner: Pruner, encoder: SSLEncoder, round_to: int = 1) -> SSLEncoder:
     macs = [count_macs(e.config, pruner.config.reference_seconds).total for e in (encoder, exact)]
     print(f"{dense} -> {kept} parameters, sparsity {1 - kept / dense:.4f}")
     print(f"{macs[0]} -> {macs[1]} MACs of {pruner.config.reference_seconds:g} s of audio")
+    for layer, threshold in thresholds(pruner).items():
+        print(f"  threshold {threshold:.3e} of {layer}")
     if round_to == 1:
         return exact
     rounded = pruner.apply_to(encoder, round_to)

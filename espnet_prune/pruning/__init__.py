@@ -16,7 +16,7 @@ from espnet_prune.pruning.pinched_units import PinchedUnits
 from espnet_prune.pruning.pinched_weights import PinchedWeights
 from espnet_prune.pruning.pruner import Penalty, Pruner
 from espnet_prune.pruning.rounding import BudgetMissed
-from espnet_prune.pruning.self_pinching import SelfPinching
+from espnet_prune.pruning.self_pinching import SelfPinching, thresholds
 
 __all__ = [
     "Budget",
@@ -35,4 +35,5 @@ __all__ = [
     "count_params",
     "expected_widths",
     "masked_widths",
+    "thresholds",
 ]

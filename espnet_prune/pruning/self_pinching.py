@@ -41,6 +41,11 @@ class SelfPinching(nn.Module):
         spread = scores.detach().std(correction=0)
         self.register_buffer("scale", spread.clamp(min=torch.finfo(spread.dtype).tiny))
 
+    @property
+    def value(self) -> Tensor:
+        """The threshold t itself ``()``, in units of the scores."""
+        return self.offset + self.scale * self.threshold.abs()
+
     def margin(self, scores: Tensor) -> Tensor:
         """How far above the threshold each score is, in units of the scale."""
         return (scores - self.offset) / self.scale - self.threshold.abs()
@@ -50,3 +55,12 @@ class SelfPinching(nn.Module):
         margin = self.margin(scores)
         soft = torch.sigmoid(margin / self.temperature)
         return (margin >= 0).to(soft.dtype) + (soft - soft.detach())
+
+
+def thresholds(gates: nn.Module) -> dict[str, float]:
+    """The threshold of each self-pinching gate in ``gates``, in units of the weights, by layer."""
+    return {
+        name.split(".")[-1].replace("/", "."): float(gate.value.detach())
+        for name, gate in gates.named_modules()
+        if isinstance(gate, SelfPinching)
+    }

@@ -13,6 +13,7 @@ from espnet_prune.pruning import (
     PruningConfig,
     SelfPinching,
     count_params,
+    thresholds,
 )
 from tests.encoders import KINDS, random_encoder, tiny_config
 from tests.pruning.training import big_encoder, train
@@ -144,6 +145,20 @@ def test_saved_thresholds_give_the_same_masks():
     again.load_state_dict(pruner.state_dict(), strict=True)
     for name, mask in pruner.gates.masks(encoder).items():
         assert torch.equal(mask, again.gates.masks(encoder)[name])
+
+
+def test_thresholds_are_told_in_units_of_the_weights():
+    encoder = big_encoder()
+    pruner = train(encoder, 100, gate="self_pinching", target=0.4)
+    found = thresholds(pruner)
+    masks = pruner.gates.masks(encoder)
+    assert found.keys() == masks.keys()
+    for name, mask in masks.items():
+        sizes, kept = encoder.get_parameter(name).detach().abs(), mask.detach() == 1
+        assert sizes[kept].min() >= 0.9999 * found[name]
+        assert sizes[~kept].max() <= 1.0001 * found[name]
+    rows = thresholds(pinched(encoder, ("channel", "row")))
+    assert rows.keys() == {f"{unit}_{i}" for unit in ("channel", "row") for i in range(3)}
 
 
 def test_single_weights_save_no_computation_and_leave_widths():
