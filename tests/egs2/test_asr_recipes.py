@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import sentencepiece
 import torch
 
+from espnet_prune.pruning import count_macs
 from espnet_prune.ssl import PRESETS, SSLEncoder
 
 pytest.importorskip("espnet2")
@@ -19,8 +19,9 @@ from espnet2.tasks.abs_task import scheduler_classes
 
 from espnet_prune.espnet.layered_config import read_layered
 from espnet_prune.espnet.pruned_tasks import PrunedASRTask, PrunedSLUTask
+from tests.egs2.noise_recipe import EGS2, make_recipe, run_recipe
 
-EGS2 = Path(__file__).parents[2] / "egs2"
+MODELS = ("dense", "pruned")
 RECIPES = ("mini_speech/asr1", "librispeech_100/asr1", "slurp/slu1")
 YAMLS = sorted(
     path
@@ -135,3 +136,25 @@ def test_a_dense_model_of_another_experiment_is_taken(tmp_path):
     stages = ["--stage", "3", "--stop_stage", "5", "--dense_expdir", tmp_path / "other"]
     result = asr(tmp_path, *stages)
     assert result.returncode == 0 and result.stdout.count("(done in ") == 3
+
+
+@pytest.mark.slow
+def test_all_stages(tmp_path):
+    folder = make_recipe(tmp_path / "asr1", "mini_speech/asr1", "asr.sh")
+    # The gates of a small random encoder reach a low target in some hundred steps.
+    steps = "--num_workers 0 --batch_bins 160000 --max_epoch 1 --num_iters_per_epoch"
+    pruning = "--pruning_conf target=0.3 --pruning_conf warmup_steps=60"
+    options = ["--ssl_model", "dense", "--test_sets", "dev", "--asr_args", f"{steps} 2"]
+    options += ["--pruning_args", f"{pruning} {steps} 400", "--inference_nj", "2"]
+    log = run_recipe(folder, "asr.sh", *options)
+    dense, pruned = (SSLEncoder.from_pretrained(folder / f"exp/{m}/encoder") for m in MODELS)
+    macs = [count_macs(encoder.config, 10.0).total for encoder in (dense, pruned)]
+    assert abs(1 - macs[1] / macs[0] - 0.3) <= 0.005
+    report = (folder / "exp/RESULTS.md").read_text()
+    for text in ("| dense | pruned |", "WER (%), dev", "CER (%), dev", "front end"):
+        assert text in report
+    for model in MODELS:
+        assert len((folder / f"exp/{model}/decoded/dev/text").read_text().splitlines()) == 20
+    assert (folder / "exp/pruned.zip").exists() and "Stage 12: pack" in log
+    assert run_recipe(folder, "asr.sh", *options).count("(finished already") == 12
+    assert (folder / "log").read_text() == "data\n"

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
 
 pytest.importorskip("espnet2")
 
 from espnet_prune.espnet.layered_config import read_layered
 from espnet_prune.ssl import SSLEncoder
-from tests.espnet.conftest import encoder
+from tests.egs2.noise_recipe import EGS2, make_recipe, run_recipe
 
-EGS2 = Path(__file__).parents[2] / "egs2"
 PAPER = EGS2 / "librispeech/ssl1/conf"
 MINI = EGS2 / "mini_speech/ssl1/conf"
 YAMLS = sorted({p.resolve() for folder in (PAPER, MINI) for p in folder.rglob("*.yaml")})
@@ -95,26 +89,6 @@ def test_rival_students_train_as_long_as_both_stages(conf):
     assert steps[0] == steps[1] + steps[2]
 
 
-def write_corpus(folder: Path) -> None:
-    """Sixteen noises of four "speakers" under ``data/{train,dev}``."""
-    generator = np.random.default_rng(0)
-    for name in ("train", "dev"):
-        data = folder / "data" / name
-        data.mkdir(parents=True)
-        rows: dict[str, list[str]] = {"wav.scp": [], "text": [], "utt2spk": [], "spk2utt": []}
-        for speaker in "abcd":
-            names = [f"{speaker}_{index}" for index in range(5)]
-            for key in names:
-                samples = 0.1 * generator.standard_normal(16000 + 100 * ord(speaker))
-                soundfile.write(data / f"{key}.wav", samples, 16000)
-                rows["wav.scp"].append(f"{key} {data}/{key}.wav\n")
-                rows["text"].append(f"{key} word\n")
-                rows["utt2spk"].append(f"{key} {speaker}\n")
-            rows["spk2utt"].append(f"{speaker} {' '.join(names)}\n")
-        for table, lines in rows.items():
-            (data / table).write_text("".join(lines))
-
-
 # The gates of a small random encoder reach a low target in some hundred steps.
 SMALL = "--distill_conf layers=[0,3] --distill_conf projection_groups=[[0],[3]] --max_epoch 1 "
 SMALL += "--num_workers 0 --batch_bins 160000 --num_iters_per_epoch "
@@ -123,26 +97,11 @@ PRUNING = "--pruning_conf target=0.3 --pruning_conf warmup_steps=60 "
 
 @pytest.fixture
 def folder(tmp_path):
-    """A recipe folder with a corpus of noises and a small random encoder."""
-    pytest.importorskip("espnet_prune.bin.format_speech")
-    folder = tmp_path / "ssl1"
-    folder.mkdir()
-    for link in ("ssl.sh", "path.sh", "cmd.sh", "utils", "conf"):
-        (folder / link).symlink_to((EGS2 / "mini_speech/ssl1" / link).resolve())
-    (folder / "local").mkdir()
-    (folder / "local/data.sh").write_text("#!/bin/sh\necho data >> log\n")
-    (folder / "local/data.sh").chmod(0o755)
-    write_corpus(folder)
-    encoder(folder / "dense", seed=0)
-    return folder
+    return make_recipe(tmp_path / "ssl1", "mini_speech/ssl1", "ssl.sh")
 
 
 def run(folder: Path, *options: str) -> str:
-    command = ["./ssl.sh", *options, "--python", sys.executable]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return run_recipe(folder, "ssl.sh", *options)
 
 
 @pytest.mark.slow
