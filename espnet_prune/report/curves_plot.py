@@ -1,4 +1,4 @@
-"""Plots of the trainings: pruning and distillation, and both fine-tunings."""
+"""Plots of the trainings: pruning and what follows it, and both fine-tunings."""
 
 from __future__ import annotations
 
@@ -22,10 +22,24 @@ if TYPE_CHECKING:
 
 _TRAIN: dict[str, Any] = {"linestyle": "--", "linewidth": 1.2, "alpha": 0.75, "marker": "."}
 _VALID: dict[str, Any] = {"linestyle": "-", "marker": "o", "markersize": 3}
+# By what a training reports: a task's own loss beside gates, a teacher's, or a task's alone.
+_LOSSES = {"loss_task": "loss of the task", "loss_distill": "distillation loss", "loss": "loss"}
+_MULTIPLIERS = {"lambda1": ("λ₁", "#332288"), "lambda2": ("λ₂", "#AA4499")}
+# Of the budgets that a pruning may have at a time.
+_MARKERS = ("o", "s")
 
 
-def plot_pruning(prune: History, distill: History | None, path: Path) -> None:
-    """Write a PNG of sparsity, distillation loss and multipliers over epochs."""
+def plot_pruning(prune: History, further: History | None, path: Path) -> None:
+    """Write a PNG of sparsity, loss and multipliers over epochs.
+
+    Args:
+        prune: of the training with gates.
+        further: of the training of the applied model that followed.
+        path: of the PNG.
+
+    Raises:
+        CheckpointError: ``prune`` is of a training without gates.
+    """
     figure = new_figure(8, 7.5)
     panels = sparsity, loss, multipliers = figure.subplots(3, 1, sharex=True)
     # Validation sees the gates as an epoch leaves them; training averages over the epoch.
@@ -36,22 +50,29 @@ def plot_pruning(prune: History, distill: History | None, path: Path) -> None:
     sparsity.set_ylabel("sparsity (%)")
 
     last = max(prune.epochs)
-    _train_and_valid(loss, prune, "loss_distill", PRUNED, "pruning")
-    if distill:
-        _train_and_valid(loss, distill, "loss_distill", DISTILLED, "distilled further", last)
+    name = _loss_of(prune)
+    _train_and_valid(loss, prune, name, PRUNED, "pruning")
+    if further:
+        rest = _loss_of(further)
+        label = "distilled further" if rest == "loss_distill" else "trained further"
+        _train_and_valid(loss, further, rest, DISTILLED, label, last)
         for axes in panels:
             axes.axvline(last + 0.5, color=TARGET, linewidth=1, linestyle=":")
         sparsity.set_title("dotted: closed units are cut away", loc="right", fontsize=9)
-    loss.set_ylabel("distillation loss")
+    loss.set_ylabel(_LOSSES[name])
 
-    for name, symbol, colour in (("lambda1", "λ₁", "#332288"), ("lambda2", "λ₂", "#AA4499")):
-        multipliers.plot(*prune.curve("valid", name), color=colour, label=symbol, **_VALID)
+    for multiplier, (symbol, colour) in _MULTIPLIERS.items():
+        own = [name for name in prune.names("valid") if name.startswith(multiplier)]
+        for name, marker in zip(own, _MARKERS[: len(own)], strict=True):
+            part = name.removeprefix(multiplier).replace("_", " ")
+            style = {**_VALID, "marker": marker, "color": colour}
+            multipliers.plot(*prune.curve("valid", name), label=symbol + part, **style)
     multipliers.axhline(0, color=TARGET, linewidth=0.8)
     multipliers.set_ylabel("multiplier")
     multipliers.set_xlabel("epoch")
     for axes in panels:
         _finish(axes)
-    sparsity.set_title("Distillation and pruning", loc="left")
+    sparsity.set_title("Pruning", loc="left")
     save_png(figure, path)
 
 
@@ -70,6 +91,10 @@ def plot_training(dense: History, pruned: History, path: Path) -> None:
         _finish(axes)
     figure.suptitle("Fine-tuning for diarization")
     save_png(figure, path)
+
+
+def _loss_of(history: History) -> str:
+    return next(name for name in _LOSSES if name in history.names("valid"))
 
 
 def _train_and_valid(

@@ -44,12 +44,15 @@ class History:
             if name in splits.get(split, ()) and math.isfinite(splits[split][name])
         }
         if not values:
-            known = {key for splits in self.epochs.values() for key in splits.get(split, ())}
             raise CheckpointError(
-                f"{self.path}: expected the statistic {name} of {split}, found {sorted(known)}; "
-                "train again with the task that reports it"
+                f"{self.path}: expected the statistic {name} of {split}, found "
+                f"{self.names(split)}; train again with the task that reports it"
             )
         return list(values), list(values.values())
+
+    def names(self, split: str) -> list[str]:
+        """The statistics of a split, in alphabetical order."""
+        return sorted({key for splits in self.epochs.values() for key in splits.get(split, ())})
 
     @property
     def seconds(self) -> float:

@@ -145,7 +145,8 @@ def test_all_stages(tmp_path):
     steps = "--num_workers 0 --batch_bins 160000 --max_epoch 1 --num_iters_per_epoch"
     pruning = "--pruning_conf target=0.3 --pruning_conf warmup_steps=60"
     options = ["--ssl_model", "dense", "--test_sets", "dev", "--asr_args", f"{steps} 2"]
-    options += ["--pruning_args", f"{pruning} {steps} 400", "--inference_nj", "2"]
+    options += ["--pruning_args", f"{pruning} {steps} 400 --distill_conf layers=[0,3]"]
+    options += ["--distill", "true", "--inference_nj", "2"]
     log = run_recipe(folder, "asr.sh", *options)
     dense, pruned = (SSLEncoder.from_pretrained(folder / f"exp/{m}/encoder") for m in MODELS)
     macs = [count_macs(encoder.config, 10.0).total for encoder in (dense, pruned)]
@@ -155,6 +156,8 @@ def test_all_stages(tmp_path):
         assert text in report
     for model in MODELS:
         assert len((folder / f"exp/{model}/decoded/dev/text").read_text().splitlines()) == 20
+    images = {path.name for path in (folder / "exp/images").iterdir()}
+    assert images == {"pruning_curves.png", "kept_structure.png"}
     assert (folder / "exp/pruned.zip").exists() and "Stage 12: pack" in log
     assert run_recipe(folder, "asr.sh", *options).count("(finished already") == 12
     assert (folder / "log").read_text() == "data\n"

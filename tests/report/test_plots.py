@@ -12,11 +12,12 @@ pytest.importorskip("matplotlib")
 from matplotlib import image
 from matplotlib.figure import Figure
 
+from espnet_prune.bin import plot_pruning
 from espnet_prune.diarization import read_rttm
 from espnet_prune.report import curves_plot, structure_plot
-from espnet_prune.report.history import read_history
+from espnet_prune.report.history import History, read_history
 from espnet_prune.report.inputs import Inputs
-from espnet_prune.report.plots import draw_recording, plot_all
+from espnet_prune.report.plots import PRUNING, STRUCTURE, draw_recording, plot_all
 from espnet_prune.report.results import read_scores
 from tests.report.recipe import dense_config, pruned_config
 
@@ -71,6 +72,30 @@ def test_pruning_curves(inputs: Inputs, figures: list[Figure], further: bool) ->
     if further:
         assert list(lines["distilled further, train"].get_xdata()) == [9, 10, 11, 12]
     assert {"λ₁", "λ₂"} <= set(lines)
+
+
+def test_curves_of_two_budgets_and_a_task(figures: list[Figure]) -> None:
+    stats = {"sparsity": 0.5, "target_sparsity": 0.5, "loss_task": 2.0, "loss": 9.0}
+    stats |= {f"lambda{n}_{part}": 1.0 for n in (1, 2) for part in ("front_end", "transformer")}
+    prune = History(Path(), {epoch: {"train": stats, "valid": stats} for epoch in (1, 2)})
+    further = History(Path(), {1: {"train": {"loss": 1.0}, "valid": {"loss": 1.5}}})
+    curves_plot.plot_pruning(prune, further, Path())
+    lines = {line.get_label(): line for axes in figures[0].axes for line in axes.lines}
+    assert list(lines["pruning, valid"].get_ydata()) == [2.0, 2.0]
+    assert list(lines["trained further, valid"].get_ydata()) == [1.5]
+    for part in ("front end", "transformer"):
+        assert {f"λ₁ {part}", f"λ₂ {part}"} <= set(lines)
+
+
+def test_the_command_plots_what_was_cut(inputs: Inputs, tmp_path: Path, capsys) -> None:
+    dense, pruned = (files.model for files in (inputs.dense, inputs.pruned))
+    for output, other in (("cut", pruned), ("sparse", dense)):
+        words = [inputs.prune.parent, dense, other, "--output", tmp_path / output]
+        plot_pruning.main([*map(str, words)])
+    assert {path.name for path in (tmp_path / "cut").iterdir()} == {PRUNING, STRUCTURE}
+    assert {path.name for path in (tmp_path / "sparse").iterdir()} == {PRUNING}
+    with pytest.raises(SystemExit, match="checkpoint"):
+        plot_pruning.main([str(tmp_path / "none"), str(dense), str(pruned), "--output", "x"])
 
 
 def test_timeline_of_both_models(inputs: Inputs) -> None:

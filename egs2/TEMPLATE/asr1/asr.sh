@@ -65,7 +65,7 @@ Stages
    2  format and check the data              8  fine-tune the pruned model
    3  make the token list                    9  decode with the dense and the pruned model
    4  import the SSL checkpoint             10  score: WER, CER, accuracy of intents
-   5  fine-tune the dense model             11  report: table, training time
+   5  fine-tune the dense model             11  report: table, training time, plots
    6  prune with the task's loss            12  pack the pruned model
 
 A stage that has finished is skipped until its inputs change; a killed stage resumes.
@@ -251,6 +251,10 @@ stage_11() {
         ${other_results} "${options[@]}" --gather "${expdir}/pruned" "${trainings[@]}" \
         --sets ${test_sets} --reference_seconds "${reference_seconds}" --seed "${seed}" \
         --output "${expdir}/RESULTS.md"
+    options=()
+    if "${fine_tune_pruned}"; then options+=(--further "${expdir}/pruned_train"); fi
+    ${python} -m espnet_prune.bin.plot_pruning "${expdir}/prune_train" "${dense}/encoder" \
+        "${expdir}/pruned/encoder" "${options[@]}" --output "${expdir}/images"
     if [ -n "${results_md}" ]; then cp "${expdir}/RESULTS.md" "${results_md}"; fi
 }
 

@@ -55,7 +55,7 @@ Stages
    1  prepare the corpus (local/data.sh)     6  distil the pruned encoder further
    2  format and check the data              7  distil --students of the same size without pruning
    3  import the SSL checkpoint              8  probe every encoder
-   4  distil and prune                       9  report: table of sizes and accuracies
+   4  distil and prune                       9  report: sizes, accuracies, plots
    5  apply: cut the pruned units away      10  pack the pruned encoder
 
 A stage that has finished is skipped until its inputs change; a killed stage resumes.
@@ -161,6 +161,8 @@ stage_9() {
     # shellcheck disable=SC2086
     ${python} -m espnet_prune.bin.probe_report "${expdir}/probe.json" ${other_results} \
         --training "${trainings[@]}" --output "${expdir}/RESULTS.md"
+    ${python} -m espnet_prune.bin.plot_pruning "${expdir}/prune_train" "${expdir}/ssl" \
+        "${expdir}/pruned_encoder" --further "${expdir}/distill_train" --output "${expdir}/images"
     if [ -n "${results_md}" ]; then cp "${expdir}/RESULTS.md" "${results_md}"; fi
 }
 
