@@ -142,6 +142,14 @@ def test_meetings_have_two_to_four_speakers_who_overlap(meetings: Path) -> None:
     assert 0.02 < np.mean(speaking[speaking > 0] > 1) < 0.4
 
 
+def test_meetings_of_other_numbers_of_speakers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(RECIPES / "diar1/local"))
+    program = runpy.run_path(str(RECIPES / "diar1/local/generate_meetings.py"))
+    args = program["get_parser"]().parse_args(["--num_speakers", "2", "5"])
+    jobs = [program["meeting_job"]("train", index, args) for index in range(4)]
+    assert [len(set(job.speakers)) for job in jobs] == [2, 5, 2, 5]
+
+
 @pytest.mark.parametrize("set_name", SETS)
 def test_speech_is_where_the_reference_says(meetings: Path, set_name: str) -> None:
     paths = table(meetings / "data" / set_name / "wav.scp")
