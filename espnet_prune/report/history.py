@@ -71,7 +71,7 @@ def read_history(checkpoint: Path) -> History:
 
 
 def read_checkpoint(checkpoint: Path) -> dict[str, Any]:
-    """Read all that ESPnet's trainer resumes from: model, optimizers, schedulers, reporter.
+    """Read what ESPnet's trainer resumes from: model, optimizers, schedulers, statistics.
 
     Raises:
         CheckpointError: the file is truncated, or no checkpoint of ESPnet's trainer.
@@ -79,7 +79,9 @@ def read_checkpoint(checkpoint: Path) -> dict[str, Any]:
     try:
         with torch.serialization.safe_globals(_SAFE):
             state = torch.load(checkpoint, map_location="cpu", mmap=True, weights_only=True)
-        return {part: state[part] for part in ("model", "optimizers", "schedulers", "reporter")}
+        stats = state["reporter"]["stats"]
+        parts = {part: state[part] for part in ("model", "optimizers", "schedulers")}
+        return {**parts, "reporter": {"stats": stats}}
     except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
         raise CheckpointError(
             f"{checkpoint}: expected a checkpoint that ESPnet's trainer wrote, found a truncated "

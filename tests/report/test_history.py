@@ -47,9 +47,11 @@ def test_foreign_and_truncated_files(inputs: Inputs, tmp_path: Path) -> None:
     path.write_bytes(inputs.prune.read_bytes()[:1000])
     with pytest.raises(CheckpointError, match="truncated"):
         read_history(path)
-    torch.save({"weight": torch.ones(1)}, path)
-    with pytest.raises(CheckpointError, match="foreign"):
-        read_history(path)
+    parts = ("model", "optimizers", "schedulers", "reporter")
+    for foreign in ({"weight": torch.ones(1)}, dict.fromkeys(parts, {})):
+        torch.save(foreign, path)
+        with pytest.raises(CheckpointError, match="foreign"):
+            read_history(path)
 
 
 class Harmful:
