@@ -48,7 +48,7 @@ def test_foreign_and_truncated_files(inputs: Inputs, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="truncated"):
         read_history(path)
     parts = ("model", "optimizers", "schedulers", "reporter")
-    for foreign in ({"weight": torch.ones(1)}, dict.fromkeys(parts, {})):
+    for foreign in ({"weight": torch.ones(1)}, {part: {} for part in parts}):
         torch.save(foreign, path)
         with pytest.raises(CheckpointError, match="foreign"):
             read_history(path)
