@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
+from espnet_prune.ssl.typed import ConfigError
+
 Family = Literal["wavlm", "hubert", "wav2vec2"]
-
-
-class ConfigError(ValueError):
-    """A configuration that does not describe an encoder; the message lists every problem."""
 
 
 @dataclass(frozen=True)

@@ -3,36 +3,146 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
+import io
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+# The middle of a temporary file's name, between the name that it will have and eight letters.
+_SUFFIX = ".tmp"
 
 
 @contextlib.contextmanager
 def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """A file to write to in the ``with`` block, which becomes ``path`` at its end.
 
+    It lies beside what ``path`` names, links followed, so that it is on the same disk. What killed
+    writers of the same file have left is removed. A pipe or a device is written to as it is.
+
     Raises:
         OSError: the disk is full or not writable; ``path`` is then as it was.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    target = Path(os.path.realpath(path))
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        with open(target, "wb") as stream:
+            yield stream
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    sweep(target)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=_prefix(target), suffix=_SUFFIX)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    file = _Output(io.FileIO(handle, "wb"))
     try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+        yield file
+        file.flush()
+        os.fsync(handle)
         os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
+        os.replace(name, target)
+    except BaseException as error:
         os.unlink(name)
+        failure = file.failure or error
+        if isinstance(failure, OSError) and failure.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _no_space(failure, target, file.wanted) from None
         raise
+    finally:
+        with contextlib.suppress(OSError):
+            file.close()
 
 
 def atomic_write(path: str | os.PathLike[str], data: bytes | str) -> None:
     """Write ``data`` (text as UTF-8) to ``path``, as :func:`atomic_file` does."""
     with atomic_file(path) as file:
-        file.write(data.encode() if isinstance(data, str) else data)
+        file.write(_encoded(data))
+
+
+def replace_files(folder: str | os.PathLike[str], files: Mapping[str, bytes | str | None]) -> None:
+    """Write several files of a folder; all are complete before the first replaces an earlier one.
+
+    Args:
+        folder: made if need be.
+        files: what each is to hold, by its name; None removes it.
+
+    Raises:
+        OSError: see :func:`atomic_file`.
+    """
+    with contextlib.ExitStack() as stack:
+        for name, data in files.items():
+            if data is not None:
+                stack.enter_context(atomic_file(Path(folder, name))).write(_encoded(data))
+    for name, data in files.items():
+        if data is None:
+            Path(folder, name).unlink(missing_ok=True)
+
+
+def require_writable(path: str | os.PathLike[str]) -> None:
+    """Find out, before long work begins, whether :func:`atomic_file` could write ``path``.
+
+    Raises:
+        OSError: it could not.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise IsADirectoryError(
+            errno.EISDIR, "expected a file to write, found a folder of that name", str(path)
+        )
+    if target.exists() and not target.is_file():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=target.parent):
+        pass
+
+
+def sweep(target: Path) -> None:
+    """Remove the temporary files of writers of ``target`` that were killed."""
+    prefix = _prefix(target)
+    for entry in target.parent.iterdir():
+        if not (entry.name.startswith(prefix) and entry.name.endswith(_SUFFIX)):
+            continue
+        with contextlib.suppress(OSError), open(entry, "rb") as file:
+            # A living writer holds this lock.
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            entry.unlink()
+
+
+class _Output(io.BufferedWriter):
+    """Remembers why writing failed, as torch.save does not tell, and how far it should have come.
+
+    Attributes:
+        failure: the first error of the operating system.
+        wanted: bytes that were to be written so far.
+    """
+
+    failure: OSError | None = None
+    wanted = 0
+
+    def write(self, data: Any) -> int:
+        """As usual."""
+        self.wanted += memoryview(data).nbytes
+        try:
+            return super().write(data)
+        except OSError as error:
+            self.failure = self.failure or error
+            raise
+
+
+def _no_space(error: OSError, target: Path, wanted: int) -> OSError:
+    free = shutil.disk_usage(target.parent).free
+    what = (
+        f"no space left on the disk: expected room for {wanted} bytes or more, found {free}; make "
+        "room and run the same command again"
+    )
+    return OSError(error.errno, what, str(target))
+
+
+def _prefix(target: Path) -> str:
+    return f".{target.name[:100]}."
+
+
+def _encoded(data: bytes | str) -> bytes:
+    # Names of files may hold bytes that are no UTF-8, which Python keeps as surrogates.
+    return data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data

@@ -17,7 +17,7 @@ pytest.importorskip("espnet2")
 from espnet2.bin import asr_inference, slu_inference
 from espnet2.tasks.abs_task import scheduler_classes
 
-from espnet_prune.espnet.layered_config import read_layered
+from espnet_prune.ssl.config_files import read_yaml
 from espnet_prune.espnet.pruned_tasks import PrunedASRTask, PrunedSLUTask
 from tests.egs2.noise_recipe import EGS2, make_recipe, run_recipe
 
@@ -80,7 +80,7 @@ def test_it_builds(path, monkeypatch, tmp_path):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_the_three_budgets_differ_in_nothing_else(recipe):
     folder = EGS2 / recipe / "conf/tuning"
-    values = [read_layered(folder / f"{stem}.yaml") for stem in BUDGETS]
+    values = [read_yaml(folder / f"{stem}.yaml") for stem in BUDGETS]
     for each in values:
         assert each["pruning_conf"].pop("budget") and each["pruning_conf"].pop("target")
     assert values[0] == values[1] == values[2]
@@ -89,7 +89,7 @@ def test_the_three_budgets_differ_in_nothing_else(recipe):
 def test_published_ratios():
     folder = EGS2 / "librispeech_100/asr1/conf/tuning"
     targets = {
-        path.stem.removeprefix("self_pinching_"): read_layered(path)["pruning_conf"]
+        path.stem.removeprefix("self_pinching_"): read_yaml(path)["pruning_conf"]
         for path in folder.glob("self_pinching_*.yaml")
     }
     assert targets["wav2vec2_base_s65"]["target"] == 0.65

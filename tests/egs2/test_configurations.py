@@ -15,7 +15,7 @@ pytest.importorskip("espnet2")
 from espnet2.tasks.abs_task import scheduler_classes
 
 from espnet_prune.espnet.distillation_task import DistillationTask
-from espnet_prune.espnet.layered_config import read_layered
+from espnet_prune.ssl.config_files import read_yaml
 from espnet_prune.espnet.powerset_task import PowersetDiarizationTask
 from espnet_prune.espnet.voice_task import VoiceTask
 
@@ -58,7 +58,7 @@ def test_there_are_yamls():
 
 @pytest.mark.parametrize("path", YAMLS, ids=name)
 def test_it_builds(path, monkeypatch):
-    values = read_layered(path)
+    values = read_yaml(path)
     if path.stem.startswith("decode"):
         assert InferenceConfig(**values)
         return
@@ -108,7 +108,7 @@ BASE_PLUS = "tuning/prune_wavlm_base_plus_s80.yaml"
     ],
 )
 def test_a_variant_changes_only_what_it_is_for(changed, base, keys):
-    ours, theirs = (read_layered(PAPER / path) for path in (changed, base))
+    ours, theirs = (read_yaml(PAPER / path) for path in (changed, base))
     different = {key for key in ours | theirs if ours.get(key) != theirs.get(key)}
     assert different == keys
     if "pruning_conf" in keys:
@@ -118,7 +118,7 @@ def test_a_variant_changes_only_what_it_is_for(changed, base, keys):
 def test_published_values():
     """Those of the reference that a later edit must not lose."""
     train, prune, distill, decode = (
-        read_layered(PAPER / f"{stem}.yaml") for stem in ("train", "prune", "distill", "decode")
+        read_yaml(PAPER / f"{stem}.yaml") for stem in ("train", "prune", "distill", "decode")
     )
     for values in (train, prune, distill):
         assert (values["batch_size"], values["grad_clip_percentile"]) == (64, 90)

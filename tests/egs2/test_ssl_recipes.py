@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("espnet2")
 
-from espnet_prune.espnet.layered_config import read_layered
+from espnet_prune.ssl.config_files import read_yaml
 from espnet_prune.ssl import SSLEncoder
 from tests.egs2.noise_recipe import EGS2, make_recipe, run_recipe
 
@@ -19,7 +19,7 @@ YAMLS = sorted({p.resolve() for folder in (PAPER, MINI) for p in folder.rglob("*
 
 @pytest.mark.parametrize("path", YAMLS, ids=lambda path: str(path.relative_to(EGS2)))
 def test_schedules_end_with_the_training(path):
-    values = read_layered(path)
+    values = read_yaml(path)
     steps = values["num_iters_per_epoch"] * values["max_epoch"] // values.get("accum_grad", 1)
     assert values["scheduler_conf"]["total_steps"] == steps
     if "pruning_conf" in values:
@@ -33,7 +33,7 @@ def test_schedules_end_with_the_training(path):
 
 def test_published_values():
     """Those of the reference that a later edit must not lose."""
-    prune, distill = read_layered(PAPER / "prune.yaml"), read_layered(PAPER / "distill.yaml")
+    prune, distill = read_yaml(PAPER / "prune.yaml"), read_yaml(PAPER / "distill.yaml")
     schedule = {"warmup_steps": 15000, "total_steps": 50000, "scale_gates": True}
     assert prune["scheduler_conf"] == schedule
     assert distill["scheduler_conf"] == {"warmup_steps": 5000, "total_steps": 25000}
@@ -74,7 +74,7 @@ BATCH = {"batch_bins", "accum_grad", "num_iters_per_epoch"}
     ],
 )
 def test_a_variant_changes_only_what_it_is_for(changed, base, keys):
-    ours, theirs = read_layered(PAPER / changed), read_layered(PAPER / base)
+    ours, theirs = read_yaml(PAPER / changed), read_yaml(PAPER / base)
     assert {key for key in ours | theirs if ours.get(key) != theirs.get(key)} == keys
     batches = [v["batch_bins"] * v.get("accum_grad", 1) for v in (ours, theirs)]
     assert batches[0] == batches[1]
@@ -83,7 +83,7 @@ def test_a_variant_changes_only_what_it_is_for(changed, base, keys):
 @pytest.mark.parametrize("conf", [PAPER, MINI], ids=["paper", "mini"])
 def test_rival_students_train_as_long_as_both_stages(conf):
     steps = [
-        read_layered(conf / f"{name}.yaml")["scheduler_conf"]["total_steps"]
+        read_yaml(conf / f"{name}.yaml")["scheduler_conf"]["total_steps"]
         for name in ("distill_student", "prune", "distill")
     ]
     assert steps[0] == steps[1] + steps[2]

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from espnet_prune.espnet.distillation_task import DistillationTask
-from espnet_prune.espnet.layered_config import read_layered
+from espnet_prune.ssl.config_files import read_yaml
 from espnet_prune.ssl import ConfigError
 
 REQUIRED = ["--student", "s", "--teacher", "t", "--output_dir", "exp"]
@@ -25,7 +25,7 @@ def test_layers(write):
     write("base.yaml", max_epoch=3, pruning_conf={"target": 0.5, "units": ["conv"]}, lists=[1, 2])
     write("middle.yaml", base="base.yaml", pruning_conf={"target": {"front_end": 0.5}})
     top = write("tuning/top.yaml", base="../middle.yaml", lists=[3], pruning_conf={"gate": "x"})
-    assert read_layered(top) == {
+    assert read_yaml(top) == {
         "max_epoch": 3,
         "pruning_conf": {"target": {"front_end": 0.5}, "units": ["conv"], "gate": "x"},
         "lists": [3],
@@ -53,7 +53,7 @@ def test_unknown_option_is_refused(write, capsys):
 
 def test_bad_bases(write):
     with pytest.raises(ConfigError, match=r"missing.yaml \(base of .*top.yaml\)"):
-        read_layered(write("top.yaml", base="missing.yaml"))
+        read_yaml(write("top.yaml", base="missing.yaml"))
     write("a.yaml", base="b.yaml")
     with pytest.raises(ConfigError, match="leads back"):
-        read_layered(write("b.yaml", base="a.yaml"))
+        read_yaml(write("b.yaml", base="a.yaml"))

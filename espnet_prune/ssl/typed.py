@@ -1,0 +1,185 @@
+"""Values that users write, read by the annotations of the dataclass that they describe."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import reprlib
+import types
+from collections.abc import Collection, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+
+_MAX_LISTED = 30
+
+
+class ConfigError(ValueError):
+    """A configuration that describes nothing; the message lists every problem."""
+
+
+def read_typed(cls: type[T], values: object, where: object = "") -> T:
+    """Make an instance of a dataclass of keyword arguments as they stand in YAML or JSON.
+
+    Texts that are numbers count as such (YAML 1.1 takes ``1e-3`` for text), lists become tuples,
+    mappings the dataclasses that fields are annotated with. Nothing else is converted.
+
+    Args:
+        cls: its fields' annotations say what is expected.
+        values: by the names of its fields.
+        where: the file or option that they come from, for the message.
+
+    Raises:
+        ConfigError: names every key that is unknown or missing or whose value is of another type,
+            or is what ``cls`` itself raises, behind ``where``.
+    """
+    problems: list[str] = []
+    built = _dataclass(cls, values, "", problems)
+    if problems:
+        raise ConfigError(_located(where, "; ".join(problems)))
+    try:
+        return cls(**built)
+    except ConfigError as error:
+        raise ConfigError(_located(where, str(error))) from error
+
+
+def check_name(kind: str, name: object, known: Collection[str]) -> None:
+    """Raise ConfigError unless ``name`` is one of those ``known``, which the message lists."""
+    if not isinstance(name, str) or name not in known:
+        raise ConfigError(f"expected {kind} of {', '.join(known)}, found {shown(name)}")
+
+
+def similar(name: str, known: Collection[str]) -> str:
+    """What a message adds to an unknown name: a close one of those known, or all of a few."""
+    close = difflib.get_close_matches(name, known, n=1)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    listed = sorted(known)
+    return "known: " + ", ".join(listed[:_MAX_LISTED]) + (", ..." if listed[_MAX_LISTED:] else "")
+
+
+def shown(value: object) -> str:
+    """``value`` for a message, however large it is."""
+    return reprlib.repr(value)
+
+
+class _Mismatch(Exception):
+    """A value that is not what its annotation asks for; the message says what that is."""
+
+
+def _dataclass(cls: type, values: object, path: str, problems: list[str]) -> dict[str, Any]:
+    if not isinstance(values, Mapping):
+        problems.append(f"{path or 'it'}: expected values by name, found {shown(values)}")
+        return {}
+    hints = get_type_hints(cls)
+    known = {field.name: field for field in fields(cls) if field.init}
+    prefix = f"{path}." if path else ""
+    built: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in known:
+            problems.append(f"unknown key {prefix}{key} ({similar(str(key), known)})")
+            continue
+        try:
+            built[key] = _convert(hints[key], value, f"{prefix}{key}", problems)
+        except _Mismatch as mismatch:
+            problems.append(f"{prefix}{key}: expected {mismatch}, found {shown(value)}")
+    for name, field in known.items():
+        required = field.default is MISSING and field.default_factory is MISSING
+        if required and name not in values:
+            problems.append(f"{prefix}{name}: expected a value, found none")
+    return built
+
+
+def _convert(hint: Any, value: Any, path: str, problems: list[str]) -> Any:
+    """``value`` as ``hint`` asks for it; problems within mappings and lists are collected."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return _first_fit(inner, value, path, problems)
+    if origin is Literal:
+        if not any(value == choice and type(value) is type(choice) for choice in inner):
+            raise _Mismatch(" or ".join(map(repr, inner)))
+        return value
+    if is_dataclass(hint):
+        if isinstance(value, hint):
+            return value
+        before = len(problems)
+        built = _dataclass(hint, value, path, problems)
+        try:
+            return hint(**built) if len(problems) == before else None
+        except ConfigError as error:
+            problems.append(f"{path}: {error}")
+            return None
+    if origin in (tuple, list) or hint in (tuple, list):
+        return _sequence(origin or hint, inner, value, path, problems)
+    if origin is not None and issubclass(origin, Mapping):
+        if not isinstance(value, Mapping):
+            raise _Mismatch("values by name")
+        return {
+            _convert(inner[0], k, f"{path}.{k}", problems): _item(
+                inner[1], v, f"{path}.{k}", problems
+            )
+            for k, v in value.items()
+        }
+    return _scalar(hint, value)
+
+
+def _first_fit(hints: tuple[Any, ...], value: Any, path: str, problems: list[str]) -> Any:
+    expected = []
+    for hint in hints:
+        found: list[str] = []
+        try:
+            converted = _convert(hint, value, path, found)
+        except _Mismatch as mismatch:
+            expected.append(str(mismatch))
+            continue
+        if not found:
+            return converted
+        expected.append("; ".join(found))
+    raise _Mismatch(" or ".join(expected))
+
+
+def _sequence(
+    kind: type, inner: tuple[Any, ...], value: Any, path: str, problems: list[str]
+) -> Any:
+    if not isinstance(value, list | tuple):
+        raise _Mismatch("a list")
+    hint = inner[0] if inner else Any
+    return kind(_item(hint, v, f"{path}[{i}]", problems) for i, v in enumerate(value))
+
+
+def _item(hint: Any, value: Any, path: str, problems: list[str]) -> Any:
+    try:
+        return _convert(hint, value, path, problems)
+    except _Mismatch as mismatch:
+        problems.append(f"{path}: expected {mismatch}, found {shown(value)}")
+        return None
+
+
+def _scalar(hint: Any, value: Any) -> Any:
+    if hint is Any:
+        return value
+    if hint in (float, int):
+        return _number(hint, value)
+    names = {bool: "true or false", str: "a text", type(None): "nothing"}
+    if not isinstance(value, hint):
+        raise _Mismatch(names.get(hint, f"a {hint.__name__}"))
+    return value
+
+
+def _number(kind: type, value: Any) -> float | int:
+    name = "a whole number" if kind is int else "a number"
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            raise _Mismatch(name) from None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise _Mismatch(name)
+    if kind is int and value != int(value):
+        raise _Mismatch(name)
+    return kind(value)
+
+
+def _located(where: object, message: str) -> str:
+    return f"{where}: {message}" if where else message
