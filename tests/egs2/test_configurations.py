@@ -15,9 +15,9 @@ pytest.importorskip("espnet2")
 from espnet2.tasks.abs_task import scheduler_classes
 
 from espnet_prune.espnet.distillation_task import DistillationTask
-from espnet_prune.ssl.config_files import read_yaml
 from espnet_prune.espnet.powerset_task import PowersetDiarizationTask
 from espnet_prune.espnet.voice_task import VoiceTask
+from espnet_prune.ssl.config_files import read_yaml
 
 EGS2 = Path(__file__).parents[2] / "egs2"
 PAPER = EGS2 / "ami_aishell4_alimeeting/diar1/conf"

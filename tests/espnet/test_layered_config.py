@@ -4,8 +4,8 @@ import pytest
 import yaml
 
 from espnet_prune.espnet.distillation_task import DistillationTask
-from espnet_prune.ssl.config_files import read_yaml
 from espnet_prune.ssl import ConfigError
+from espnet_prune.ssl.config_files import read_yaml
 
 REQUIRED = ["--student", "s", "--teacher", "t", "--output_dir", "exp"]
 
