@@ -12,12 +12,14 @@ import math
 import os
 import sys
 from collections.abc import Mapping
-from typing import BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import torch
 from torch import Tensor
 
 from espnet_prune.ssl.files import atomic_write
+from espnet_prune.ssl.sniffing import SAFETENSORS, CheckpointError, require_kind
+from espnet_prune.ssl.typed import shown
 
 _DTYPES = {
     "F64": torch.float64,
@@ -32,10 +34,7 @@ _DTYPES = {
     "BOOL": torch.bool,
 }
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
-
-
-class CheckpointError(ValueError):
-    """A file or folder that is not the checkpoint it should be."""
+_MOST = 1 << 60  # numbers of values that PyTorch can count, in bytes as well
 
 
 def save_file(tensors: Mapping[str, Tensor], path: str | os.PathLike[str]) -> None:
@@ -65,43 +64,75 @@ def load_file(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     Raises:
         CheckpointError: the file is missing, truncated or of another format.
     """
-    try:
-        with open(path, "rb") as file:
-            entries, base = _read_header(file, path)
-            return {name: _tensor(file, base, entries[name], path, name) for name in entries}
-    except OSError as error:
+    require_kind(path, SAFETENSORS)
+    with open(path, "rb") as file:
+        entries, base = _read_header(file, path)
+        return {name: _tensor(file, base, entry, path) for name, entry in entries.items()}
+
+
+class _Entry(NamedTuple):
+    dtype: torch.dtype
+    shape: list[int]
+    begin: int
+    end: int
+
+
+def _read_header(file: BinaryIO, path: object) -> tuple[dict[str, _Entry], int]:
+    """The entry of every tensor, and where in the file their data begin.
+
+    The data fill the rest of the file without gaps, so that no entry asks for more than is there.
+    """
+    found = os.fstat(file.fileno()).st_size
+    base = 8 + int.from_bytes(file.read(8), "little")
+    if base > found:
         raise CheckpointError(
-            f"{path}: expected a safetensors file, found none: {error}"
-        ) from error
-
-
-def _read_header(file: BinaryIO, path: object) -> tuple[dict[str, dict], int]:
-    """The entry of every tensor, and where in the file their data begin."""
+            f"{path}: expected a header of {base - 8} bytes, found {found} bytes in all; the file "
+            "is truncated or damaged, copy or make it again"
+        )
     try:
-        base = 8 + int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(base - 8))
         header.pop("__metadata__", None)
-        end = base + max((entry["data_offsets"][1] for entry in header.values()), default=0)
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        entries = {name: _entry(name, values) for name, values in header.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(
-            f"{path}: expected a safetensors file, found something else (its header is unreadable: "
-            f"{error}); if it is a PyTorch pickle, convert it first"
+            f"{path}: expected a safetensors file, found a header that describes no tensors "
+            f"({error}); copy or make the file again"
         ) from error
-    if (found := os.fstat(file.fileno()).st_size) != end:
+    end = base
+    for name, entry in sorted(entries.items(), key=lambda item: item[1][2:]):
+        if base + entry.begin != end:
+            raise CheckpointError(
+                f"{path}: expected the data of {name!r} behind those before it, found "
+                f"data_offsets {[entry.begin, entry.end]}; copy or make the file again"
+            )
+        end = base + entry.end
+    if found != end:
         raise CheckpointError(
             f"{path}: expected {end} bytes, found {found}; the file is truncated or damaged, "
             "copy or make it again"
         )
-    return header, base
+    return entries, base
 
 
-def _tensor(file: BinaryIO, base: int, entry: dict, path: object, name: str) -> Tensor:
-    dtype, shape = _DTYPES.get(entry["dtype"]), entry["shape"]
-    begin, end = entry["data_offsets"]
-    if dtype is None or end - begin != math.prod(shape) * dtype.itemsize:
-        raise CheckpointError(f"{path}: the entry of {name!r} contradicts itself: {entry}")
-    tensor = torch.empty(shape, dtype=dtype)
-    if begin < end:
-        file.seek(base + begin)
-        file.readinto((ctypes.c_char * (end - begin)).from_address(tensor.data_ptr()))  # type: ignore[attr-defined]
+def _entry(name: str, values: Mapping[str, Any]) -> _Entry:
+    dtype, shape = _DTYPES.get(values["dtype"]), values["shape"]
+    begin, end = values["data_offsets"]
+    numbers = [*shape, begin, end]
+    if (
+        dtype is None
+        or not all(type(number) is int and 0 <= number < _MOST for number in numbers)
+        or math.prod(size or 1 for size in shape) >= _MOST
+        or end - begin != math.prod(shape) * dtype.itemsize
+    ):
+        raise ValueError(f"the entry of {name!r} contradicts itself: {shown(values)}")
+    return _Entry(dtype, shape, begin, end)
+
+
+def _tensor(file: BinaryIO, base: int, entry: _Entry, path: object) -> Tensor:
+    tensor = torch.empty(entry.shape, dtype=entry.dtype)
+    if size := entry.end - entry.begin:
+        file.seek(base + entry.begin)
+        values = (ctypes.c_char * size).from_address(tensor.data_ptr())
+        if file.readinto(values) != size:  # type: ignore[attr-defined]
+            raise CheckpointError(f"{path}: the file became shorter while it was read; try again")
     return tensor
