@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from os import PathLike
 
 import torch
@@ -11,19 +12,24 @@ from torch.nn.utils.rnn import pad_sequence
 
 from espnet_prune.ssl import SSLEncoder
 
+logger = logging.getLogger(__name__)
+
 
 class UpstreamExpert(nn.Module):
     """What s3prl asks of an upstream, around an :class:`~espnet_prune.SSLEncoder`.
 
     Args:
         ckpt: see :meth:`~espnet_prune.SSLEncoder.from_pretrained`.
+        model_config: is not read; s3prl's own upstreams take it, and the encoder has its config.
 
     Raises:
         CheckpointError: no encoder in ``ckpt``.
     """
 
-    def __init__(self, ckpt: str | PathLike[str]):
+    def __init__(self, ckpt: str | PathLike[str], model_config: str | None = None):
         super().__init__()
+        if model_config is not None:
+            logger.warning("not reading %s: the config is read from %s", model_config, ckpt)
         self.encoder = SSLEncoder.from_pretrained(ckpt)
 
     def get_downsample_rates(self, key: str) -> int:
@@ -31,7 +37,7 @@ class UpstreamExpert(nn.Module):
         return self.encoder.config.hop
 
     def forward(self, wavs: list[Tensor]) -> dict[str, list[Tensor] | Tensor]:
-        """Encode 16 kHz waveforms ``(T,)``, not padded and not normalised.
+        """Encode 16 kHz waveforms ``(T,)`` of any float type, not padded and not normalised.
 
         Waveforms shorter than one frame are zero-padded to one. Frames past an item's end repeat
         its last one, as s3prl itself stretches the longest item of a batch, so that an item's
@@ -39,7 +45,18 @@ class UpstreamExpert(nn.Module):
 
         Returns:
             ``hidden_states``: N + 1 tensors ``(B, L, D)``; ``last_hidden_state``: the last of them.
+
+        Raises:
+            ValueError: there is no waveform, or one is not ``(T,)`` or no float.
         """
+        kinds = {(wav.dim(), wav.is_floating_point()) for wav in wavs}
+        if kinds != {(1, True)}:
+            raise ValueError(
+                "expected waveforms (T,) of floats from -1 to 1, found "
+                + (", ".join(f"{tuple(w.shape)} {w.dtype}" for w in wavs[:3]) or "none")
+            )
+        dtype = self.encoder.front_end.projection.weight.dtype
+        wavs = [wav.to(dtype) for wav in wavs]
         samples = torch.tensor([len(wav) for wav in wavs], device=wavs[0].device)
         samples = samples.clamp(min=self.encoder.config.receptive_field)
         longest = int(samples.max())

@@ -16,11 +16,11 @@ def pruned_wavlm(
     Args:
         ckpt: anything that :meth:`~espnet_prune.SSLEncoder.from_pretrained` takes: a folder, a
             file, a URL or a Hugging Face id (``-k`` in s3prl, ``path_or_url`` in ESPnet).
-        model_config: must be None; the encoder comes with its config (``-g`` in s3prl).
+        model_config: is not read; the encoder comes with its config (``-g`` in s3prl).
         refresh: download a URL again although s3prl has it already (``-r`` in s3prl).
 
     Raises:
-        ValueError: ``ckpt`` is missing, or ``model_config`` is not.
+        ValueError: ``ckpt`` is missing.
         CheckpointError: no encoder in ``ckpt``.
     """
     if ckpt is None:
@@ -28,16 +28,11 @@ def pruned_wavlm(
             "pruned_wavlm expects an encoder and found none; pass a folder, file, URL or Hugging "
             "Face id with -k (s3prl's run_downstream) or path_or_url (S3PRLUpstream, ESPnet)"
         )
-    if model_config is not None:
-        raise ValueError(
-            f"pruned_wavlm expects no model config, found {model_config}; leave out -g, the "
-            f"config is read from {ckpt}"
-        )
     if refresh and str(ckpt).startswith(("http://", "https://")):
         from s3prl.util.download import _urls_to_filepaths
 
         _urls_to_filepaths(str(ckpt), refresh=True)  # the encoder is read from s3prl's downloads
-    return UpstreamExpert(ckpt)
+    return UpstreamExpert(ckpt, model_config)
 
 
 def register() -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from espnet_prune.bin.errors import explained
 from espnet_prune.pruning import count_params
 from espnet_prune.ssl import SSLEncoder
+from espnet_prune.ssl.checkpoint import CONFIG
 from espnet_prune.ssl.exporters import export_huggingface
 from espnet_prune.ssl.importers import SOURCES, import_encoder
 
@@ -47,10 +49,9 @@ def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
-    with explained("convert"):
-        _check_is_free(args.destination)
+    with explained("convert"), _new_folder(args.destination) as folder:
         encoder = import_encoder(args.source)
-        _write_whole(FORMATS[args.format], encoder, args.destination)
+        FORMATS[args.format](encoder, folder)
     config = encoder.config
     print(
         f"{args.destination}: {config.family}, {len(config.layers)} layers, "
@@ -58,20 +59,28 @@ def main(cmd: Sequence[str] | None = None) -> None:
     )
 
 
-def _check_is_free(folder: Path) -> None:
-    if folder.exists() and any(folder.iterdir()):
+@contextlib.contextmanager
+def _new_folder(path: Path) -> Iterator[Path]:
+    """A folder to write in the ``with`` block, which becomes ``path`` at its end."""
+    target = Path(os.path.realpath(path))
+    if target.exists() and any(target.iterdir()):
         raise FileExistsError(
-            f"{folder}: expected a new or empty folder, found one with files; remove it or choose "
+            f"{path}: expected a new or empty folder, found one with files; remove it or choose "
             "another name"
         )
-
-
-def _write_whole(write: _Write, encoder: SSLEncoder, folder: Path) -> None:
-    # All files appear at once: a killed run leaves no folder of weights without config.
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
-        write(encoder, Path(temporary) / "model")
-        os.replace(Path(temporary) / "model", folder)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # All files appear at once: a killed run leaves no folder of weights without config. What is
+    # mounted cannot be replaced, and is another disk than its parent.
+    mounted = os.path.ismount(target)
+    place = target if mounted else target.parent
+    with tempfile.TemporaryDirectory(dir=place, prefix=f".{target.name}.") as temporary:
+        folder = Path(temporary) / "model"
+        yield folder
+        if not mounted:
+            os.replace(folder, target)
+            return
+        for file in sorted(folder.iterdir(), key=lambda file: file.name == CONFIG):
+            os.replace(file, target / file.name)
 
 
 if __name__ == "__main__":

@@ -19,8 +19,9 @@ from espnet_prune.export import (
 from espnet_prune.export.files import replacing
 from espnet_prune.export.onnx_file import require
 from espnet_prune.ssl import SSLEncoder
+from espnet_prune.ssl.checkpoint import CONFIG, read_config
+from espnet_prune.ssl.files import require_writable
 from espnet_prune.ssl.importers import SOURCES, diarizen
-from espnet_prune.ssl.importers.huggingface import CONFIG, read_json
 from espnet_prune.ssl.importers.sources import find_source
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ def _check_arguments(args: argparse.Namespace) -> None:
         raise ExportError(f"--quantize needs a DST that ends in .onnx, found {args.destination}")
     if args.check and suffix == ".onnx":
         require("onnxruntime")
+    require_writable(args.destination)
 
 
 def _load(source: str) -> SSLEncoder | DiarizationModel:
@@ -120,7 +122,7 @@ def _load(source: str) -> SSLEncoder | DiarizationModel:
 
 def _diarizes(folder: Path) -> bool:
     if (folder / CONFIG).is_file():
-        return read_json(folder / CONFIG).get("kind") == "diarization_model"
+        return read_config(folder / CONFIG).get("kind") == "diarization_model"
     return (folder / diarizen.CONFIG).is_file()
 
 

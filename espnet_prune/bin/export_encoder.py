@@ -9,6 +9,8 @@ from pathlib import Path
 from espnet_prune.bin.errors import explained
 from espnet_prune.espnet.trained import load_trained
 from espnet_prune.espnet.voice_task import VoiceTask
+from espnet_prune.ssl.checkpoint import CONFIG
+from espnet_prune.ssl.files import require_writable
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -25,6 +27,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
     with explained("export_encoder"):
+        require_writable(args.output / CONFIG)
         load_trained(VoiceTask, args.model_file).encoder.save_pretrained(args.output)
 
 

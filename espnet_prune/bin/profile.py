@@ -52,13 +52,8 @@ def profile_encoder(config: SSLConfig, seconds: float) -> dict[str, Any]:
     the convolutions sum to their part.
 
     Raises:
-        ValueError: the input is shorter than one frame.
+        ConfigError: the input is shorter than one frame.
     """
-    if config.num_frames(round(seconds * 16000)) < 1:
-        raise ValueError(
-            f"expected an input of at least {config.receptive_field / 16000:g} s (one frame), "
-            f"found {seconds:g} s"
-        )
     widths = built_widths(config)
     parts = _costs(config, seconds, widths)
     rest = _costs(config, seconds, widths._replace(layers=()))["total"]

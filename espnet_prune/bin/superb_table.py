@@ -8,7 +8,7 @@ from pathlib import Path
 
 from espnet_prune.bin.errors import explained
 from espnet_prune.report.superb import read_published, render, to_json
-from espnet_prune.ssl.files import atomic_write
+from espnet_prune.ssl.files import atomic_write, require_writable
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -28,6 +28,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
     with explained("superb_table"):
+        require_writable(args.output / "results.json")
         published = read_published(args.published) if args.published else None
         text = render(args.folders, published)
         atomic_write(args.output / "results.json", to_json(args.folders))

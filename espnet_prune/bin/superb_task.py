@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import shlex
 import subprocess
@@ -92,8 +93,12 @@ def make_setup(args: argparse.Namespace) -> Setup:
     """What the command line says of all the commands of a task.
 
     Raises:
-        ValueError: a place is not ``name=folder``.
+        ValueError: a place is not ``name=folder``, or a number out of range.
     """
+    if args.lr is not None and not 0 < args.lr < math.inf:
+        raise ValueError(f"--lr: expected a rate above 0, found {args.lr}")
+    if not 0 <= args.seed < 2**32:
+        raise ValueError(f"--seed: expected a number from 0 to {2**32 - 1}, found {args.seed}")
     places = {"s3prl": _installed_s3prl(), "conf": str(args.tasks.resolve().parent)}
     for pair in args.place:
         name, separator, folder = pair.partition("=")

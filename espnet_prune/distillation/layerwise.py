@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -34,8 +35,8 @@ class LayerwiseDistillation(nn.Module):
         width: D of the hidden states; needed for projections.
 
     Raises:
-        ValueError: no layer, or no weight above zero; a group of layers that are not distilled,
-            or are in two groups; projections of unknown width.
+        ValueError: no layer, or one below 0; no weight above zero, or one below; a group of layers
+            that are not distilled, or are in two groups; projections of unknown width.
     """
 
     def __init__(
@@ -47,7 +48,9 @@ class LayerwiseDistillation(nn.Module):
         width: int | None = None,
     ):
         super().__init__()
-        if not layers or max(l1_weight, cosine_weight) <= 0:
+        weights = (l1_weight, cosine_weight)
+        positive = any(weights) and all(0 <= weight < math.inf for weight in weights)
+        if not layers or min(layers) < 0 or not positive:
             raise ValueError(
                 f"expected layers to distil and a weight above zero, found layers {list(layers)}, "
                 f"l1_weight {l1_weight}, cosine_weight {cosine_weight}"

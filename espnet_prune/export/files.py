@@ -16,7 +16,7 @@ def replacing(path: str | PathLike[str]) -> Iterator[Path]:
 
     What is written beside it, such as weights that do not fit into an ONNX file, moves along.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         temporary = Path(folder) / path.name

@@ -16,6 +16,7 @@ from espnet_prune.ssl import (
     TransformerLayerConfig,
     open_masks,
 )
+from espnet_prune.ssl.safetensors import require_finite
 
 State = dict[str, Tensor]
 
@@ -28,8 +29,11 @@ def apply(
     The smaller model's output equals the masked model's, in every family and norm order.
 
     Raises:
+        CheckpointError: a mask is not finite.
         ValueError: a convolution would keep no channel.
     """
+    for unit, values in masks._asdict().items():
+        require_finite({f"{unit}.{i}": m for i, m in enumerate(values) if m is not None}, "masks")
     state = {name: tensor.detach().clone() for name, tensor in state_dict.items()}
     full = open_masks(config)
     conv_layers = _cut_front_end(config, state, _filled(masks.conv, full.conv))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from espnet_prune.ssl import ConfigError
+from espnet_prune.ssl.typed import ConfigError, check_name, read_typed, settle_types
 
 # Each gate's kinds of units, and those that it closes unless told otherwise.
 UNITS = {
@@ -14,8 +14,20 @@ UNITS = {
     "self_pinching": ("weight", "channel", "head", "row", "column"),
 }
 _DEFAULT_UNITS = {"hard_concrete": ("conv", "head", "ffn"), "self_pinching": ("weight",)}
-# The parts of the cost that each budget holds at a target of their own.
-BUDGETS = {"params": ("total",), "separate": ("front_end", "transformer"), "macs": ("total",)}
+
+
+class Held(NamedTuple):
+    """What a budget limits: a field of ``Costs``, and its parts with targets of their own."""
+
+    measure: str
+    parts: tuple[str, ...]
+
+
+BUDGETS = {
+    "params": Held("params", ("total",)),
+    "separate": Held("params", ("front_end", "transformer")),
+    "macs": Held("macs", ("total",)),
+}
 
 
 @dataclass(frozen=True)
@@ -47,7 +59,8 @@ class PruningConfig:
             close to its target from the start.
 
     Raises:
-        ConfigError: a value that is not one of the choices, or a target without its budget.
+        ConfigError: a value of another type, out of range or that is not one of the choices, or a
+            target without its budget.
     """
 
     target: float | Mapping[str, float]
@@ -63,18 +76,14 @@ class PruningConfig:
     multiplier_lr: float = 2e-2
     lambda2: float = 0.0
 
-    def __post_init__(self):
-        for name, choices in (("gate", UNITS), ("budget", BUDGETS)):
-            if getattr(self, name) not in choices:
-                raise ConfigError(
-                    f"expected a {name} of {list(choices)}, found {getattr(self, name)!r}"
-                )
-        units = tuple(self.units or _DEFAULT_UNITS[self.gate])
+    def __post_init__(self) -> None:
+        settle_types(self)
+        units = self.units or _DEFAULT_UNITS[self.gate]
         object.__setattr__(self, "units", units)
-        if unknown := [unit for unit in units if unit not in UNITS[self.gate]]:
-            raise ConfigError(
-                f"unknown units {unknown} of {self.gate}; choose from {list(UNITS[self.gate])}"
-            )
+        for unit in units:
+            check_name(f"units of {self.gate}", unit, UNITS[self.gate])
+        for unit in self.drop_rates:
+            check_name("drop_rates", unit, UNITS["hard_concrete"])
         if "weight" in units and (len(units) > 1 or self.budget == "macs"):
             raise ConfigError(
                 "expected weight as the only unit, under a budget on parameters (single weights "
@@ -82,7 +91,11 @@ class PruningConfig:
             )
         if {"row", "column"} <= set(units):
             raise ConfigError("expected row or column, which both close FFN units, found both")
-        parts = BUDGETS[self.budget]
+        self._check_targets()
+        self._check_ranges()
+
+    def _check_targets(self) -> None:
+        parts = self.held.parts
         if parts != ("total",) and not (
             isinstance(self.target, Mapping) and set(self.target) == set(parts)
         ):
@@ -92,6 +105,26 @@ class PruningConfig:
             )
         if parts == ("total",) and isinstance(self.target, Mapping):
             raise ConfigError(f"expected one target for {self.budget}, found {self.target!r}")
+
+    def _check_ranges(self) -> None:
+        fractions = {f"target of {part}": target for part, target in self.targets.items()}
+        fractions |= {f"drop_rates of {unit}": rate for unit, rate in self.drop_rates.items()}
+        wrong = [f"{name} between 0 and 1, found {x}" for name, x in fractions.items()
+                 if not 0 < x < 1]  # fmt: skip
+        for name in ("reference_seconds", "temperature", "gate_lr", "multiplier_lr"):
+            if not getattr(self, name) > 0:
+                wrong.append(f"{name} above 0, found {getattr(self, name)}")
+        for name in ("warmup_steps", "tolerance", "lambda2"):
+            if not getattr(self, name) >= 0:
+                wrong.append(f"{name} of 0 or more, found {getattr(self, name)}")
+        if wrong:
+            raise ConfigError("expected " + "; ".join(wrong))
+
+    @property
+    def held(self) -> Held:
+        """What the budget limits."""
+        check_name("a budget", self.budget, BUDGETS)
+        return BUDGETS[self.budget]
 
     @property
     def targets(self) -> dict[str, float]:
@@ -105,9 +138,6 @@ class PruningConfig:
         """Read keyword arguments as they stand in YAML.
 
         Raises:
-            ConfigError: an unknown or missing key, or a value that is none of the choices.
+            ConfigError: an unknown or missing key, or an impossible value.
         """
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise ConfigError(f"this is no pruning configuration: {error}") from error
+        return read_typed(cls, values)

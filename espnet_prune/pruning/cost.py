@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from espnet_prune.ssl import Masks, SSLConfig, unit_sizes
+from espnet_prune.ssl.typed import ConfigError, check_name
+
+_LONGEST = 10**6  # seconds, some eleven days
 
 Number = Any  # an int for a built shape, a scalar tensor for an expected one
 
@@ -50,6 +53,15 @@ class Cost:
     def total(self) -> Number:
         """The whole encoder."""
         return self.front_end + self.transformer
+
+    def part(self, name: str) -> Number:
+        """The part of it that a budget may hold: ``total``, ``front_end`` or ``transformer``.
+
+        Raises:
+            ConfigError: there is no such part.
+        """
+        check_name("a part of the cost", name, ("total", "front_end", "transformer"))
+        return getattr(self, name)
 
 
 def built_widths(config: SSLConfig) -> Widths:
@@ -127,7 +139,15 @@ def count_macs(config: SSLConfig, seconds: float = 1.0, widths: Widths | None = 
 
     Convolutions, linear maps, QK and AV; no norms, activations, softmax or position gate. The
     attention grows with the square of the length, so "per second" holds at one length only.
+
+    Raises:
+        ConfigError: the input is shorter than one frame, or of no length that there is.
     """
+    shortest = config.receptive_field / 16000
+    if not shortest <= seconds <= _LONGEST:
+        raise ConfigError(
+            f"expected an input of {shortest:g} s (one frame) to {_LONGEST} s, found {seconds:g} s"
+        )
     widths = widths or built_widths(config)
     dim, head_dim = config.embed_dim, config.head_dim
     frames = round(seconds * 16000)

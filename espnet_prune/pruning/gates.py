@@ -14,6 +14,7 @@ from espnet_prune.pruning.budget import Budget
 from espnet_prune.pruning.cost import Cost, count_macs, count_params, expected_widths, masked_widths
 from espnet_prune.pruning.rounding import round_to_budgets, round_widths
 from espnet_prune.ssl import EncoderOutput, Masks, SSLConfig, SSLEncoder, open_masks
+from espnet_prune.ssl.typed import check_name
 
 
 class Costs(NamedTuple):
@@ -21,6 +22,15 @@ class Costs(NamedTuple):
 
     params: Cost
     macs: Cost
+
+    def by(self, measure: str) -> Cost:
+        """The cost that ``measure`` names.
+
+        Raises:
+            ConfigError: there is no such cost.
+        """
+        check_name("a cost", measure, self._fields)
+        return getattr(self, measure)
 
 
 def count_costs(config: SSLConfig, seconds: float, widths=None) -> Costs:
@@ -97,8 +107,8 @@ class UnitGates(nn.Module, ABC):
 
         def sparsities(masks: Masks) -> dict[str, float]:
             costs = count_costs(self.config, self.seconds, masked_widths(self.config, masks))
-            cost = getattr(costs, measure)
-            return {part: float(b.sparsity(getattr(cost, part))) for part, b in budgets.items()}
+            cost = costs.by(measure)
+            return {part: float(b.sparsity(cost.part(part))) for part, b in budgets.items()}
 
         targets = {part: budget.target for part, budget in budgets.items()}
         values, ranking = self.open_values(encoder), self.ranking(encoder)

@@ -25,6 +25,8 @@ class HardConcrete(nn.Module):
 
     def __init__(self, size: int, drop_rate: float):
         super().__init__()
+        if not 0 < drop_rate < 1:
+            raise ValueError(f"expected a drop rate between 0 and 1, found {drop_rate}")
         mean = math.log((1 - drop_rate) / drop_rate)
         self.log_alpha = nn.Parameter(torch.empty(size).normal_(mean, 0.01))
 

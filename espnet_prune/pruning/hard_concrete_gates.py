@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from espnet_prune.pruning.gates import UnitGates
 from espnet_prune.pruning.hard_concrete import HardConcrete
 from espnet_prune.ssl import Masks, SSLConfig, SSLEncoder, unit_sizes
+from espnet_prune.ssl.typed import check_name
 
 DROP_RATES = {
     "conv": 0.01,
@@ -33,7 +34,7 @@ class HardConcreteGates(UnitGates):
         seconds: the reference length of MACs.
 
     Raises:
-        ValueError: an unknown kind of unit.
+        ConfigError: an unknown kind of unit.
     """
 
     def __init__(
@@ -45,9 +46,8 @@ class HardConcreteGates(UnitGates):
     ):
         super().__init__(config, units, seconds)
         drop_rates = {**DROP_RATES, **(drop_rates or {})}
-        unknown = sorted({*units, *drop_rates} - set(DROP_RATES))
-        if unknown:
-            raise ValueError(f"unknown units {unknown}; choose from {list(DROP_RATES)}")
+        for unit in (*units, *drop_rates):
+            check_name("units of hard_concrete", unit, DROP_RATES)
         sizes = unit_sizes(config)
         self.num_layers = {unit: len(sizes[unit]) for unit in DROP_RATES}
         self.gates = nn.ModuleDict(

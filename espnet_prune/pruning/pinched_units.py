@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from espnet_prune.pruning.gates import UnitGates
 from espnet_prune.pruning.self_pinching import SelfPinching
 from espnet_prune.ssl import Masks, SSLEncoder, unit_sizes
+from espnet_prune.ssl.typed import check_name
 
 # The kind of unit that each granularity closes.
 _KINDS = {"channel": "conv", "head": "head", "row": "ffn", "column": "ffn"}
@@ -42,6 +43,9 @@ class PinchedUnits(UnitGates):
         units: of ``channel``, ``head``, and ``row`` or ``column``.
         temperature: see :class:`~espnet_prune.pruning.SelfPinching`.
         seconds: the reference length of MACs.
+
+    Raises:
+        ConfigError: an unknown kind of unit.
     """
 
     def __init__(
@@ -51,6 +55,8 @@ class PinchedUnits(UnitGates):
         temperature: float = 0.1,
         seconds: float = 1.0,
     ):
+        for unit in units:
+            check_name("units of self_pinching", unit, _KINDS)
         super().__init__(encoder.config, tuple(_KINDS[unit] for unit in units), seconds)
         self.units = units
         self.gates = nn.ModuleDict()

@@ -116,8 +116,8 @@ class PinchedWeights(nn.Module):
         """Scale the thresholds of ``part`` to its target, by bisection."""
 
         def inside(name: str) -> bool:
-            front_end = _part(name) in ("conv", "projection")
-            return part == "total" or front_end == (part == "front_end")
+            ours = "front_end" if _part(name) in ("conv", "projection") else "transformer"
+            return part in ("total", ours)
 
         thresholds = [
             cast(SelfPinching, self.gates[_key(name)]).threshold
@@ -129,14 +129,13 @@ class PinchedWeights(nn.Module):
         def excess(factor: float) -> float:
             for threshold, value in zip(thresholds, trained, strict=True):
                 threshold.copy_(value * factor)
-            cost = getattr(self.costs(encoder).params, part)
-            return float(budget.sparsity(cost)) - budget.target
+            return float(budget.sparsity(self.costs(encoder).params.part(part))) - budget.target
 
         low, high = 0.5, 2.0
         for _ in range(30):
             middle = (low * high) ** 0.5
             low, high = (low, middle) if excess(middle) > 0 else (middle, high)
-        if abs(found := excess(high)) > tolerance:
+        if not abs(found := excess(high)) <= tolerance:
             raise BudgetMissed(
                 f"expected sparsity {budget.target:.1%} ({part}) within {tolerance:.1%}, found "
                 f"{budget.target + found:.1%} with all thresholds scaled by {high:.2f}"

@@ -8,13 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from espnet_prune.pruning.budget import Budget
-from espnet_prune.pruning.config import BUDGETS, PruningConfig
+from espnet_prune.pruning.config import UNITS, PruningConfig
 from espnet_prune.pruning.gates import UnitGates, count_costs
 from espnet_prune.pruning.hard_concrete_gates import HardConcreteGates
 from espnet_prune.pruning.pinched_units import PinchedUnits
 from espnet_prune.pruning.pinched_weights import PinchedWeights
 from espnet_prune.pruning.rounding import MOST_ROUNDING, check_converged
 from espnet_prune.ssl import EncoderOutput, SSLEncoder
+from espnet_prune.ssl.safetensors import require_finite
+from espnet_prune.ssl.typed import check_name
 
 # The weight of being off target is far above any difference of losses.
 _OFF_TARGET_WEIGHT = 1000.0
@@ -60,23 +62,23 @@ class Pruner(nn.Module):
         super().__init__()
         self.config = config
         self.gates = _make_gates(encoder, config)
-        self._measure = "macs" if config.budget == "macs" else "params"
-        dense = getattr(count_costs(encoder.config, config.reference_seconds), self._measure)
-        least = getattr(self.gates.least_costs(), self._measure)
+        self._measure, parts = config.held
+        dense = count_costs(encoder.config, config.reference_seconds).by(self._measure)
+        least = self.gates.least_costs().by(self._measure)
         self.budgets = nn.ModuleDict(
             {
                 part: Budget(
-                    getattr(dense, part),
-                    getattr(least, part),
+                    dense.part(part),
+                    least.part(part),
                     config.targets[part],
                     config.warmup_steps,
                     config.lambda2,
                 )
-                for part in BUDGETS[config.budget]
+                for part in parts
             }
         )
         # The share of the whole that each budget rules over: 1 in sum.
-        self._shares = {part: getattr(dense, part) / dense.total for part in self.budgets}
+        self._shares = {part: dense.part(part) / dense.total for part in self.budgets}
 
     def forward(
         self, encoder: SSLEncoder, wavs: Tensor, lengths: Tensor | None = None
@@ -90,12 +92,12 @@ class Pruner(nn.Module):
     def penalty(self, encoder: SSLEncoder) -> Penalty:
         """The Lagrangian terms at the present gates; in training, the ramps move on by a step."""
         costs = self.gates.costs(encoder)
-        cost = getattr(costs, self._measure)
+        cost = costs.by(self._measure)
         loss = off_target = cost.total.new_zeros(())
         target = cost.total.new_zeros(())
         stats: dict[str, Tensor] = {}
         for part, budget in self._parts():
-            sparsity = budget.sparsity(getattr(cost, part))
+            sparsity = budget.sparsity(cost.part(part))
             loss = loss + budget.penalty(sparsity)
             off_target = off_target + _distance(sparsity.detach(), budget)
             target = target + self._shares[part] * budget.current_target()
@@ -132,10 +134,12 @@ class Pruner(nn.Module):
 
         Raises:
             BudgetMissed: training ended away from a target.
+            CheckpointError: a gate is not finite.
         """
-        cost = getattr(self.gates.costs(encoder), self._measure)
+        require_finite(self.state_dict(), "the gates")
+        cost = self.gates.costs(encoder).by(self._measure)
         for part, budget in self._parts():
-            check_converged(part, float(budget.sparsity(getattr(cost, part))), budget.target)
+            check_converged(part, float(budget.sparsity(cost.part(part))), budget.target)
         return self.gates.apply_to(
             encoder, dict(self._parts()), self._measure, self.config.tolerance, round_to
         )
@@ -161,6 +165,7 @@ class Pruner(nn.Module):
 
 
 def _make_gates(encoder: SSLEncoder, config: PruningConfig) -> UnitGates | PinchedWeights:
+    check_name("a gate", config.gate, UNITS)
     units, seconds = tuple(config.units or ()), config.reference_seconds
     if config.gate == "hard_concrete":
         return HardConcreteGates(encoder.config, units, config.drop_rates, seconds)

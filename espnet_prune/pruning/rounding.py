@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from torch import Tensor
 
 from espnet_prune.ssl import Masks
+from espnet_prune.ssl.typed import check_name
 
 # Rounding each gate vector by itself moves a small model by a head or two; more than this
 # (absolute sparsity) is no rounding but a run that did not converge.
@@ -29,7 +30,7 @@ def check_converged(part: str, expected: float, target: float) -> None:
     Raises:
         BudgetMissed: the ``expected`` sparsity of ``part`` is away from ``target``.
     """
-    if abs(expected - target) > MOST_ROUNDING:
+    if not abs(expected - target) <= MOST_ROUNDING:  # NaN included
         raise BudgetMissed(
             f"expected sparsity {target:.1%} ({part}), found {expected:.1%} after training; "
             "train for more steps, shorten the ramp, or raise the gates' and multipliers' "
@@ -65,7 +66,7 @@ def round_to_budgets(
     for part, target in targets.items():
         masks = _settle(masks, values, ranking, part, target, sparsities)
     for part, reached in sparsities(masks).items():
-        if abs(reached - targets[part]) > tolerance:
+        if not abs(reached - targets[part]) <= tolerance:
             raise BudgetMissed(
                 f"expected sparsity {targets[part]:.1%} ({part}) within {tolerance:.1%}, found "
                 f"{reached:.1%}: the gated units are too coarse; gate a finer kind (ffn) as well, "
@@ -114,6 +115,7 @@ def _settle(
     def excess(masks: Masks) -> float:
         return sparsities(masks)[part] - target
 
+    check_name("a part of the cost", part, _UNITS_OF)
     for unit in _UNITS_OF[part]:
         while True:
             distance = excess(masks)

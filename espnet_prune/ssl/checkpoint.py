@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from espnet_prune.ssl.config import ConfigError, SSLConfig
+from espnet_prune.ssl.config_files import read_json
 from espnet_prune.ssl.files import atomic_write
 from espnet_prune.ssl.model import SSLEncoder
 from espnet_prune.ssl.model_card import CARD, UNNAMED, is_unedited, model_card
-from espnet_prune.ssl.safetensors import CheckpointError, load_file, save_file
+from espnet_prune.ssl.safetensors import CheckpointError, load_file, require_finite, save_file
 from espnet_prune.ssl.sparse import pack, unpack
+from espnet_prune.ssl.typed import shortened
 
-_CONFIG, _WEIGHTS = "config.json", "model.safetensors"
+CONFIG, _WEIGHTS = "config.json", "model.safetensors"
 _ENCODER = "ssl_encoder"
 _INTEGERS = re.compile(r"\[[\s\d,]+\]")  # one line for each list of kept indices
 
@@ -31,7 +34,7 @@ def save_folder(
     folder = Path(folder)
     save_file(state, folder / _WEIGHTS)
     text = json.dumps({"kind": kind, **config}, indent=1)
-    atomic_write(folder / _CONFIG, _INTEGERS.sub(lambda m: " ".join(m[0].split()), text) + "\n")
+    atomic_write(folder / CONFIG, _INTEGERS.sub(lambda m: " ".join(m[0].split()), text) + "\n")
 
 
 def load_folder(folder: str | PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -40,23 +43,26 @@ def load_folder(folder: str | PathLike[str], kind: str) -> tuple[dict[str, Any],
     Raises:
         CheckpointError: the folder is missing, damaged, or holds another kind of model.
     """
-    path = Path(folder) / _CONFIG
-    try:
-        config = json.loads(path.read_text())
-        found = config.pop("kind", None)
-    except OSError as error:
-        raise CheckpointError(
-            f"{folder}: expected a folder with {_CONFIG} and {_WEIGHTS}, found no {_CONFIG} "
-            f"({error.strerror}); pass a folder that save_pretrained or a recipe wrote"
-        ) from error
-    except (ValueError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path}: expected a JSON object, found {error!r}") from error
-    if found != kind:
+    path = Path(folder) / CONFIG
+    config = read_config(path)
+    if (found := config.pop("kind", None)) != kind:
         raise CheckpointError(
             f"{path}: expected a {kind}, found "
             + (f"a {found}" if found else "no 'kind': convert a foreign checkpoint first")
         )
     return config, unpack(load_file(Path(folder) / _WEIGHTS))
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The JSON object that stands beside a model's weights.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    try:
+        return read_json(path)
+    except ConfigError as error:
+        raise CheckpointError(f"{error}; pass a folder of {CONFIG} and weights") from error
 
 
 def load_strictly(
@@ -65,14 +71,40 @@ def load_strictly(
     """Copy ``state`` into ``model``, or hand it over; every key and shape must match.
 
     Raises:
-        CheckpointError: names the keys that are missing, surplus or of another shape.
+        CheckpointError: names the tensors that are missing, surplus, of another shape or kind, or
+            the first one that is not finite.
     """
     expected = model.state_dict()
-    state = {k: v.to(expected[k].dtype) if k in expected else v for k, v in state.items()}
-    try:
-        model.load_state_dict(state, strict=True, assign=assign)
-    except RuntimeError as error:
-        raise CheckpointError(f"{source}: weights and config do not fit: {error}") from error
+    require_tensors(
+        missing=[name for name in expected if name not in state],
+        surplus=[name for name in state if name not in expected],
+        misshapen=[
+            f"{name} {tuple(state[name].shape)} instead of {tuple(ours.shape)}"
+            for name, ours in expected.items()
+            if name in state and state[name].shape != ours.shape
+        ],
+        source=source,
+    )
+    require_finite(state, source)
+    for name, ours in expected.items():
+        if state[name].is_floating_point() != ours.is_floating_point():
+            raise CheckpointError(
+                f"{source}: expected {name!r} of {ours.dtype}, found {state[name].dtype}"
+            )
+    state = {name: state[name].to(ours.dtype) for name, ours in expected.items()}
+    model.load_state_dict(state, strict=True, assign=assign)
+
+
+def require_tensors(
+    missing: Sequence[str], surplus: Sequence[str], misshapen: Sequence[str], source: object
+) -> None:
+    """Raise CheckpointError, which names them, unless there are no such tensors."""
+    findings = {"missing": missing, "surplus": surplus, "of another shape": misshapen}
+    if problems := [f"{what}: {shortened(names)}" for what, names in findings.items() if names]:
+        raise CheckpointError(
+            f"{source}: expected the weights that the config describes and no others, found "
+            f"tensors {'; '.join(problems)}; the file is damaged or of a kind not known here"
+        )
 
 
 def save_encoder(
@@ -109,24 +141,28 @@ def restore_encoder(
         CheckpointError: the config describes no encoder; see :func:`load_strictly`.
     """
     try:
-        encoder = empty_encoder(SSLConfig.from_dict(values))
+        config = SSLConfig.from_dict(values)
     except ConfigError as error:
-        raise CheckpointError(f"{folder}/{_CONFIG}: {error}") from error
+        raise CheckpointError(f"{folder}/{CONFIG}: {error}") from error
+    encoder = empty_encoder(config)
     load_strictly(encoder, state, folder, assign=True)
     return encoder.eval()
 
 
 def empty_encoder(config: SSLConfig) -> SSLEncoder:
-    """An encoder of ``config`` that waits for its values, in no time and memory."""
-    with _WithoutValues():
+    """An encoder of ``config`` without memory, whose weights are to be assigned."""
+    with torch.device("meta"), _Shapes():
         return SSLEncoder(config)
 
 
-class _WithoutValues(TorchFunctionMode):
-    """Within it ``torch.nn.init`` does nothing, so that modules leave their memory untouched."""
+class _Shapes(TorchFunctionMode):
+    """Modules on the device ``meta`` keep the indices that are no weights, and start quickly."""
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        if getattr(function, "__module__", None) == nn.init.__name__:
-            return kwargs.get("tensor", *args[:1])
+        if function is torch.tensor:
+            kwargs = {**kwargs, "device": "cpu"}
+        if function is torch.norm_except_dim:  # on meta it imports for more than a second
+            weight, _, dim = args
+            return weight.sum([axis for axis in range(weight.dim()) if axis != dim], keepdim=True)
         return function(*args, **kwargs)

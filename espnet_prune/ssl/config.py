@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from espnet_prune.ssl.typed import ConfigError
+from espnet_prune.ssl.typed import ConfigError, read_typed, settle_types, shown
 
 Family = Literal["wavlm", "hubert", "wav2vec2"]
+
+# Far above any model: sizes whose products PyTorch can still count, and layers that can be built.
+_MOST_UNITS, _MOST_LAYERS = 10**6, 1000
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,9 @@ class ConvLayerConfig:
     stride: int
     kept: tuple[int, ...] | None = None
 
+    def __post_init__(self) -> None:
+        settle_types(self)
+
 
 @dataclass(frozen=True)
 class TransformerLayerConfig:
@@ -37,6 +43,9 @@ class TransformerLayerConfig:
     heads: tuple[int, ...]
     ffn: int
     ffn_kept: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        settle_types(self)
 
 
 @dataclass(frozen=True)
@@ -64,7 +73,7 @@ class SSLConfig:
         projection_dropout, attention_dropout, ffn_dropout, hidden_dropout: probabilities.
 
     Raises:
-        ConfigError: the numbers contradict each other.
+        ConfigError: a value is of another type or out of range, or they contradict each other.
     """
 
     family: Family
@@ -89,8 +98,8 @@ class SSLConfig:
     hidden_dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        problems = list(_problems(self))
-        if problems:
+        settle_types(self)
+        if problems := list(_sizes(self)) or list(_contradictions(self)):
             raise ConfigError("this is no encoder configuration: " + "; ".join(problems))
 
     def num_frames(self, num_samples: int) -> int:
@@ -117,8 +126,7 @@ class SSLConfig:
 
     def dense(self, ffn: int) -> SSLConfig:
         """The same encoder with every head and ``ffn`` FFN units in each layer."""
-        layer = TransformerLayerConfig(tuple(range(self.num_heads)), ffn)
-        return replace(self, layers=(layer,) * len(self.layers))
+        return replace(self, layers=dense_layers(len(self.layers), self.num_heads, ffn))
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary; :meth:`from_dict` is its inverse."""
@@ -131,37 +139,64 @@ class SSLConfig:
         Raises:
             ConfigError: a key is unknown or missing, or a value is impossible.
         """
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise ConfigError(f"unknown keys {unknown} in an encoder; known: {sorted(known)}")
-        try:
-            return cls(
-                **{
-                    **values,
-                    "conv_layers": tuple(
-                        ConvLayerConfig(**_with_tuples(v)) for v in values["conv_layers"]
-                    ),
-                    "layers": tuple(
-                        TransformerLayerConfig(**_with_tuples(v)) for v in values["layers"]
-                    ),
-                }
-            )
-        except (KeyError, TypeError) as error:
-            raise ConfigError(f"incomplete or malformed encoder config: {error}") from error
+        for key in ("conv_layers", "layers"):
+            listed = values.get(key) if isinstance(values, Mapping) else None
+            if isinstance(listed, list | tuple):
+                _check_size(f"the number of {key}", len(listed), 0, _MOST_LAYERS)
+        return read_typed(cls, values)
 
 
-def _with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in values.items()}
+def dense_layers(num_layers: int, num_heads: int, ffn: int) -> tuple[TransformerLayerConfig, ...]:
+    """Layers that keep every one of ``num_heads`` heads and ``ffn`` FFN units.
+
+    Raises:
+        ConfigError: there would be none, or more than any machine builds.
+    """
+    _check_size("the number of layers", num_layers, 1, _MOST_LAYERS)
+    return (TransformerLayerConfig(first_heads(num_heads), ffn),) * num_layers
 
 
-def _problems(config: SSLConfig):
-    if config.family not in ("wavlm", "hubert", "wav2vec2"):
-        yield f"family {config.family!r} is none of wavlm, hubert, wav2vec2"
-    if config.conv_norm not in ("group", "layer"):
-        yield f"conv_norm {config.conv_norm!r} is neither group nor layer"
-    if not config.conv_layers or min(c.channels for c in config.conv_layers) < 1:
-        yield "every convolution needs at least one channel"
+def first_heads(count: int) -> tuple[int, ...]:
+    """The indices of ``count`` heads.
+
+    Raises:
+        ConfigError: there would be more than any machine builds.
+    """
+    _check_size("the number of heads", count, 0, _MOST_UNITS)
+    return tuple(range(count))
+
+
+def _check_size(name: str, size: object, least: int, most: int) -> None:
+    if not isinstance(size, int) or isinstance(size, bool) or not least <= size <= most:
+        raise ConfigError(f"expected {name} from {least} to {most}, found {shown(size)}")
+
+
+def _sizes(config: SSLConfig) -> Iterator[str]:
+    """What is out of range, so that nothing can be said of the rest."""
+    least_sizes: dict[str, tuple[int, int]] = {}
+    for index, conv in enumerate(config.conv_layers):
+        for name in ("channels", "kernel", "stride"):
+            least_sizes[f"{name} of convolution {index}"] = getattr(conv, name), 1
+    for index, layer in enumerate(config.layers):
+        least_sizes[f"ffn of layer {index}"] = layer.ffn, 0
+    for name in ("embed_dim", "num_heads", "head_dim", "pos_conv_kernel", "pos_conv_groups"):
+        least_sizes[name] = getattr(config, name), 1
+    if config.family == "wavlm":
+        least_sizes["num_buckets"] = config.num_buckets, 4
+        least_sizes["max_distance"] = config.max_distance, 2
+    sizes: dict[str, tuple[float, int, int]] = {
+        name: (size, least, _MOST_UNITS) for name, (size, least) in least_sizes.items()
+    }
+    for name in ("conv_layers", "layers"):
+        sizes[f"the number of {name}"] = len(getattr(config, name)), 1, _MOST_LAYERS
+    for name in ("projection", "attention", "ffn", "hidden"):
+        sizes[f"{name}_dropout"] = getattr(config, f"{name}_dropout"), 0, 1
+    for name, (size, least, most) in sizes.items():
+        if not least <= size <= most:
+            yield f"expected {name} from {least} to {most}, found {size}"
+
+
+def _contradictions(config: SSLConfig) -> Iterator[str]:
     if config.embed_dim % config.pos_conv_groups:
         yield f"pos_conv_groups {config.pos_conv_groups} does not divide {config.embed_dim}"
     if config.family == "wavlm" and config.num_heads * config.head_dim != config.embed_dim:
@@ -169,19 +204,23 @@ def _problems(config: SSLConfig):
             f"WavLM needs num_heads * head_dim == embed_dim, found "
             f"{config.num_heads} * {config.head_dim} != {config.embed_dim}"
         )
+    if config.family == "wavlm" and config.max_distance <= config.num_buckets // 4:
+        yield (
+            f"max_distance {config.max_distance} leaves no room for {config.num_buckets} buckets"
+        )
     for index, conv in enumerate(config.conv_layers):
         if not _fits(conv.kept, conv.channels):
-            yield f"convolution {index} has {conv.channels} channels, but keeps {conv.kept}"
+            yield f"convolution {index} has {conv.channels} channels, but keeps {shown(conv.kept)}"
     for index, layer in enumerate(config.layers):
         if not _fits(layer.ffn_kept, layer.ffn):
-            yield f"layer {index} has {layer.ffn} FFN units, but keeps {layer.ffn_kept}"
-        if list(layer.heads) != sorted(set(layer.heads) & set(range(config.num_heads))):
+            yield f"layer {index} has {layer.ffn} FFN units, but keeps {shown(layer.ffn_kept)}"
+        if list(layer.heads) != sorted(set(layer.heads)) or not all(
+            0 <= head < config.num_heads for head in layer.heads
+        ):
             yield (
-                f"layer {index} keeps heads {layer.heads}, expected ascending indices "
+                f"layer {index} keeps heads {shown(layer.heads)}, expected ascending indices "
                 f"below {config.num_heads}"
             )
-        if layer.ffn < 0:
-            yield f"layer {index} has {layer.ffn} FFN units"
 
 
 def _fits(kept: tuple[int, ...] | None, size: int) -> bool:

@@ -1,9 +1,11 @@
-"""Files of values that users or programs wrote: YAML, alone or over a base, and JSON."""
+"""Files of values that users or programs wrote: YAML, alone or over a base, JSON and TOML."""
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -26,10 +28,32 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         values = json.loads(_read_bytes(path, "a JSON file"))
     except (ValueError, RecursionError) as error:
+        if isinstance(error, ConfigError):
+            raise
         raise ConfigError(
             f"{path}: expected a JSON file, found something else ({_first_line(error)})"
         ) from error
     return _require_mapping(values, path)
+
+
+def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Raises:
+        ConfigError: the file is missing, unreadable, or holds something else.
+    """
+    try:
+        toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    except ImportError as error:
+        raise ConfigError(f"{path}: on Python 3.10 needs tomli: pip install tomli") from error
+    try:
+        return toml.loads(_read_bytes(path, "a TOML file").decode())
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(
+            f"{path}: expected a TOML file, found something else ({_first_line(error)})"
+        ) from error
 
 
 def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:

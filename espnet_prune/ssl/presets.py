@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from espnet_prune.ssl import published
-from espnet_prune.ssl.config import ConvLayerConfig, Family, SSLConfig, TransformerLayerConfig
+from espnet_prune.ssl.config import ConvLayerConfig, Family, SSLConfig, dense_layers
 
 _KERNELS = (10, 3, 3, 3, 3, 2, 2)
 _STRIDES = (5, 2, 2, 2, 2, 2, 2)
@@ -14,10 +14,6 @@ _STRIDES = (5, 2, 2, 2, 2, 2, 2)
 
 def _front_end(channels: int) -> tuple[ConvLayerConfig, ...]:
     return tuple(ConvLayerConfig(channels, k, s) for k, s in zip(_KERNELS, _STRIDES, strict=True))
-
-
-def _layers(num_layers: int, num_heads: int, ffn: int) -> tuple[TransformerLayerConfig, ...]:
-    return (TransformerLayerConfig(tuple(range(num_heads)), ffn),) * num_layers
 
 
 def _base(family: Family) -> SSLConfig:
@@ -30,7 +26,7 @@ def _base(family: Family) -> SSLConfig:
         embed_dim=768,
         num_heads=12,
         head_dim=64,
-        layers=_layers(12, 12, 3072),
+        layers=dense_layers(12, 12, 3072),
         norm_first=False,
         pos_conv_kernel=128,
         pos_conv_groups=16,
@@ -45,7 +41,7 @@ def _large(family: Family) -> SSLConfig:
         conv_norm="layer",
         embed_dim=1024,
         num_heads=16,
-        layers=_layers(24, 16, 4096),
+        layers=dense_layers(24, 16, 4096),
         norm_first=True,
         normalize_waveform=True,
     )
@@ -103,7 +99,7 @@ def wav2vec2_large() -> SSLConfig:
         _base("wav2vec2"),
         embed_dim=1024,
         num_heads=16,
-        layers=_layers(24, 16, 4096),
+        layers=dense_layers(24, 16, 4096),
         hidden_dropout=0.0,
     )
 
@@ -123,7 +119,7 @@ def wavlm_mini() -> SSLConfig:
         embed_dim=96,
         num_heads=6,
         head_dim=16,
-        layers=_layers(6, 6, 384),
+        layers=dense_layers(6, 6, 384),
         norm_first=True,
         pos_conv_kernel=32,
         pos_conv_groups=16,

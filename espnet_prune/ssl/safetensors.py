@@ -38,7 +38,13 @@ _MOST = 1 << 60  # numbers of values that PyTorch can count, in bytes as well
 
 
 def save_file(tensors: Mapping[str, Tensor], path: str | os.PathLike[str]) -> None:
-    """Write ``tensors`` to ``path``; a killed write leaves the former file as it was."""
+    """Write ``tensors`` to ``path``; a killed write leaves the former file as it was.
+
+    Raises:
+        CheckpointError: a tensor is not finite.
+        OSError: see :func:`~espnet_prune.ssl.files.atomic_file`.
+    """
+    require_finite(tensors, path)
     if sys.byteorder != "little":
         raise NotImplementedError("safetensors files are little-endian, this machine is not")
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
@@ -56,6 +62,19 @@ def save_file(tensors: Mapping[str, Tensor], path: str | os.PathLike[str]) -> No
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     atomic_write(path, b"".join([len(text).to_bytes(8, "little"), text, *blobs]))
+
+
+def require_finite(tensors: Mapping[str, Tensor], source: object) -> None:
+    """Raise CheckpointError, which names it, if one of ``tensors`` holds NaN or infinity."""
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point():
+            continue
+        # A sum is finite only if its terms are, and takes no memory.
+        if not tensor.sum().isfinite() and not tensor.isfinite().all():
+            raise CheckpointError(
+                f"{source}: expected finite weights, found NaN or infinity in {name!r}; its "
+                "training diverged or the file is damaged: take an earlier checkpoint"
+            )
 
 
 def load_file(path: str | os.PathLike[str]) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from espnet_prune.ssl.typed import shown
 SAFETENSORS, PYTORCH, ARRAYS = "a safetensors file", "a PyTorch file", "a NumPy archive"
 """The kinds of files that hold weights, as messages call them."""
 _AGAIN = "copy or download it again"
+_MOST_ARRAYS = 1 << 30
 _HEADER = 8  # bytes of a safetensors file before its JSON
 
 
@@ -44,7 +45,11 @@ def _sniff(path: Path) -> tuple[str, str]:
         return "an empty file", _AGAIN
     if start.startswith(b"version https://git-lfs"):
         return "a git-lfs pointer, which only names the weights", "get them: git lfs pull"
-    if start.lstrip(b"\xef\xbb\xbf \t\r\n")[:9].lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+    if (
+        start.lstrip(b"\xef\xbb\xbf \t\r\n")[:9]
+        .lower()
+        .startswith((b"<!doctype", b"<html", b"<?xml"))
+    ):
         return "a web page", "sign in or accept the terms where it came from, and download it again"
     if start.startswith(b"PK"):
         return _sniff_zip(path)
@@ -73,5 +78,7 @@ def _sniff_zip(path: Path) -> tuple[str, str]:
             return "a zip archive of more bytes than it has", _AGAIN
         return PYTORCH, "convert it first (python -m espnet_prune.bin.convert)"
     if any(name.endswith(".npy") for name in names):
+        if unpacked > _MOST_ARRAYS:
+            return f"a zip archive of {unpacked} bytes", _AGAIN
         return ARRAYS, "pass the file of the weights"
     return "a zip archive, such as a pack", "unpack it and pass the folder in it"

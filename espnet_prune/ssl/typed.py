@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import math
 import reprlib
 import types
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -37,11 +38,27 @@ def read_typed(cls: type[T], values: object, where: object = "") -> T:
     problems: list[str] = []
     built = _dataclass(cls, values, "", problems)
     if problems:
-        raise ConfigError(_located(where, "; ".join(problems)))
+        raise ConfigError(_located(where, shortened(problems, separator="; ")))
     try:
         return cls(**built)
     except ConfigError as error:
         raise ConfigError(_located(where, str(error))) from error
+
+
+def settle_types(instance: Any) -> None:
+    """Hold a dataclass's instance to its annotations, from its ``__post_init__``.
+
+    Values become what :func:`read_typed` makes of them.
+
+    Raises:
+        ConfigError: names every field whose value is of another type.
+    """
+    problems: list[str] = []
+    values = {field.name: getattr(instance, field.name) for field in fields(instance)}
+    for name, value in _dataclass(type(instance), values, "", problems).items():
+        object.__setattr__(instance, name, value)
+    if problems:
+        raise ConfigError(shortened(problems, separator="; "))
 
 
 def check_name(kind: str, name: object, known: Collection[str]) -> None:
@@ -59,6 +76,12 @@ def similar(name: str, known: Collection[str]) -> str:
     return "known: " + ", ".join(listed[:_MAX_LISTED]) + (", ..." if listed[_MAX_LISTED:] else "")
 
 
+def shortened(texts: Sequence[str], limit: int = 8, separator: str = ", ") -> str:
+    """The first ``limit`` of ``texts``, and how many there are beyond, for a message."""
+    rest = f" and {len(texts) - limit} more" if len(texts) > limit else ""
+    return separator.join(texts[:limit]) + rest
+
+
 def shown(value: object) -> str:
     """``value`` for a message, however large it is."""
     return reprlib.repr(value)
@@ -68,11 +91,14 @@ class _Mismatch(Exception):
     """A value that is not what its annotation asks for; the message says what that is."""
 
 
+_hints = functools.cache(get_type_hints)
+
+
 def _dataclass(cls: type, values: object, path: str, problems: list[str]) -> dict[str, Any]:
     if not isinstance(values, Mapping):
         problems.append(f"{path or 'it'}: expected values by name, found {shown(values)}")
         return {}
-    hints = get_type_hints(cls)
+    hints = _hints(cls)
     known = {field.name: field for field in fields(cls) if field.init}
     prefix = f"{path}." if path else ""
     built: dict[str, Any] = {}
@@ -100,7 +126,7 @@ def _convert(hint: Any, value: Any, path: str, problems: list[str]) -> Any:
         if not any(value == choice and type(value) is type(choice) for choice in inner):
             raise _Mismatch(" or ".join(map(repr, inner)))
         return value
-    if is_dataclass(hint):
+    if isinstance(hint, type) and is_dataclass(hint):
         if isinstance(value, hint):
             return value
         before = len(problems)

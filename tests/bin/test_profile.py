@@ -118,8 +118,14 @@ def test_any_source(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     "arguments, message",
     [
         (["wavlm_huge"], "profile: wavlm_huge: expected a folder, .* found no such file or folder"),
-        (["wavlm_mini", "--seconds", "0.0249"], r"at least 0.025 s \(one frame\), found 0.0249 s"),
+        (
+            ["wavlm_mini", "--seconds", "0.0249"],
+            r"input of 0.025 s \(one frame\) to .*, found 0.0249 s",
+        ),
         (["wavlm_mini", "--seconds", "-1"], "found -1 s"),
+        (["wavlm_mini", "--seconds", "nan"], "found nan s"),
+        (["wavlm_mini", "--seconds", "inf"], "found inf s"),
+        (["wavlm_mini", "--seconds", "1e300"], r"found 1e\+300 s"),
     ],
 )
 def test_failure_is_one_message(arguments: list[str], message: str) -> None:

@@ -11,16 +11,19 @@ MACS = {"budget": "macs", "gate": "self_pinching"}
 @pytest.mark.parametrize(
     "values, message",
     [
-        ({"gate": "soft"}, "a gate of .*self_pinching"),
-        ({"budget": "size"}, "a budget of .*separate"),
-        ({"units": ["weight"]}, "unknown units .*weight.* of hard_concrete"),
-        ({"gate": "self_pinching", "units": ["conv"]}, "choose from .*channel"),
+        ({"gate": "soft"}, "gate: expected .*self_pinching.*found .soft"),
+        ({"budget": "size"}, "budget: expected .*separate.*found .size"),
+        ({"units": ["weight"]}, "expected units of hard_concrete of conv, .*found .weight"),
+        (
+            {"gate": "self_pinching", "units": ["conv"]},
+            "expected units of self_pinching of weight, channel, .*found .conv",
+        ),
         ({"gate": "self_pinching", "units": ["weight", "head"]}, "only unit"),
         ({"gate": "self_pinching", "units": ["row", "column"]}, "row or column"),
         (MACS, "only unit, under a budget on parameters"),
         ({"budget": "separate"}, "a target for each of .*front_end"),
         ({"target": {"front_end": 0.5, "transformer": 0.5}}, "one target for params"),
-        ({"taget": 0.5}, "no pruning configuration.*taget"),
+        ({"taget": 0.5}, "unknown key taget .did you mean .target"),
     ],
 )
 def test_contradictions(values, message):

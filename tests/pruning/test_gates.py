@@ -70,5 +70,7 @@ def test_emptied_sublayers_have_no_gate():
 
 
 def test_unknown_unit_is_refused():
-    with pytest.raises(ValueError, match="unknown units \\['heads'\\]"):
+    with pytest.raises(
+        ValueError, match="expected units of hard_concrete of conv, .* found 'heads'"
+    ):
         HardConcreteGates(tiny_config(), units=("heads",))

@@ -19,6 +19,7 @@ from s3prl.util import download
 
 import s3prl_plugin
 from espnet_prune.ssl import CheckpointError
+from s3prl_plugin.expert import UpstreamExpert
 from s3prl_plugin.registration import pruned_wavlm
 from tests.s3prl_plugin.published_files import published_config
 from tests.ssl.importers.fairseq_models import s3prl_checkpoint, s3prl_model
@@ -86,9 +87,10 @@ def test_a_truncated_file(large_folder):
         hub.pruned_wavlm(ckpt=large_folder)
 
 
-def test_a_model_config(large_folder):
-    with pytest.raises(ValueError, match="expects no model config, found wavlm.yaml; leave out -g"):
-        hub.pruned_wavlm(ckpt=large_folder, model_config="wavlm.yaml")
+@pytest.mark.parametrize("make", [hub.pruned_wavlm, UpstreamExpert])
+def test_a_model_config_is_not_read_and_said_so(large_folder, make, caplog):
+    make(ckpt=large_folder, model_config="wavlm.yaml")
+    assert f"not reading wavlm.yaml: the config is read from {large_folder}" in caplog.text
 
 
 def test_an_unknown_keyword_is_not_ignored(large_folder):

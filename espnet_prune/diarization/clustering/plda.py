@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -12,7 +13,13 @@ from numpy.typing import NDArray
 
 from espnet_prune.diarization.clustering.assignment import normalised
 from espnet_prune.ssl import CheckpointError, ConfigError
+from espnet_prune.ssl.sniffing import ARRAYS, require_kind
 
+# A header may ask for more memory than there is.
+_UNREADABLE = (
+    OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error, MemoryError,
+    NotImplementedError, RuntimeError, OverflowError, SyntaxError
+)  # fmt: skip
 _TRANSFORM, _PLDA = "xvec_transform.npz", "plda.npz"
 
 
@@ -84,10 +91,14 @@ def load_plda(folder: str | PathLike[str], dim: int) -> Plda:
 
 
 def _read(path: Path, *names: str) -> list[NDArray[np.float64]]:
+    require_kind(path, ARRAYS)
     try:
         with np.load(path) as arrays:
-            return [np.atleast_1d(arrays[name].astype(np.float64).squeeze()) for name in names]
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            found = [np.atleast_1d(arrays[name].astype(np.float64).squeeze()) for name in names]
+        if all(np.isfinite(array).all() for array in found):
+            return found
+        raise ValueError("NaN or infinity in them")
+    except _UNREADABLE as error:
         raise CheckpointError(
             f"{path}: expected the arrays {', '.join(names)} of a PLDA, found none "
             f"({type(error).__name__}: {error}); pass the plda folder of a DiariZen release"

@@ -5,14 +5,12 @@ Its source is https://huggingface.co/pyannote/wespeaker-voxceleb-resnet34-LM.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.torch_version import TorchVersion
 from torchaudio.compliance import kaldi
 
 from espnet_prune.diarization.audio import SAMPLE_RATE
@@ -20,7 +18,7 @@ from espnet_prune.diarization.embedding.base import Stretch
 from espnet_prune.diarization.embedding.resnet import EMBEDDING_DIM, NUM_MELS, SpeakerResNet
 from espnet_prune.ssl import CheckpointError
 from espnet_prune.ssl.checkpoint import load_strictly
-from espnet_prune.ssl.importers.pickles import check_state, load_pickle
+from espnet_prune.ssl.importers.pickles import Inert, check_state, load_pickle
 from espnet_prune.ssl.importers.sources import find_source
 
 WESPEAKER = "pyannote/wespeaker-voxceleb-resnet34-LM"
@@ -32,23 +30,18 @@ _FRAME, _SHIFT = SAMPLE_RATE * 25 // 1000, SAMPLE_RATE * 10 // 1000
 _SPECTRA_AT_ONCE = {"cpu": 1600}
 _SPECTRA_AT_ONCE_ELSEWHERE = 12800
 
-
-class _Specifications:
-    """Stands in for what the file says about its training task beside the weights."""
-
-    def __init__(self, *_: object) -> None:
-        pass
-
-
 # What the file holds beyond tensors and plain values, by pyannote.audio's converter: the task, and
-# the version of PyTorch, which is a string.
-_TASK = "pyannote.audio.core.task"
-_INERT: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
-    (_Specifications, f"{_TASK}.Specifications"),
-    (_Specifications, f"{_TASK}.Problem"),
-    (_Specifications, f"{_TASK}.Resolution"),
-    (TorchVersion, "torch.torch_version.TorchVersion"),
-]
+# the version of PyTorch.
+_STAND_INS = dict.fromkeys(
+    (
+        *(
+            f"pyannote.audio.core.task.{name}"
+            for name in ("Specifications", "Problem", "Resolution")
+        ),
+        "torch.torch_version.TorchVersion",
+    ),
+    Inert,
+)
 
 
 class WeSpeakerEmbedder(nn.Module):
@@ -129,8 +122,7 @@ def _num_spectra(size: int) -> int:
 
 
 def _read_state(path: Path) -> dict[str, Tensor]:
-    with torch.serialization.safe_globals(_INERT):
-        checkpoint = load_pickle(path)
+    checkpoint = load_pickle(path, _STAND_INS)
     if not isinstance(checkpoint, dict) or _STATE not in checkpoint:
         raise CheckpointError(
             f"{path}: expected a checkpoint of pyannote.audio with {_STATE!r}, found none; pass "

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from espnet_prune.ssl.checkpoint import empty_encoder, load_strictly
+from espnet_prune.ssl.checkpoint import empty_encoder, load_strictly, require_tensors
 from espnet_prune.ssl.config import SSLConfig
 from espnet_prune.ssl.model import SSLEncoder
 from espnet_prune.ssl.safetensors import CheckpointError
+from espnet_prune.ssl.typed import shown
 
 logger = logging.getLogger(__name__)
 
@@ -43,14 +44,14 @@ def convert_config(
     for key, value in supported.items():
         if (found := values.get(key)) != value:
             raise CheckpointError(
-                f"{source}: expected {key} = {value!r} in the config, found {found!r}; such a "
-                "model cannot be imported"
+                f"{source}: expected {key} = {value!r} in the config, found {shown(found)}; such "
+                "a model cannot be imported"
             )
     try:
         return convert(values)
     except KeyError as error:
         raise CheckpointError(f"{source}: expected {error} in the config, found none") from error
-    except (TypeError, ValueError, ArithmeticError) as error:
+    except (TypeError, AttributeError, IndexError, ValueError, ArithmeticError) as error:
         raise CheckpointError(f"{source}: the config describes no encoder: {error}") from error
 
 
@@ -114,13 +115,7 @@ def convert_state(
         if len(parts) == len(keys):
             filled[name] = torch.cat(parts) if len(parts) > 1 else parts[0]
     surplus = [key for key in unused if not _is_dropped(key, dropped, source)]
-    findings = {"missing": missing, "surplus": surplus, "of another shape": misshapen}
-    problems = [f"{what}: {shortened(keys)}" for what, keys in findings.items() if keys]
-    if problems:
-        raise CheckpointError(
-            f"{source}: expected the weights that the config describes and no others, found "
-            f"tensors {'; '.join(problems)}; the file is damaged or of a kind not known here"
-        )
+    require_tensors(missing, surplus, misshapen, source)
     return filled
 
 
@@ -163,9 +158,3 @@ def _is_dropped(key: str, dropped: Mapping[str, str], source: object) -> bool:
             logger.info("%s: leaving out %s, which %s", source, key, reason)
             return True
     return False
-
-
-def shortened(keys: Sequence[str], limit: int = 8) -> str:
-    """The first ``limit`` of ``keys``, and how many there are beyond, for a message."""
-    rest = f" and {len(keys) - limit} more" if len(keys) > limit else ""
-    return ", ".join(keys[:limit]) + rest

@@ -5,48 +5,54 @@ The code that belongs to them is https://github.com/BUTSpeechFIT/DiariZen.
 
 from __future__ import annotations
 
-import importlib
 import logging
-import sys
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from espnet_prune.ssl.config_files import read_toml
 from espnet_prune.ssl.importers.conversion import convert_state
 from espnet_prune.ssl.importers.dphubert import encoder_from, encoder_of
 from espnet_prune.ssl.importers.pickles import check_state, load_pickle
 from espnet_prune.ssl.model import SSLEncoder
 from espnet_prune.ssl.presets import PRESETS
 from espnet_prune.ssl.safetensors import CheckpointError, load_file
+from espnet_prune.ssl.typed import ConfigError, read_typed, shown
 
 logger = logging.getLogger(__name__)
 
 CONFIG, _SAFETENSORS, _PICKLE = "config.toml", "model.safetensors", "pytorch_model.bin"
 
 _MODEL = "diarizen.models.eend.model_wavlm_conformer.Model"
-# The arguments of that class and its own values, where a config.toml has none.
-_DEFAULTS = {
-    "wavlm_src": "wavlm_base",
-    "wavlm_layer_num": 13,
-    "wavlm_feat_dim": 768,
-    "attention_in": 256,
-    "ffn_hidden": 1024,
-    "num_head": 4,
-    "num_layer": 4,
-    "kernel_size": 31,
-    "dropout": 0.1,
-    "use_posi": False,
-    "output_activate_function": False,
-    "max_speakers_per_chunk": 4,
-    "max_speakers_per_frame": 2,
-    "chunk_size": 5.0,
-    "num_channels": 8,
-    "selected_channel": 0,
-    "sample_rate": 16000,
-}
+
+
+@dataclass(frozen=True)
+class _Arguments:
+    """The arguments of that class and its own values, where a config.toml has none."""
+
+    wavlm_src: str = "wavlm_base"
+    wavlm_layer_num: int = 13
+    wavlm_feat_dim: int = 768
+    attention_in: int = 256
+    ffn_hidden: int = 1024
+    num_head: int = 4
+    num_layer: int = 4
+    kernel_size: int = 31
+    dropout: float = 0.1
+    use_posi: bool = False
+    output_activate_function: bool = False
+    max_speakers_per_chunk: int = 4
+    max_speakers_per_frame: int = 2
+    chunk_size: float = 5.0
+    num_channels: int = 8
+    selected_channel: int = 0
+    sample_rate: int = 16000
+
+
 # The shapes that its code knows by name.
 _PRESETS = {
     "wavlm_base": "wavlm_base_plus",
@@ -144,39 +150,15 @@ def _folder(path: Path) -> Path:
 
 
 def _arguments(path: Path) -> dict[str, Any]:
-    model = read_toml(path).get("model")
-    if not (isinstance(model, dict) and model.get("path") == _MODEL):
-        raise CheckpointError(
-            f"{path}: expected a table [model] with path = {_MODEL!r}, found {model!r}; such a "
-            "model cannot be imported"
-        )
-    args = model.get("args", {})
-    if not isinstance(args, dict):
-        raise CheckpointError(f"{path}: expected a table [model.args], found {args!r}")
-    if unknown := sorted(set(args) - set(_DEFAULTS)):
-        raise CheckpointError(
-            f"{path}: expected of [model.args] {', '.join(_DEFAULTS)}, found also "
-            f"{', '.join(unknown)}; such a model cannot be imported"
-        )
-    for key, value in args.items():
-        expected = type(_DEFAULTS[key])
-        if type(value) is not expected and (type(value), expected) != (int, float):
-            raise CheckpointError(
-                f"{path}: expected {key} in [model.args] to be of type {expected.__name__}, found "
-                f"{value!r}"
+    try:
+        model = read_toml(path).get("model")
+        if not (isinstance(model, dict) and model.get("path") == _MODEL):
+            raise ConfigError(
+                f"{path}: expected a table [model] with path = {_MODEL!r}, found {shown(model)}; "
+                "such a model cannot be imported"
             )
-    return {**_DEFAULTS, **args}
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    try:
-        toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
-    except ImportError as error:
-        raise CheckpointError(f"{path}: on Python 3.10 needs tomli: pip install tomli") from error
-    try:
-        return toml.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return asdict(read_typed(_Arguments, model.get("args", {}), f"{path}: [model.args]"))
+    except ConfigError as error:
         raise CheckpointError(
-            f"{path}: expected a TOML file, found none ({error}); pass the folder of a DiariZen "
-            f"model, which holds {CONFIG} and {_PICKLE}"
+            f"{error}; pass the folder of a DiariZen model, which holds {CONFIG} and {_PICKLE}"
         ) from error

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib.util
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -14,8 +13,7 @@ import torch
 from torch.hub import tqdm
 
 from espnet_prune.ssl.files import atomic_file
-from espnet_prune.ssl.hub import load_hub
-from espnet_prune.ssl.safetensors import CheckpointError
+from espnet_prune.ssl.hub import explained, load_hub
 
 _HUB_FILE = re.compile(r"https://huggingface\.co/([^/]+/[^/]+)/(?:resolve|blob)/([^/]+)/([^?]+)")
 
@@ -28,7 +26,7 @@ def download_folder(name: str, revision: str | None, patterns: Sequence[str]) ->
     """
     purpose = f"{name} is no file or folder here, and a download from Hugging Face"
     hub = load_hub(purpose)
-    with _explained(purpose):
+    with explained(purpose):
         return Path(hub.snapshot_download(name, revision=revision, allow_patterns=list(patterns)))
 
 
@@ -44,7 +42,7 @@ def download_file(url: str) -> Path:
     if path.is_file():
         return path
     purpose = f"{url}: the download"
-    with _explained(purpose):
+    with explained(purpose):
         if hub_file and importlib.util.find_spec("huggingface_hub"):
             name, revision, file = hub_file.groups()
             return Path(load_hub(purpose).hf_hub_download(name, file, revision=revision))
@@ -66,6 +64,8 @@ def _download(url: str, path: Path) -> None:
     # download is not whole.
     request = Request(url, headers={"User-Agent": "espnet_prune"})
     with urlopen(request, timeout=60) as response, atomic_file(path) as file:
+        if response.headers.get_content_type() == "text/html":
+            raise OSError("expected a file, found a web page, perhaps one to sign in")
         expected = int(response.headers.get("Content-Length", 0))
         with tqdm(total=expected or None, unit="B", unit_scale=True, unit_divisor=1024) as bar:
             while block := response.read(1 << 20):
@@ -73,12 +73,3 @@ def _download(url: str, path: Path) -> None:
                 bar.update(len(block))
         if expected and file.tell() != expected:
             raise OSError(f"expected {expected} bytes, found {file.tell()}; try again")
-
-
-@contextlib.contextmanager
-def _explained(purpose: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # Each HTTP library has errors of its own.
-        reason = " ".join(str(error).split())
-        raise CheckpointError(f"{purpose} failed: {type(error).__name__}: {reason}") from error

@@ -25,18 +25,18 @@ import torch
 from torch import Tensor
 
 from espnet_prune.ssl.checkpoint import empty_encoder, load_strictly
-from espnet_prune.ssl.config import ConvLayerConfig, SSLConfig, TransformerLayerConfig
+from espnet_prune.ssl.config import ConvLayerConfig, SSLConfig, TransformerLayerConfig, first_heads
 from espnet_prune.ssl.importers.conversion import (
     convert_config,
     convert_state,
     new_weight_norm,
-    shortened,
     source_keys,
 )
 from espnet_prune.ssl.importers.pickles import check_state
 from espnet_prune.ssl.importers.torchaudio import HEAD, TABLE
 from espnet_prune.ssl.model import SSLEncoder
 from espnet_prune.ssl.safetensors import CheckpointError
+from espnet_prune.ssl.typed import shortened
 
 logger = logging.getLogger(__name__)
 
@@ -224,7 +224,7 @@ def _wavlm_heads(values: Mapping[str, Any]) -> tuple[int, int, Sequence[Sequence
 def _hubert_heads(values: Mapping[str, Any]) -> tuple[int, int, Sequence[Sequence[int]]]:
     counts, head_dim = _per_layer(values, "encoder_num_heads"), values["encoder_head_dim"]
     total = max(values["encoder_embed_dim"] // head_dim, *counts)
-    return total, head_dim, [range(count) for count in counts]
+    return total, head_dim, [first_heads(count) for count in counts]
 
 
 def _per_layer(values: Mapping[str, Any], key: str) -> Sequence[Any]:

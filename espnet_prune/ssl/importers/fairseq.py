@@ -7,12 +7,13 @@ fairseq (https://github.com/facebookresearch/fairseq), Microsoft
 from __future__ import annotations
 
 import ast
+import re
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from espnet_prune.ssl.config import ConvLayerConfig, Family, SSLConfig, TransformerLayerConfig
+from espnet_prune.ssl.config import ConvLayerConfig, Family, SSLConfig, dense_layers
 from espnet_prune.ssl.importers.conversion import (
     Table,
     build_encoder,
@@ -23,6 +24,7 @@ from espnet_prune.ssl.importers.conversion import (
 from espnet_prune.ssl.importers.pickles import check_state
 from espnet_prune.ssl.model import SSLEncoder
 from espnet_prune.ssl.safetensors import CheckpointError
+from espnet_prune.ssl.typed import ConfigError, shown
 
 TABLE: Table = {
     "front_end.conv_layers.N.conv": "feature_extractor.conv_layers.N.0",
@@ -60,6 +62,10 @@ _DROPPED = {
     "w2v_encoder.proj": "belongs to a head for CTC",
 }
 _FINE_TUNED = "w2v_encoder.w2v_model."
+
+_SHAPE = r"\(\s*\d{1,7}\s*,\s*\d{1,7}\s*,\s*\d{1,7}\s*,?\s*\)"
+_TERM = rf"\s*\[\s*{_SHAPE}(\s*,\s*{_SHAPE})*\s*,?\s*\]\s*(\*\s*\d{{1,2}}\s*)?"
+_CONV_LAYERS, _LONGEST = re.compile(rf"{_TERM}(\+{_TERM})*"), 1000
 
 # A key that is absent has the originals' default, which is the value given here.
 _SUPPORTED = {
@@ -142,7 +148,7 @@ def _config(values: Mapping[str, Any]) -> SSLConfig:
     # Dropped: encoder_layerdrop and feature_grad_mult (training of the original only), mask_*
     # (pre-training), dropout_features (which no hidden state passes).
     heads, mode = values["encoder_attention_heads"], values["extractor_mode"]
-    layer = TransformerLayerConfig(tuple(range(heads)), values["encoder_ffn_embed_dim"])
+    layers = dense_layers(values["encoder_layers"], heads, values["encoder_ffn_embed_dim"])
     buckets = ("num_buckets", "max_distance") if values["_name"] == "wavlm" else ()
     return SSLConfig(
         family=values["_name"],
@@ -152,7 +158,7 @@ def _config(values: Mapping[str, Any]) -> SSLConfig:
         embed_dim=values["encoder_embed_dim"],
         num_heads=heads,
         head_dim=values["encoder_embed_dim"] // heads,
-        layers=(layer,) * values["encoder_layers"],
+        layers=layers,
         norm_first=values["layer_norm_first"],
         pos_conv_kernel=values["conv_pos"],
         pos_conv_groups=values["conv_pos_groups"],
@@ -165,13 +171,15 @@ def _config(values: Mapping[str, Any]) -> SSLConfig:
     )
 
 
-def _conv_layers(text: str) -> tuple[ConvLayerConfig, ...]:
+def _conv_layers(text: object) -> tuple[ConvLayerConfig, ...]:
     """Read ``[(512,10,5)] + [(512,3,2)] * 4``, which the originals evaluate as Python."""
     layers: list[tuple[int, int, int]] = []
-    try:
-        for term in text.split("+"):
-            shapes, _, times = term.partition("*")
-            layers += ast.literal_eval(shapes.strip()) * int(times or 1)
-        return tuple(ConvLayerConfig(*shape) for shape in layers)
-    except (SyntaxError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"conv_feature_layers {text!r} is no list of convolutions") from error
+    if not isinstance(text, str) or len(text) > _LONGEST or not _CONV_LAYERS.fullmatch(text):
+        raise ConfigError(
+            f"expected conv_feature_layers such as '[(512,10,5)] + [(512,3,2)] * 4', found "
+            f"{shown(text)}"
+        )
+    for term in text.split("+"):
+        shapes, _, times = term.partition("*")
+        layers += ast.literal_eval(shapes.strip()) * int(times or 1)
+    return tuple(ConvLayerConfig(*shape) for shape in layers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from espnet_prune.ssl.config import ConvLayerConfig, SSLConfig, TransformerLayerConfig
+from espnet_prune.ssl.checkpoint import CONFIG, read_config
+from espnet_prune.ssl.config import ConvLayerConfig, SSLConfig, dense_layers
 from espnet_prune.ssl.importers.conversion import (
     Table,
     build_encoder,
@@ -23,8 +23,7 @@ from espnet_prune.ssl.safetensors import CheckpointError, load_file
 
 logger = logging.getLogger(__name__)
 
-CONFIG, PROCESSOR, PREPROCESSOR, SAFETENSORS, INDEX, PICKLE = (
-    "config.json",
+PROCESSOR, PREPROCESSOR, SAFETENSORS, INDEX, PICKLE = (
     "processor_config.json",
     "preprocessor_config.json",
     "model.safetensors",
@@ -119,7 +118,7 @@ def import_huggingface(folder: Path) -> SSLEncoder:
     Raises:
         CheckpointError: the folder is damaged, unsafe, of another kind or not supported.
     """
-    values = read_json(folder / CONFIG)
+    values = read_config(folder / CONFIG)
     config = _config(values, _normalizes(values, folder), folder / CONFIG)
     return _build(config, *_weights(folder))
 
@@ -140,24 +139,6 @@ def import_huggingface_model(model: Any) -> SSLEncoder:
 def shared_fields(family: str) -> dict[str, str]:
     """From our config's names to transformers', for the values that both write alike."""
     return {**_FIELDS, **_WAVLM_FIELDS} if family == "wavlm" else _FIELDS
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read the JSON object in ``path``.
-
-    Raises:
-        CheckpointError: there is none.
-    """
-    try:
-        values = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{path}: expected a JSON file, found none ({error}); pass a folder that holds an "
-            f"encoder's {CONFIG} beside its weights"
-        ) from error
-    if not isinstance(values, dict):
-        raise CheckpointError(f"{path}: expected a JSON object, found {type(values).__name__}")
-    return values
 
 
 def _build(config: SSLConfig, state: Mapping[str, Tensor], source: object) -> SSLEncoder:
@@ -193,11 +174,11 @@ def _preprocessor(folder: Path) -> tuple[Path, dict[str, Any] | None]:
     # From version 5 on, transformers writes the preprocessor of a model with a tokenizer into the
     # processor's file, and reads that one first.
     if (path := folder / PROCESSOR).exists():
-        nested = read_json(path).get("feature_extractor")
+        nested = read_config(path).get("feature_extractor")
         if isinstance(nested, dict):
             return path, nested
     path = folder / PREPROCESSOR
-    return path, read_json(path) if path.exists() else None
+    return path, read_config(path) if path.exists() else None
 
 
 def _weights(folder: Path) -> tuple[Mapping[str, Tensor], Path]:
@@ -211,7 +192,7 @@ def _weights(folder: Path) -> tuple[Mapping[str, Tensor], Path]:
 
 
 def _shards(index: Path) -> dict[str, Tensor]:
-    files = read_json(index).get("weight_map")
+    files = read_config(index).get("weight_map")
     if not (isinstance(files, dict) and all(isinstance(name, str) for name in files.values())):
         raise CheckpointError(f"{index}: expected a weight_map from tensors to files, found none")
     state: dict[str, Tensor] = {}
@@ -236,13 +217,13 @@ def _converted(values: Mapping[str, Any], normalize: bool) -> SSLConfig:
     family, heads, width = (
         values[key] for key in ("model_type", "num_attention_heads", "hidden_size")
     )
-    layer = TransformerLayerConfig(tuple(range(heads)), values["intermediate_size"])
+    layers = dense_layers(values["num_hidden_layers"], heads, values["intermediate_size"])
     shapes = zip(values["conv_dim"], values["conv_kernel"], values["conv_stride"], strict=True)
     return SSLConfig(
         family=family,
         conv_layers=tuple(ConvLayerConfig(*shape) for shape in shapes),
         head_dim=width // heads,
-        layers=(layer,) * values["num_hidden_layers"],
+        layers=layers,
         normalize_waveform=normalize,
         **{ours: values[theirs] for ours, theirs in shared_fields(family).items()},
     )

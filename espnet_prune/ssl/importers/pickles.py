@@ -26,6 +26,8 @@ _INTERPOLATION = re.compile(r"\$\{([\w.]+)\}")
 class Inert:
     """Stands in for a class: it keeps what it was made of, and does nothing."""
 
+    state: Any = None
+
     def __init__(self, *args: object) -> None:
         self.args = args
 
@@ -40,26 +42,23 @@ class Labels:
 class _Node(Inert):
     """OmegaConf's configs, their nodes and what describes these."""
 
-    def __new__(cls, *args: object) -> _Node:
-        node = super().__new__(cls)
-        node.state = {}
-        return node
+
+# By the code of NumPy's dtype.
+_DTYPES = {"f2": torch.half, "f4": torch.float, "f8": torch.double, "b1": torch.bool,
+           "u1": torch.uint8, "i1": torch.int8, "i2": torch.int16, "i4": torch.int32,
+           "i8": torch.int64}  # fmt: skip
 
 
 class _Dtype(Inert):
-    """NumPy's dtypes: a code such as ``f8``, then the byte order."""
-
-    _TORCH = {"f2": torch.half, "f4": torch.float, "f8": torch.double, "b1": torch.bool,
-              "u1": torch.uint8, "i1": torch.int8, "i2": torch.int16, "i4": torch.int32,
-              "i8": torch.int64}  # fmt: skip
+    """NumPy's dtypes: a code such as ``f8``, and a state that begins with the byte order."""
 
     def read(self, data: object) -> Tensor | str | bytes | None:
         """What bytes are under this dtype; None for those that nothing here needs."""
-        code, order = str(self.args[0]), getattr(self, "state", (3, "<"))[1]
-        if not isinstance(data, bytes) or order == ">":
+        code, order = str(self.args[0]), self.state[1] if self.state else "<"
+        if not isinstance(data, bytes) or not data or order == ">":
             return None
-        if code in self._TORCH:
-            return torch.frombuffer(bytearray(data), dtype=self._TORCH[code]) if data else None
+        if code in _DTYPES:
+            return torch.frombuffer(bytearray(data), dtype=_DTYPES[code])
         return data.decode("utf-32-le") if code.startswith("U") else data
 
 
@@ -67,12 +66,10 @@ class _Array(Inert):
     """NumPy's arrays."""
 
     def read(self) -> object:
-        """The tensor, or None."""
-        _, shape, dtype, fortran, data = self.state  # type: ignore[misc]
+        """The tensor; None of an array that nothing here needs."""
+        _, shape, dtype, fortran, data = self.state
         found = dtype.read(data)
-        if fortran or not isinstance(found, Tensor):
-            return None
-        return found.view(shape)
+        return found.view(shape) if isinstance(found, Tensor) and not fortran else None
 
 
 def _scalar(dtype: _Dtype, data: object) -> object:
@@ -154,6 +151,10 @@ def check_state(state: object, path: Path) -> Mapping[str, Tensor]:
     if isinstance(state, Mapping) and all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
     ):
+        for key, value in state.items():
+            # Views may make one value a million.
+            if value.layout == torch.strided and value.nbytes > value.untyped_storage().nbytes():
+                raise CheckpointError(f"{path}: expected {key!r} whole, found a part of its values")
         return state
     raise CheckpointError(f"{path}: expected tensors by name, found {type(state).__name__}")
 
@@ -180,8 +181,7 @@ def _plain(value: Any) -> Any:
 
     def converted(value: Any, root: Any) -> Any:
         if isinstance(value, _Node):
-            state = value.state
-            content = state.get("_content", state.get("_val"))  # type: ignore[attr-defined]
+            content = value.state.get("_content", value.state.get("_val"))
             return convert(content, content if root is None else root)
         if isinstance(value, _Array):
             return value.read()

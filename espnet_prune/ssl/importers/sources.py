@@ -14,25 +14,29 @@ from urllib.request import url2pathname
 
 from torch import nn
 
-from espnet_prune.ssl.checkpoint import load_encoder, load_folder, restore_encoder
-from espnet_prune.ssl.importers.conversion import shortened
+from espnet_prune.ssl.checkpoint import (
+    CONFIG,
+    load_encoder,
+    load_folder,
+    read_config,
+    restore_encoder,
+)
 from espnet_prune.ssl.importers.diarizen import import_diarizen
 from espnet_prune.ssl.importers.downloads import download_file, download_folder
 from espnet_prune.ssl.importers.dphubert import import_dphubert
 from espnet_prune.ssl.importers.fairseq import import_fairseq
 from espnet_prune.ssl.importers.huggingface import (
-    CONFIG,
     FILES,
     PICKLE,
     import_huggingface,
     import_huggingface_model,
-    read_json,
 )
 from espnet_prune.ssl.importers.pickles import load_pickle
 from espnet_prune.ssl.importers.torchaudio import import_bundle, import_torchaudio
 from espnet_prune.ssl.model import SSLEncoder
 from espnet_prune.ssl.presets import PRESETS
-from espnet_prune.ssl.safetensors import CheckpointError
+from espnet_prune.ssl.sniffing import SAFETENSORS, CheckpointError, require_kind
+from espnet_prune.ssl.typed import shortened
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +136,7 @@ def _import_model(model: nn.Module) -> SSLEncoder:
 
 def _import_folder(folder: Path) -> SSLEncoder:
     if (folder / CONFIG).is_file():
-        kind = read_json(folder / CONFIG).get("kind")
+        kind = read_config(folder / CONFIG).get("kind")
         if kind == _DIARIZATION_MODEL:
             return _encoder_of_diarization_model(folder)
         return load_encoder(folder) if kind else import_huggingface(folder)
@@ -160,6 +164,7 @@ def _encoder_of_diarization_model(folder: Path) -> SSLEncoder:
 
 def _import_file(path: Path) -> SSLEncoder:
     if path.suffix == ".safetensors":
+        require_kind(path, SAFETENSORS)
         raise CheckpointError(
             f"{path}: expected weights with their config, found weights alone; pass the folder "
             f"with {CONFIG} that they belong to"

@@ -120,8 +120,8 @@ def import_bundle(name: str) -> SSLEncoder:
     except Exception as error:  # Networks, disks and damaged caches raise almost anything.
         raise CheckpointError(
             f"torchaudio:{name}: expected to download its weights, found none that can be read "
-            f"({type(error).__name__}: {error}); check the network, and remove a damaged file from "
-            "torch.hub's folder checkpoints"
+            f"({type(error).__name__}: {' '.join(str(error).split())[:200]}); check the network and "
+            "remove a damaged file from torch.hub's folder checkpoints"
         ) from error
     return import_torchaudio(model, "hubert" if name.startswith("HUBERT") else "wav2vec2")
 

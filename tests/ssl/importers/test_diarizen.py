@@ -124,9 +124,12 @@ def test_pruned_shapes_are_told_by_a_file(
         (lambda r: r.head.update(extra=torch.zeros(2)), "surplus: extra;"),
         (lambda r: r.encoder.update(extra=torch.zeros(2)), "surplus: extra;"),
         (lambda r: r.encoder.popitem(), "missing: encoder.transformer.layers.4"),
-        (lambda r: r.args.update(channel_fusion_dim=256), "found also channel_fusion_dim"),
-        (lambda r: r.args.update(num_layer="4"), "num_layer in .* to be of type int, found '4'"),
-        (lambda r: r.args.update(num_layer=True), "num_layer in .* to be of type int, found True"),
+        (lambda r: r.args.update(channel_fusion_dim=256), "unknown key channel_fusion_dim"),
+        (
+            lambda r: r.args.update(num_layer="four"),
+            "num_layer: expected a whole number, found 'four'",
+        ),
+        (lambda r: r.args.update(num_layer=True), "num_layer: expected a whole number, found True"),
     ],
 )
 def test_every_key_counts(
@@ -141,8 +144,8 @@ def test_every_key_counts(
 @pytest.mark.parametrize(
     "text, message",
     [
-        (None, "config.toml: expected a TOML file, found none .*No such file"),
-        ("[model", "config.toml: expected a TOML file, found none"),
+        (None, "config.toml: expected a TOML file, found none: No such file"),
+        ("[model", "config.toml: expected a TOML file, found something else"),
         ("seed = 1", r"expected a table \[model\] with path = .* found None"),
         ("model = 1", r"expected a table \[model\] with path = .* found 1"),
         ("[model]\npath = 'a.model_wavlm_conformer_mc.Model'", "found .*_mc.Model"),
@@ -159,7 +162,9 @@ def test_other_configs_are_refused(release: Release, text: str | None, message: 
 def test_arguments_are_a_table(release: Release) -> None:
     config = release.folder / "config.toml"
     config.write_text(config.read_text().split("[model.args]")[0] + "args = 1")
-    with pytest.raises(CheckpointError, match=r"expected a table \[model.args\], found 1"):
+    with pytest.raises(
+        CheckpointError, match=r"\[model.args\]: .*expected values by name, found 1"
+    ):
         import_diarizen(release.folder)
 
 

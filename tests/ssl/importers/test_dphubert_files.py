@@ -143,7 +143,11 @@ def test_every_key_counts(change: Callable[[State], object], message: str) -> No
 @pytest.mark.parametrize(
     "family, changes, message",
     [
-        ("wavlm", {"extractor_mode": "none"}, "conv_norm 'none' is neither"),
+        (
+            "wavlm",
+            {"extractor_mode": "none"},
+            "conv_norm: expected 'group' or 'layer', found 'none'",
+        ),
         ("wavlm", {"encoder_num_layers": 4}, "encoder_total_num_heads is for 5 layers"),
         ("wavlm", {"encoder_ff_interm_features": [12]}, "interm_features is for 1 layers"),
         (

@@ -146,7 +146,7 @@ def test_encoder_of_a_diarization_model(tmp_path: Path, caplog: pytest.LogCaptur
     state = load_file(tmp_path / "model.safetensors")
     state.pop("featurizer.encoder.norm.bias")
     save_file(state, tmp_path / "model.safetensors")
-    with pytest.raises(CheckpointError, match=r"Missing key.*\"norm.bias\""):
+    with pytest.raises(CheckpointError, match=r"missing: norm.bias"):
         import_encoder(tmp_path)
 
 
