@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import functools
-import math
 import reprlib
+import sys
 import types
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 T = TypeVar("T")
 
 _MAX_LISTED = 30
+_LARGEST = sys.float_info.max
 
 
 class ConfigError(ValueError):
@@ -200,7 +201,9 @@ def _number(kind: type, value: Any) -> float | int:
             value = float(value)
         except ValueError:
             raise _Mismatch(name) from None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _Mismatch(name)
+    if not -_LARGEST <= value <= _LARGEST:  # NaN included
         raise _Mismatch(name)
     if kind is int and value != int(value):
         raise _Mismatch(name)

@@ -1,9 +1,27 @@
 """PruningConfig: what does not go together is refused, with what to choose instead."""
 
-import pytest
+from dataclasses import fields
+from functools import partial
+from pathlib import Path
 
-from espnet_prune.pruning import PruningConfig
-from espnet_prune.ssl import ConfigError
+import pytest
+import torch
+
+from espnet_prune.pruning import (
+    BudgetMissed,
+    HardConcreteGates,
+    PinchedUnits,
+    PinchedWeights,
+    Pruner,
+    PruningConfig,
+    apply,
+)
+from espnet_prune.pruning.rounding import check_converged, round_to_budgets
+from espnet_prune.ssl import CheckpointError, ConfigError, open_masks
+from espnet_prune.ssl.config_files import read_yaml
+from tests.encoders import random_encoder, tiny_config
+
+CASES = Path(__file__).parents[1] / "data" / "cases"
 
 MACS = {"budget": "macs", "gate": "self_pinching"}
 
@@ -37,3 +55,104 @@ def test_defaults_of_each_gate():
     assert PruningConfig.from_dict({"target": 0.5, "warmup_steps": 1, "units": ["head"]}).units == (
         "head",
     )
+
+
+@pytest.mark.parametrize("key", [field.name for field in fields(PruningConfig)])
+@pytest.mark.parametrize(
+    "value",
+    ["x", -1, float("nan"), float("inf"), [[]], {"a": {}}, 10**400],
+    ids=lambda v: repr(v)[:9],
+)
+def test_every_value_is_checked(key, value):
+    given = {"target": 0.5, "warmup_steps": 1, key: value}
+    with pytest.raises(ConfigError) as refusal:
+        PruningConfig.from_dict(given)
+    assert key in str(refusal.value) and len(str(refusal.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"target": 0},
+        {"target": 1},
+        {"target": 1.5},
+        {"budget": "separate", "target": {"front_end": 0.5, "transformer": -0.1}},
+        {"warmup_steps": 2.5},
+        {"temperature": 0},
+        {"reference_seconds": 0},
+        {"gate_lr": 0},
+        {"drop_rates": {"ffn": 1}},
+        {"drop_rates": {"weight": 0.5}},
+    ],
+)
+def test_ranges(values):
+    with pytest.raises(ConfigError, match=list(values)[-1]):
+        PruningConfig.from_dict({"target": 0.5, "warmup_steps": 1, **values})
+
+
+def test_files_of_users():
+    found = PruningConfig.from_dict(read_yaml(CASES / "exponent.yaml")["pruning_conf"])
+    assert (found.gate_lr, found.warmup_steps) == (1e-3, 100)
+    with pytest.raises(ConfigError) as refusal:
+        PruningConfig.from_dict(read_yaml(CASES / "wrong_types.yaml")["pruning_conf"])
+    for problem in ("units: expected a list", "target: expected a number", "found 2.5"):
+        assert problem in str(refusal.value)
+
+
+def unchecked(**changes):
+    """A configuration that skipped its checks, as one of a budget that is made later might."""
+    config = PruningConfig(0.3, 1, reference_seconds=0.05)
+    for name, value in changes.items():
+        object.__setattr__(config, name, value)
+    return config
+
+
+def test_a_budget_that_nobody_counts_is_refused_wherever_it_is_looked_up():
+    encoder = random_encoder(tiny_config())
+    refused = partial(pytest.raises, ConfigError, match="expected .*, found 'latency'")
+    with refused():
+        Pruner(encoder, unchecked(budget="latency"))
+    with refused():
+        Pruner(encoder, unchecked(gate="latency"))
+    pruner = Pruner(encoder, unchecked())
+    for gates in (pruner.gates, PinchedWeights(encoder, seconds=0.05)):
+        with refused():
+            gates.costs(encoder).by("latency")
+        with refused():
+            gates.costs(encoder).params.part("latency")
+        budgets = {"latency": pruner.budgets["total"]}
+        for measure, held in (("latency", pruner.budgets), ("params", budgets)):
+            if measure == "params" or gates is pruner.gates:
+                with refused():
+                    gates.apply_to(encoder, dict(held.items()), measure, 0.1, 1)
+    masks = pruner.gates.masks()
+    with refused():
+        round_to_budgets(masks, masks, masks, lambda _: {"latency": 0.5}, {"latency": 0.5}, 0.1)
+    for make in (HardConcreteGates, PinchedUnits):
+        with refused():
+            make(encoder.config if make is HardConcreteGates else encoder, ("latency",))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_gates_and_masks_that_are_not_finite(value):
+    encoder = random_encoder(tiny_config())
+    masks = open_masks(encoder.config)
+    masks.ffn[1][3] = value
+    with pytest.raises(CheckpointError, match="masks: expected finite .* in 'ffn.1'"):
+        apply(encoder.config, encoder.state_dict(), masks)
+    for gate in ("hard_concrete", "self_pinching"):
+        pruner = Pruner(encoder, PruningConfig(0.3, 1, gate=gate, reference_seconds=0.05))
+        name, parameter = next(iter(pruner.gates.named_parameters()))
+        with torch.no_grad():
+            parameter.flatten()[0] = value
+        with pytest.raises(CheckpointError, match=f"the gates: .* in 'gates.{name}'"):
+            pruner.apply_to(encoder)
+
+
+@pytest.mark.parametrize("found", [float("nan"), float("inf"), -float("inf")])
+def test_a_sparsity_that_is_no_number_is_missed(found):
+    masks = open_masks(tiny_config())
+    with pytest.raises(BudgetMissed):
+        check_converged("total", found, 0.5)
+    with pytest.raises(BudgetMissed):
+        round_to_budgets(masks, masks, masks, lambda _: {"total": found}, {"total": 0.5}, 0.1)

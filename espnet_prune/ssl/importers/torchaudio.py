@@ -118,9 +118,10 @@ def import_bundle(name: str) -> SSLEncoder:
     try:
         model = bundles[name].get_model(dl_kwargs={"progress": True, "weights_only": True})
     except Exception as error:  # Networks, disks and damaged caches raise almost anything.
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         raise CheckpointError(
             f"torchaudio:{name}: expected to download its weights, found none that can be read "
-            f"({type(error).__name__}: {' '.join(str(error).split())[:200]}); check the network and "
+            f"({reason}); check the network, and "
             "remove a damaged file from torch.hub's folder checkpoints"
         ) from error
     return import_torchaudio(model, "hubert" if name.startswith("HUBERT") else "wav2vec2")
