@@ -108,3 +108,37 @@ def test_training_gives_as_many_layers_as_evaluation_and_reaches_every_one(folde
     sum(state.square().sum() for state in upstream(_wavs(1, 3200))["hidden_states"]).backward()
     for name, parameter in upstream.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+
+
+@torch.no_grad()
+def test_waveforms_of_other_floats(folder):
+    expert = UpstreamExpert(folder)
+    wavs = _wavs(5000, 900)
+    expected = expert(wavs)["last_hidden_state"]
+    assert torch.equal(expert([wav.double() for wav in wavs])["last_hidden_state"], expected)
+    mixed = [wavs[0].double(), wavs[1]]
+    assert torch.equal(expert(mixed)["last_hidden_state"], expected)
+    assert expert([wav.half() for wav in wavs])["last_hidden_state"].dtype == torch.float32
+
+
+@torch.no_grad()
+def test_an_empty_waveform_is_silence(folder):
+    expert = UpstreamExpert(folder)
+    states = expert([*_wavs(5000), torch.zeros(0)])["hidden_states"]
+    alone = expert([torch.zeros(0)])["hidden_states"]
+    for state, other in zip(states, alone, strict=True):
+        assert state.isfinite().all()
+        _close(state[1, 0], other[0, 0])
+
+
+@pytest.mark.parametrize(
+    "wavs, found",
+    [
+        ([], "found none"),
+        ([torch.zeros(1, 900)], r"found \(1, 900\) torch.float32"),
+        ([torch.zeros(900), torch.zeros(900).short()], r"torch.float32, \(900,\) torch.int16"),
+    ],
+)
+def test_other_waveforms_are_refused(folder, wavs, found):
+    with pytest.raises(ValueError, match=rf"expected waveforms \(T,\) of floats .* {found}"):
+        UpstreamExpert(folder)(wavs)

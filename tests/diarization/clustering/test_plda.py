@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import shutil
+import zipfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.linalg import eigh
@@ -9,6 +14,8 @@ from scipy.linalg import eigh
 from espnet_prune.diarization.clustering.plda import load_plda
 from espnet_prune.ssl import CheckpointError, ConfigError
 from tests.diarization.clustering.plda_files import write_plda
+
+CASES = Path(__file__).parents[2] / "data" / "cases"
 
 
 @pytest.fixture
@@ -74,6 +81,31 @@ def test_damaged_files(arrays, tmp_path):
     with pytest.raises(
         CheckpointError, match="expected a NumPy archive, found a zip archive that is cut off"
     ):
+        load_plda(tmp_path, dim=6)
+
+
+@pytest.mark.parametrize("shape", [(10**12,), (10**9, 10**9), (-1,), (2**62, 4)])
+def test_headers_that_ask_for_too_much(arrays, tmp_path, shape):
+    write(tmp_path, arrays)
+    header = io.BytesIO()
+    values = {"descr": "<f8", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, values)
+    with zipfile.ZipFile(tmp_path / "plda.npz", "w") as archive:
+        for name in ("mu", "tr", "psi"):
+            archive.writestr(f"{name}.npy", header.getvalue())
+    with pytest.raises(CheckpointError, match="plda.npz: expected the arrays"):
+        load_plda(tmp_path, dim=6)
+
+
+def test_arrays_are_finite(arrays, tmp_path):
+    with pytest.raises(CheckpointError, match="NaN or infinity"):
+        load_plda(write(tmp_path, {**arrays, "psi": np.full(len(arrays["psi"]), np.nan)}), dim=6)
+
+
+@pytest.mark.parametrize("name", ["lfs_pointer.safetensors", "html_page.safetensors"])
+def test_files_that_are_no_arrays(arrays, tmp_path, name):
+    shutil.copy(CASES / name, write(tmp_path, arrays) / "plda.npz")
+    with pytest.raises(CheckpointError, match="plda.npz: expected a NumPy archive, found a"):
         load_plda(tmp_path, dim=6)
 
 

@@ -36,7 +36,10 @@ class Handler(BaseHTTPRequestHandler):
         self.server.requests += 1
         found = self.path.startswith(("/whole/", "/short/"))
         body = CONTENTS if found else b"<html>no such file</html>"
-        self.send_response(200 if found else 404)
+        statuses = {"page": 200, "closed": 401, "gated": 403}
+        self.send_response(200 if found else statuses.get(self.path.split("/")[1], 404))
+        if not found:
+            self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body[:-1] if self.path.startswith("/short/") else body)
@@ -101,7 +104,10 @@ def test_downloads_of_s3prl_are_used(
     "path, reason",
     [
         ("short/model.pt", f"OSError: expected {len(CONTENTS)} bytes, found {len(CONTENTS) - 1}"),
-        ("missing/model.pt", "HTTPError: HTTP Error 404: Not Found"),
+        ("missing/model.pt", "HTTPError: HTTP Error 404: Not Found; check its name"),
+        ("closed/model.pt", "HTTPError: HTTP Error 401: Unauthorized; accept its terms .* sign in"),
+        ("gated/model.pt", "HTTPError: HTTP Error 403: Forbidden; accept its terms .* sign in"),
+        ("page/model.pt", "OSError: expected a file, found a web page"),
     ],
 )
 def test_what_is_not_the_file_is_not_kept(
@@ -163,6 +169,31 @@ def test_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hub(monkeypatch, snapshot_download=snapshot_download)
     assert download_folder("a/b", "v1", ("x", "y*")) == Path("a/b v1 ['x', 'y*']")
     with pytest.raises(
-        CheckpointError, match="a/b is no file .* failed: RuntimeError: of any kind"
+        CheckpointError, match="a/b is no file .* failed: RuntimeError: of any kind; check"
     ):
         download_folder("a/b", None, ("x",))
+
+
+@pytest.mark.parametrize(
+    "name, advice",
+    [
+        ("GatedRepoError", "accept its terms on its page"),
+        ("RepositoryNotFoundError", "check its name and revision; if it is private, sign in"),
+        ("RevisionNotFoundError", "check its name and revision$"),
+        ("LocalEntryNotFoundError", "check the address and the network"),
+        ("OfflineModeIsEnabled", "check the address and the network"),
+    ],
+)
+def test_errors_of_the_hub_are_one_line(
+    monkeypatch: pytest.MonkeyPatch, name: str, advice: str
+) -> None:
+    errors = pytest.importorskip("huggingface_hub.errors")
+
+    def snapshot_download(*_: object, **__: object) -> str:
+        error = getattr(errors, name)
+        raise error.__new__(error, "401 Client Error.\n\n" + "Please log in. " * 100)
+
+    hub(monkeypatch, snapshot_download=snapshot_download)
+    with pytest.raises(CheckpointError, match=advice) as refusal:
+        download_folder("a/b", None, ("x",))
+    assert len(str(refusal.value)) < 700 and "\n" not in str(refusal.value)

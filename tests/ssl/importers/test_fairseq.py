@@ -98,6 +98,11 @@ def test_every_container_holds_the_same_encoder(tmp_path: Path, family: str) -> 
         path = tmp_path / f"{container}.pt"
         torch.save(checkpoint, path)
         assert identical(import_fairseq(path, load_pickle(path)), expected)
+        if isinstance(checkpoint.get("cfg"), dict):
+            create = pytest.importorskip("omegaconf").OmegaConf.create
+            config = create(checkpoint["cfg"], flags={"allow_objects": True})
+            torch.save({**checkpoint, "cfg": config}, path)
+            assert identical(import_fairseq(path, load_pickle(path)), expected)
 
 
 @every_model

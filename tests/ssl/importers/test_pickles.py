@@ -151,3 +151,117 @@ def test_a_state_is_tensors_by_name(state: object) -> None:
     with pytest.raises(CheckpointError, match=f"tensors by name, found {type(state).__name__}"):
         check_state(state, Path("model.pt"))
     assert check_state({"a": torch.ones(1)}, Path("model.pt"))
+
+
+@contextmanager
+def fairseq_dataclasses() -> Iterator[Any]:
+    """A typed config and an enumeration such as fairseq's, for the time that a file is written."""
+    module = types.ModuleType("fairseq.dataclass.configs")
+    source = (
+        "import enum, dataclasses, pathlib\n"
+        "class Mode(enum.Enum):\n    default = 'default'\n"
+        "@dataclasses.dataclass\nclass Config:\n"
+        "    mode: Mode = Mode.default\n    width: int = 16\n    where: pathlib.Path = "
+        "pathlib.Path('a/b')\n    sizes: list[int] = dataclasses.field(default_factory=lambda: [1])"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("fairseq", "fairseq.dataclass"):
+            patch.setitem(sys.modules, name, types.ModuleType(name))
+        patch.setitem(sys.modules, module.__name__, module)
+        exec(source, vars(module))
+        yield module
+
+
+@pytest.fixture
+def nothing_installed() -> Iterator[Callable[[], None]]:
+    """Call it, and OmegaConf and NumPy cannot be imported any more."""
+    with pytest.MonkeyPatch.context() as patch:
+        names = [name for name in sys.modules if name.split(".")[0] in ("omegaconf", "numpy")]
+
+        def remove() -> None:
+            for name in names:
+                patch.setitem(sys.modules, name, None)
+
+        yield remove
+
+
+def test_configs_of_omegaconf_are_data(
+    tmp_path: Path, nothing_installed: Callable[[], None]
+) -> None:
+    omegaconf = pytest.importorskip("omegaconf")
+    values = {
+        "model": {"_name": "hubert", "normalize": "${task.normalize}", "w": None, "x": 1e-3},
+        "task": {"normalize": True, "list": [1, 2.5, [False, "text"]], "env": "${oc.env:HOME}"},
+        "loop": "${loop}",
+    }
+    with fairseq_dataclasses() as fairseq:
+        config = omegaconf.OmegaConf.create({**values, "typed": fairseq.Config()})
+        torch.save({"cfg": config, "part": config.model, "model": {}}, tmp_path / "model.pt")
+    nothing_installed()
+    found = load_pickle(tmp_path / "model.pt")
+    typed = {"mode": "default", "width": 16, "where": "a/b", "sizes": [1]}
+    expected = {**values, "typed": typed}
+    expected["model"] = {**values["model"], "normalize": True}
+    assert found == {"cfg": expected, "part": expected["model"], "model": {}}
+    plain = (dict, list, str, int, float, bool, type(None))
+
+    def walk(value: object) -> None:
+        assert type(value) in plain
+        for each in value.values() if isinstance(value, dict) else value:  # type: ignore
+            walk(each) if isinstance(each, dict | list) else None
+
+    walk(found)
+
+
+@pytest.mark.parametrize("write", [torch.save, write_legacy])
+def test_scalars_arrays_and_paths_are_data(
+    tmp_path: Path, write: Callable[[object, Path], object], nothing_installed: Callable[[], None]
+) -> None:
+    numpy = pytest.importorskip("numpy")
+    data = {
+        "loss": numpy.float64(0.25),
+        "half": numpy.float16(0.5),
+        "steps": numpy.int64(-3),
+        "flag": numpy.bool_(True),
+        "name": numpy.str_("Grüße"),
+        "array": numpy.arange(6.0).reshape(2, 3),
+        "path": Path("/a/b c"),
+        "nested": [(numpy.int32(1), {"deep": numpy.uint8(7)})],
+        "args": Namespace(lr=numpy.float32(0.5)),
+    }
+    write(data, tmp_path / "model.pt")
+    nothing_installed()
+    found = load_pickle(tmp_path / "model.pt")
+    array = found.pop("array")
+    assert torch.equal(array, torch.arange(6.0, dtype=torch.float64).view(2, 3))
+    assert found == {
+        "loss": 0.25,
+        "half": 0.5,
+        "steps": -3,
+        "flag": True,
+        "name": "Grüße",
+        "path": "/a/b c",
+        "nested": [(1, {"deep": 7})],
+        "args": Namespace(lr=0.5),
+    }
+    assert [type(found[name]) for name in ("loss", "steps", "flag")] == [float, int, bool]
+
+
+def test_containers_that_hold_themselves(tmp_path: Path) -> None:
+    data: dict[str, Any] = {"a": [1]}
+    data["self"], data["twice"] = data, [data["a"]] * 2
+    for _ in range(60):  # as a tree it would have 2^60 leaves
+        data["twice"] = [data["twice"], data["twice"]]
+    torch.save(data, tmp_path / "model.pt")
+    found = load_pickle(tmp_path / "model.pt")
+    assert found["self"] is found and found["twice"][0] is found["twice"][1]
+
+
+def test_code_inside_a_config_is_refused(tmp_path: Path) -> None:
+    omegaconf = pytest.importorskip("omegaconf")
+    config = omegaconf.OmegaConf.create({"a": 1}, flags={"allow_objects": True})
+    config.code = Payload(tmp_path / "ran")
+    torch.save({"cfg": config, "model": {}}, tmp_path / "model.pt")
+    with pytest.raises(CheckpointError, match="can run any program"):
+        load_pickle(tmp_path / "model.pt")
+    assert not (tmp_path / "ran").exists()
