@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
-from espnet_prune.diarization.head import HeadConfig
+from torch import Tensor
+
+from espnet_prune.diarization.head import HeadConfig, PowersetHead
 from espnet_prune.diarization.model import DiarizationConfig, DiarizationModel
-from espnet_prune.ssl import Featurizer
-from espnet_prune.ssl.checkpoint import load_strictly
+from espnet_prune.diarization.powerset import Powerset
+from espnet_prune.ssl import CheckpointError, Featurizer
+from espnet_prune.ssl.checkpoint import load_strictly, without_memory
 from espnet_prune.ssl.importers.conversion import Table, convert_config, convert_state
 from espnet_prune.ssl.importers.diarizen import read_diarizen, split_diarizen
 
@@ -56,13 +59,24 @@ def import_diarization_model(path: str | PathLike[str]) -> DiarizationModel:
     args, state = read_diarizen(path)
     encoder, weights = split_diarizen(args, state, path)
     featurizer = Featurizer(encoder)
-    model = convert_config(
-        args, _SUPPORTED, lambda found: DiarizationModel(featurizer, _config(found)), path
-    )
-    ours = model.state_dict()
-    head = {key: value for key, value in ours.items() if not key.startswith("featurizer.encoder.")}
-    load_strictly(model, {**ours, **convert_state(head, weights, _TABLE, {}, path)}, path)
+    config = convert_config(args, _SUPPORTED, _config, path)
+    # The shapes are compared before there is memory of their size.
+    head = {"featurizer.weights": featurizer.weights, **_head(config, featurizer.output_dim, path)}
+    filled = convert_state(head, weights, _TABLE, {}, path)
+    model = DiarizationModel(featurizer, config)
+    load_strictly(model, {**model.state_dict(), **filled}, path)
     return model.eval()
+
+
+def _head(config: DiarizationConfig, width: int, path: str | PathLike[str]) -> dict[str, Tensor]:
+    """The tensors of the head, without values."""
+    try:
+        classes = Powerset(config.max_speakers, config.max_simultaneous).num_classes
+        with without_memory():
+            head = PowersetHead(width, classes, config.head)
+    except (ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{path}: the config describes no head: {error}") from error
+    return {f"head.{name}": value for name, value in head.state_dict().items()}
 
 
 def _config(args: Mapping[str, Any]) -> DiarizationConfig:

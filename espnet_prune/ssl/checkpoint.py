@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,7 @@ def load_strictly(
     )
     require_finite(state, source)
     for name, ours in expected.items():
-        if state[name].is_floating_point() != ours.is_floating_point():
+        if ours.is_floating_point() and not state[name].is_floating_point():
             raise CheckpointError(
                 f"{source}: expected {name!r} of {ours.dtype}, found {state[name].dtype}"
             )
@@ -151,8 +152,15 @@ def restore_encoder(
 
 def empty_encoder(config: SSLConfig) -> SSLEncoder:
     """An encoder of ``config`` without memory, whose weights are to be assigned."""
-    with torch.device("meta"), _Shapes():
+    with without_memory():
         return SSLEncoder(config)
+
+
+@contextlib.contextmanager
+def without_memory() -> Iterator[None]:
+    """Within it modules have shapes but no values, however large they are."""
+    with torch.device("meta"), _Shapes():
+        yield
 
 
 class _Shapes(TorchFunctionMode):

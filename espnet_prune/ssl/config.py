@@ -153,6 +153,7 @@ def dense_layers(num_layers: int, num_heads: int, ffn: int) -> tuple[Transformer
         ConfigError: there would be none, or more than any machine builds.
     """
     _check_size("the number of layers", num_layers, 1, _MOST_LAYERS)
+    _check_size("the number of FFN units", ffn, 1, _MOST_UNITS)
     return (TransformerLayerConfig(first_heads(num_heads), ffn),) * num_layers
 
 

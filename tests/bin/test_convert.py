@@ -134,3 +134,24 @@ def test_help_tells_every_source(capsys: pytest.CaptureFixture[str]) -> None:
     found = capsys.readouterr().out
     for source in ("folder", "file", "owner/name", "https://", "torchaudio:", "DiariZen", "s3prl"):
         assert source in found
+
+
+def test_the_destination_is_tried_before_the_source_is_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for destination in (tmp_path / "file", tmp_path / "file" / "model"):
+        with pytest.raises(SystemExit, match=f"convert: .*{tmp_path}/file"):
+            main(["no such source", str(destination)])
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("mounted", [False, True])
+def test_folders_that_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mounted: bool
+) -> None:
+    monkeypatch.setattr("os.path.ismount", lambda path: mounted)
+    source, real = own_folder(tmp_path), tmp_path / "real"
+    real.mkdir()
+    (tmp_path / "link").symlink_to("real")
+    main([str(source), str(tmp_path / "link")])
+    assert (tmp_path / "link").is_symlink() and sorted(p.name for p in real.iterdir()) == OURS
+    assert identical(SSLEncoder.from_pretrained(real), import_encoder(source))

@@ -14,6 +14,7 @@ from espnet_prune.pruning import count_macs, count_params
 from espnet_prune.ssl import PRESETS, SSLConfig
 from tests.encoders import KINDS, random_encoder, tiny_config
 
+CASES = Path(__file__).parents[1] / "data" / "cases"
 UNITS = ("params", "macs")
 
 
@@ -132,3 +133,12 @@ def test_failure_is_one_message(arguments: list[str], message: str) -> None:
     with pytest.raises(SystemExit, match=message):
         main(arguments)
     main(["wavlm_mini", "--seconds", "0.025"])
+
+
+@pytest.mark.parametrize("name", ["lfs_pointer.safetensors", "html_page.safetensors"])
+def test_files_that_are_no_weights(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([str(CASES / name)])
+    assert end.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("profile: ") and "expected a safetensors file, found a" in line

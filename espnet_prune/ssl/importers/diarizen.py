@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 CONFIG, _SAFETENSORS, _PICKLE = "config.toml", "model.safetensors", "pytorch_model.bin"
 
+# Far above any model; other numbers may be a million.
+_MOST = {"num_layer": 1000, "max_speakers_per_chunk": 8}
 _MODEL = "diarizen.models.eend.model_wavlm_conformer.Model"
 
 
@@ -51,6 +53,12 @@ class _Arguments:
     num_channels: int = 8
     selected_channel: int = 0
     sample_rate: int = 16000
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            most = _MOST.get(name, 10**6)
+            if isinstance(value, int | float) and not 0 <= value <= most:
+                raise ConfigError(f"{name}: expected a number from 0 to {most}, found {value}")
 
 
 # The shapes that its code knows by name.

@@ -26,6 +26,7 @@ _INTERPOLATION = re.compile(r"\$\{([\w.]+)\}")
 class Inert:
     """Stands in for a class: it keeps what it was made of, and does nothing."""
 
+    args: tuple[Any, ...] = ()
     state: Any = None
 
     def __init__(self, *args: object) -> None:

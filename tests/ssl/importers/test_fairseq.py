@@ -288,3 +288,20 @@ def test_published_sizes(tmp_path: Path, name: str) -> None:
     original = s3prl_original(config.family, path, torch.float64)
     path.unlink()
     assert error_alone(encoder.double(), original, [wavs[0].double()]) <= 1e-12
+
+
+BAD = [-4, 0, 10**6, 10**12, 0.5, float("nan"), "many", None, True, [], {}, "[(9**9**9,1,1)]",
+       "[(512,10,5)] * 99999999"]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", BAD, ids=lambda value: repr(value)[:12])
+def test_any_value_of_a_config(value: object) -> None:
+    checkpoint = small_checkpoint("wavlm_base")
+    for key in checkpoint["cfg"]:
+        changed = {**checkpoint, "cfg": {**checkpoint["cfg"], key: value}}
+        try:
+            encoder = import_fairseq(FILE, changed)
+        except CheckpointError as error:
+            assert len(str(error).splitlines()) == 1 and len(str(error)) < 2000, key
+        else:
+            assert encoder(torch.zeros(1, 6000)).hidden_states[-1].isfinite().all(), key

@@ -12,7 +12,12 @@ import torch
 from torch import Tensor
 
 from espnet_prune.ssl import CheckpointError
-from espnet_prune.ssl.importers.huggingface import import_huggingface, import_huggingface_model
+from espnet_prune.ssl.importers.huggingface import (
+    CONSTANTS,
+    import_huggingface,
+    import_huggingface_model,
+    shared_fields,
+)
 from espnet_prune.ssl.safetensors import load_file, save_file
 from tests.encoders import NORMS
 from tests.ssl.importers.parity import identical
@@ -195,3 +200,24 @@ def test_pickles_with_code_are_refused_unread(tmp_path: Path) -> None:
     torch.save([1, 2], tmp_path / "pytorch_model.bin")
     with pytest.raises(CheckpointError, match="expected tensors by name, found list"):
         import_huggingface(tmp_path)
+
+
+BAD = [-4, 0, 10**6, 0.5, float("nan"), "many", None, True, [], {}, [[1]], ...]
+
+
+@pytest.mark.parametrize("value", BAD, ids=lambda value: repr(value)[:9])
+def test_any_value_of_a_config(tmp_path: Path, value: object) -> None:
+    path = write(tmp_path, "wavlm") / "config.json"
+    original = json.loads(path.read_text())
+    read = (*shared_fields("wavlm").values(), *CONSTANTS, "model_type", "intermediate_size")
+    lists = ("conv_dim", "conv_kernel", "conv_stride")
+    for key in (*read, *lists, "num_hidden_layers"):
+        for changed in ([value], value) if key in lists else (value,):
+            values = {**original, key: changed}
+            path.write_text(json.dumps({k: v for k, v in values.items() if v not in (..., [...])}))
+            try:
+                encoder = import_huggingface(tmp_path)
+            except CheckpointError as error:
+                assert len(str(error).splitlines()) == 1 and len(str(error)) < 2000, key
+            else:
+                assert encoder(torch.zeros(1, 6000)).hidden_states[-1].isfinite().all(), key
