@@ -11,7 +11,7 @@ from espnet_prune.ssl.typed import ConfigError, read_typed, settle_types, shown
 Family = Literal["wavlm", "hubert", "wav2vec2"]
 
 # Far above any model: sizes whose products PyTorch can still count, and layers that can be built.
-_MOST_UNITS, _MOST_LAYERS = 10**6, 1000
+_MOST_UNITS, _MOST_HEADS, _MOST_LAYERS = 10**6, 1000, 1000
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def first_heads(count: int) -> tuple[int, ...]:
     Raises:
         ConfigError: there would be more than any machine builds.
     """
-    _check_size("the number of heads", count, 0, _MOST_UNITS)
+    _check_size("the number of heads", count, 0, _MOST_HEADS)
     return tuple(range(count))
 
 
@@ -180,7 +180,7 @@ def _sizes(config: SSLConfig) -> Iterator[str]:
             least_sizes[f"{name} of convolution {index}"] = getattr(conv, name), 1
     for index, layer in enumerate(config.layers):
         least_sizes[f"ffn of layer {index}"] = layer.ffn, 0
-    for name in ("embed_dim", "num_heads", "head_dim", "pos_conv_kernel", "pos_conv_groups"):
+    for name in ("embed_dim", "head_dim", "pos_conv_kernel", "pos_conv_groups"):
         least_sizes[name] = getattr(config, name), 1
     if config.family == "wavlm":
         least_sizes["num_buckets"] = config.num_buckets, 4
@@ -188,6 +188,7 @@ def _sizes(config: SSLConfig) -> Iterator[str]:
     sizes: dict[str, tuple[float, int, int]] = {
         name: (size, least, _MOST_UNITS) for name, (size, least) in least_sizes.items()
     }
+    sizes["num_heads"] = config.num_heads, 1, _MOST_HEADS
     for name in ("conv_layers", "layers"):
         sizes[f"the number of {name}"] = len(getattr(config, name)), 1, _MOST_LAYERS
     for name in ("projection", "attention", "ffn", "hidden"):

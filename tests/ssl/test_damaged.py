@@ -213,7 +213,7 @@ def leaves(values: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
             yield from leaves(value, (*path, key))
 
 
-BAD = [-4, 0, 10**6, 10**12, 10**400, 0.5, float("nan"), "many", None, True, [], {}, [[1]], ...]
+BAD = [-4, 0, 10**6, 10**400, 0.5, float("nan"), "many", None, True, [], {}, [[1]], ...]
 
 
 @pytest.mark.parametrize("value", BAD, ids=lambda value: repr(value)[:9])
