@@ -54,7 +54,10 @@ def test_every_length(samples):
 
 
 @pytest.mark.parametrize("family, size", KINDS)
-@pytest.mark.parametrize("dtype, states", [(torch.bfloat16,) * 2, (torch.qint8, torch.float32)])
+@pytest.mark.parametrize(
+    "dtype, states",
+    [(torch.bfloat16,) * 2, (torch.float16,) * 2, (torch.qint8, torch.float32)],
+)
 @torch.no_grad()
 def test_low_precision_is_close(family, size, dtype, states):
     encoder = random_encoder(tiny_config(family, size))

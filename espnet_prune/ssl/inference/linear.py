@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from functools import partial
+from functools import cache, partial
 from typing import Protocol
 
 import torch
@@ -34,7 +34,7 @@ class PackedLinear(nn.Module):
         self.gelu = gelu
         self.weight = linear.weight.detach().to(dtype)
         self.bias = linear.bias.detach().to(dtype)
-        self.packed = self.weight.device.type == "cpu" and _has_onednn()
+        self.packed = self.weight.device.type == "cpu" and _has_onednn(dtype)
         if self.packed:
             self.weight = torch.ops.mkldnn._reorder_linear_weight(self.weight)
 
@@ -66,9 +66,25 @@ class Int8Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(..., in)`` to ``(..., out)``, in float32."""
-        y = torch.ops.quantized.linear_dynamic(x, self.packed, reduce_range=False)
+        # Without VNNI, x86 processors saturate sums of products of 8 bits: 7 do not.
+        y = torch.ops.quantized.linear_dynamic(x, self.packed, reduce_range=not _has_vnni())
         return F.gelu(y) if self.gelu else y
 
 
-def _has_onednn() -> bool:
-    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+def _has_onednn(dtype: torch.dtype) -> bool:
+    """Whether it computes in ``dtype`` here; PyTorch's own product does on every processor."""
+    if not (
+        torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    ):
+        return False
+    names = {
+        torch.bfloat16: "_is_mkldnn_bf16_supported",
+        torch.float16: "_is_mkldnn_fp16_supported",
+    }
+    return dtype not in names or getattr(torch.ops.mkldnn, names[dtype])()
+
+
+@cache
+def _has_vnni() -> bool:
+    known = getattr(torch.cpu, "_is_vnni_supported", lambda: False)  # a name of PyTorch's own
+    return torch.backends.quantized.engine != "x86" or known()
