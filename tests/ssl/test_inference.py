@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from espnet_prune.ssl import SSLEncoder, TransformerLayerConfig
+from espnet_prune.ssl import ConfigError, SSLEncoder, TransformerLayerConfig
 from espnet_prune.ssl.inference import attention, front_end, inference_form
 from tests.encoders import KINDS, NORMS, random_encoder, random_masks, tiny_config
 
@@ -77,6 +77,12 @@ def test_the_encoder_is_left_as_it_is():
     assert encoder.training and all(p.requires_grad for p in encoder.parameters())
     assert not form.training and not any(p.requires_grad for p in form.parameters())
     assert all(torch.equal(value, state[name]) for name, value in encoder.state_dict().items())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.int32, torch.bool])
+def test_other_precisions_are_refused(dtype):
+    with pytest.raises(ConfigError, match=f"expected a precision of float32, .* found {dtype}"):
+        inference_form(random_encoder(tiny_config()), dtype)
 
 
 def test_masks_are_refused():

@@ -17,6 +17,7 @@ from espnet_prune.ssl.inference.linear import MakeLinear, linear_maker
 from espnet_prune.ssl.inference.pos_conv import FoldedPositionalConv, FourierPositionalConv
 from espnet_prune.ssl.model import SSLEncoder
 from espnet_prune.ssl.transformer import FeedForward, PositionalConv
+from espnet_prune.ssl.typed import ConfigError
 
 PRECISIONS = {
     "float32": torch.float32,
@@ -39,7 +40,12 @@ def inference_form(encoder: SSLEncoder, dtype: torch.dtype = torch.float32) -> S
         An encoder in eval mode, which takes float32 waveforms and no masks, and gives hidden
         states of ``dtype`` (float32 for qint8). It shares what memory it can with ``encoder``:
         derive it anew when that has changed.
+
+    Raises:
+        ConfigError: a dtype that is none of :data:`PRECISIONS`.
     """
+    if dtype not in PRECISIONS.values():
+        raise ConfigError(f"expected a precision of {', '.join(PRECISIONS)}, found {dtype}")
     linear = linear_maker(dtype)
     dtype = torch.float32 if dtype == torch.qint8 else dtype
     replacements: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
