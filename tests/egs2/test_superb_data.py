@@ -9,6 +9,7 @@ import re
 import runpy
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -154,3 +155,20 @@ def test_lengths_of_librispeech(tmp_path):
     assert rows == [
         (f"dev-clean/1/2/{n}.flac", s) for n, s in (("b", 12000), ("c", 8000), ("a", 4000))
     ]
+
+
+def test_a_damaged_recording_is_named(tmp_path):
+    path = tmp_path / "dev-clean/1/2/a.flac"
+    write(path, ["no FLAC"])
+    table = runpy.run_path(str(RECIPE / "local/asr_lengths.py"))["table"]
+    with pytest.raises(ValueError, match=f"{path}: expected a FLAC file, found a damaged one"):
+        table(tmp_path, "dev-clean")
+
+
+def test_lists_of_another_form(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(RECIPE / "local")
+    check_corpora = runpy.run_path(str(RECIPE / "local/check_data.py"))["check_corpora"]
+    write(tmp_path / "train-clean-100/1/2/1-2.trans.txt", ["", "1-2-0000 GO"])
+    task = SimpleNamespace(name="ASR", overrides={"path": "{librispeech}"})
+    with pytest.raises(ValueError, match="expected librispeech as it is published, found a list"):
+        check_corpora({}, {"librispeech": str(tmp_path)}, task)

@@ -52,10 +52,19 @@ def table(librispeech: Path, name: str) -> str:
             f"expected FLAC files in {librispeech / name}, found none; download {name}.tar.gz from "
             "https://www.openslr.org/12"
         )
-    samples = {path: soundfile.info(path).frames for path in progress(paths, name)}
+    samples = {path: _num_samples(path) for path in progress(paths, name)}
     longest = sorted(paths, key=lambda path: -samples[path])
     rows = [f"{path.relative_to(librispeech)},{samples[path]}" for path in longest]
     return "\n".join(["file_path,length", *rows, ""])
+
+
+def _num_samples(path: Path) -> int:
+    try:
+        return soundfile.info(path).frames
+    except soundfile.SoundFileError as error:
+        raise DataError(
+            f"{path}: expected a FLAC file, found a damaged one ({error}); unpack it again"
+        ) from error
 
 
 if __name__ == "__main__":

@@ -84,7 +84,14 @@ def check_corpora(overrides: dict[str, Any], places: dict[str, str], task: Task)
     named = str(dict(task.overrides))
     for corpus, check in CORPORA.items():
         if f"{{{corpus}}}" in named:
-            counts = check(Path(places[corpus]), overrides)
+            try:
+                counts = check(Path(places[corpus]), overrides)
+            except (LookupError, TypeError, AttributeError) as error:
+                raise DataError(
+                    f"{places.get(corpus)}: expected {corpus} as it is published, found a list of "
+                    f"another form ({type(error).__name__}: {error}); get it again, and pass its "
+                    f"folder with --place {corpus}=..."
+                ) from error
             shown = ", ".join(f"{name} {count}" for name, count in counts.items())
             print(f"{task.name}: {corpus} in {places[corpus]}: {shown}")
 
