@@ -170,7 +170,12 @@ class _Shapes(TorchFunctionMode):
         kwargs = kwargs or {}
         if function is torch.tensor:
             kwargs = {**kwargs, "device": "cpu"}
-        if function is torch.norm_except_dim:  # on meta it imports for more than a second
+        # On meta, random values and norms would import for more than a second.
+        if getattr(function, "__module__", None) == nn.init.__name__:
+            return kwargs.get("tensor", *args[:1])
+        if function in (Tensor.normal_, torch._weight_norm):
+            return args[0]
+        if function is torch.norm_except_dim:
             weight, _, dim = args
-            return weight.sum([axis for axis in range(weight.dim()) if axis != dim], keepdim=True)
+            return weight.new_empty([n if i == dim else 1 for i, n in enumerate(weight.shape)])
         return function(*args, **kwargs)
