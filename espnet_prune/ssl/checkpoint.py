@@ -173,8 +173,8 @@ class _Shapes(TorchFunctionMode):
         # On meta, random values and norms would import for more than a second.
         if getattr(function, "__module__", None) == nn.init.__name__:
             return kwargs.get("tensor", *args[:1])
-        if function in (Tensor.normal_, torch._weight_norm):
-            return args[0]
+        if function in (Tensor.normal_, torch.empty_like, torch._weight_norm):
+            return args[0].detach()
         if function is torch.norm_except_dim:
             weight, _, dim = args
             return weight.new_empty([n if i == dim else 1 for i, n in enumerate(weight.shape)])
