@@ -233,7 +233,7 @@ def _diarize(diarizer: Diarizer, path: Path, meter: StageMeter) -> tuple[int, in
         labels = diarizer.label(found)
     with meter.stage("stitching"):
         active = stitch(found.activity, labels, found.first_frames, found.num_frames)
-        to_turns(active, "meeting")
+        to_turns(active, "meeting", local.grid)
     return len(found.activity), len(found.embeddings)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from espnet_prune.bench.implementations import OURS
 from espnet_prune.bench.results import Row, groups
-from espnet_prune.report.figure import DENSE, PRUNED, TARGET, new_figure, save_png, tidy
+from espnet_prune.report.figure import DENSE, PRUNED, TARGET, new_figure, save_plot, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +33,7 @@ def plot(rows: Sequence[Row], path: Path) -> None:
             _draw(axes, panels[model, input], named=input == inputs[0])
             axes.set_title(f"{model}, {input}", loc="left", fontsize=10)
     figure.supxlabel("speed-up over torchaudio's dense model in float32", fontsize=10)
-    save_png(figure, path)
+    save_plot(figure, path)
 
 
 def _draw(axes: Axes, rows: Sequence[Row], named: bool) -> None:

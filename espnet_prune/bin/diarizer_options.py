@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
-from espnet_prune.diarization import DataError
 from espnet_prune.diarization.inference_config import InferenceConfig, config_of_release
 from espnet_prune.diarization.pipeline import Diarizer, find_pipeline
-from espnet_prune.ssl import ConfigError
+from espnet_prune.ssl.config_files import read_yaml
+from espnet_prune.ssl.typed import read_typed
 
 _SPEAKERS = ("num_speakers", "min_speakers", "max_speakers")
 
@@ -45,7 +44,7 @@ def load_diarizer(args: argparse.Namespace) -> Diarizer:
     """The diarizer of a command line.
 
     Raises:
-        DataError: the configuration has an unknown key, or a value that there is not.
+        ConfigError: the configuration has an unknown key, or a value that there is not.
         CheckpointError: there is no such model.
     """
     changes: dict[str, Any] = {"precision": args.precision} if args.precision else {}
@@ -61,14 +60,11 @@ def read_config(path: Path | None, default: InferenceConfig, **changes: Any) -> 
     """A configuration with the values of a YAML file, and with changes.
 
     Raises:
-        DataError: the file has an unknown key, or a value is none that there is.
+        ConfigError: the file has an unknown key, or a value is none that there is.
     """
-    try:
-        values = yaml.safe_load(path.read_text()) or {} if path else {}
-        return replace(default, **{**values, **changes})
-    except (TypeError, ConfigError) as error:
-        where = path or changes
-        raise DataError(f"{where}: this is no inference configuration: {error}") from error
+    values = read_yaml(path) if path else {}
+    own = {field.name: getattr(default, field.name) for field in fields(default)}
+    return read_typed(InferenceConfig, own | values | changes, path or "inference configuration")
 
 
 def _device(text: str) -> torch.device:
@@ -78,4 +74,10 @@ def _device(text: str) -> torch.device:
         raise argparse.ArgumentTypeError(f"expected a device of PyTorch, found {text!r}") from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise argparse.ArgumentTypeError(f"found no GPU for {text!r}; use cpu")
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise argparse.ArgumentTypeError(f"found no device {text!r} here; use cpu") from error
+    if device.type == "meta":
+        raise argparse.ArgumentTypeError("expected a device that computes, found 'meta'; use cpu")
     return device

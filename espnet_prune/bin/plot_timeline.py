@@ -1,4 +1,4 @@
-"""Plot one recording of two RTTM files: reference, hypothesis and errors over time, as a PNG."""
+"""Plot one recording of two RTTM files: reference, hypothesis and errors over time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from espnet_prune.bin.errors import explained
 from espnet_prune.diarization import DataError, Region, read_rttm, read_uem, score
+from espnet_prune.report.figure import check_plot
 from espnet_prune.report.timeline_plot import Hypothesis, plot_timeline, timeline_name
 
 T = TypeVar("T")
@@ -25,7 +26,9 @@ def get_parser() -> argparse.ArgumentParser:
         "--uem", type=Path, help="scored regions (default: the extent of the recording's turns)"
     )
     parser.add_argument(
-        "--output", type=Path, help="PNG file to write (default: timeline_ID.png in this folder)"
+        "--output",
+        type=Path,
+        help="PNG, PDF, SVG or JPEG file to write (default: timeline_ID.png in this folder)",
     )
     return parser
 
@@ -35,6 +38,8 @@ def main(cmd: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
     name, output = args.recording, args.output or Path(timeline_name(args.recording))
     with explained("plot_timeline"):
+        check_plot(output)
+        require_writable(output)
         reference = read_rttm(args.reference)
         found = read_rttm(args.hypothesis).get(name, [])
         if args.uem:

@@ -33,9 +33,10 @@ from espnet_prune.diarization.inference_config import (
 )
 from espnet_prune.diarization.pipeline import find_pipeline
 from espnet_prune.diarization.tuning import Trial, best, grid_points, local_once, tune
-from espnet_prune.report.figure import DENSE, PRUNED, TARGET, new_figure, save_png, tidy
+from espnet_prune.report.figure import DENSE, PRUNED, TARGET, new_figure, save_plot, tidy
 from espnet_prune.report.markdown import markdown_table
-from espnet_prune.ssl.files import atomic_write
+from espnet_prune.ssl.config_files import read_yaml
+from espnet_prune.ssl.files import atomic_write, require_writable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,6 +77,9 @@ def main(cmd: Sequence[str] | None = None) -> None:
     with explained("tune_diarization"):
         grid = parse_grid(args.grid)
         points = grid_points(grid)
+        for suffix in (".csv", ".png"):
+            require_writable(args.output.with_suffix(suffix))
+        require_writable(args.output)
         data = read_data_dir(args.data_dir)
         model = find_pipeline(args.model)
         plain = read_config(args.config, config_of_release(model))
@@ -91,7 +95,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
         atomic_write(args.output.with_suffix(".csv"), to_csv(trials))
         plot(trials, grid, args.output.with_suffix(".png"))
         # Last: where it is, all is.
-        given = yaml.safe_load(args.config.read_text()) or {} if args.config else {}
+        given = read_yaml(args.config) if args.config else {}
         note = (
             f"# Tuned on {args.data_dir}: DER {percent(chosen.score.der)} %, collar {args.collar:g}"
             f" s{', without overlap' * args.skip_overlap}, best of {len(trials)}.\n"
@@ -182,7 +186,7 @@ def plot(trials: Sequence[Trial], grid: Mapping[str, Sequence[Any]], path: Path)
     panels[0].set_ylabel("DER (%)")
     panels[0].legend(frameon=False, fontsize=8)
     figure.suptitle("DER on the development set")
-    save_png(figure, path)
+    save_plot(figure, path)
 
 
 def _panel(axes: Axes, trials: Sequence[Trial], name: str, values: Sequence[Any]) -> None:

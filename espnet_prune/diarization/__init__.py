@@ -11,6 +11,7 @@ from espnet_prune.diarization.data_dir import (
     scored_regions,
     write_data_dir,
 )
+from espnet_prune.diarization.frames import FrameGrid
 from espnet_prune.diarization.powerset import FrameErrors, Powerset
 from espnet_prune.diarization.rttm import (
     Turn,
@@ -29,7 +30,6 @@ from espnet_prune.diarization.windows import (
     WindowLabels,
     cut_windows,
     frame_labels,
-    num_frames,
     write_windows,
 )
 
@@ -38,6 +38,7 @@ __all__ = [
     "DataDir",
     "DataError",
     "FrameErrors",
+    "FrameGrid",
     "Powerset",
     "Region",
     "Score",
@@ -52,7 +53,6 @@ __all__ = [
     "cut_windows",
     "frame_labels",
     "from_annotation",
-    "num_frames",
     "read_data_dir",
     "read_rttm",
     "read_uem",

@@ -23,6 +23,11 @@ JOINING = frozenset({
     "vbx_conf", "num_speakers", "min_speakers", "max_speakers",
 })  # fmt: skip
 """The fields of InferenceConfig that clustering and stitching alone read."""
+# The largest value of numbers that are above zero.
+_MOST = {
+    "step": 3600, "median": 9999, "max_clustered": 100_000, "min_cluster_size": 10**9,
+    "batch_size": 65536,
+}  # fmt: skip
 # What a release calls the options of VBx, and what we do.
 _VBX = {
     "ahc_threshold": "threshold",
@@ -87,9 +92,10 @@ class InferenceConfig:
         ):
             if (value := getattr(self, name)) not in known:
                 raise ConfigError(f"expected a {name} of {', '.join(known)}, found {value!r}")
-        for name in ("step", "median", "max_clustered", "min_cluster_size", "batch_size"):
-            if not (value := getattr(self, name)) > 0:
-                raise ConfigError(f"expected a {name} above zero, found {value!r}")
+        for name, most in _MOST.items():
+            value = getattr(self, name)
+            if not 0 < value <= most:
+                raise ConfigError(f"expected a {name} above zero, {most} at most, found {value!r}")
         if self.median % 2 == 0:
             raise ConfigError(f"expected a median of an odd number of frames, found {self.median}")
         _ = self.bounds

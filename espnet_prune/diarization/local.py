@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from espnet_prune.diarization.audio import SAMPLE_RATE, AudioStream
 from espnet_prune.diarization.embedding import Stretch, make_embedder
+from espnet_prune.diarization.frames import FrameGrid
 from espnet_prune.diarization.inference_config import SSL, InferenceConfig
 from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.ssl import ConfigError
@@ -53,15 +54,21 @@ class LocalDiarizer:
         device: where all of it runs.
 
     Raises:
-        ConfigError: a precision that the device does not have, or a hidden state that the encoder
-            does not have.
+        ConfigError: a precision that the device does not have, a hidden state that the encoder
+            does not have, or a step that is longer than a window or shorter than a frame.
     """
 
     def __init__(
         self, model: DiarizationModel, config: InferenceConfig, device: torch.device | str = "cpu"
     ):
         self.config = config
-        self.hop = model.encoder.config.hop
+        self.grid = FrameGrid.of(model.encoder.config)
+        if not self.grid.shift <= config.step <= model.config.window_size:
+            raise ConfigError(
+                f"expected a step of {self.grid.shift:g} s, one frame, to the window's "
+                f"{model.config.window_size:g} s, found {config.step:g} s; "
+                "others leave audio unheard"
+            )
         self.size = round(model.config.window_size * SAMPLE_RATE)
         self.layer = _layer(config.embedding_layer, len(model.encoder.config.layers) + 1)
         self.model = model.eval()
@@ -90,12 +97,12 @@ class LocalDiarizer:
 
         None of a recording that is shorter than a frame.
         """
-        if self._frames(num_samples) < 1:
+        if self.grid.num_frames(num_samples) < 1:
             return []
-        step = max(1, round(self.config.step * SAMPLE_RATE / self.hop)) * self.hop
+        step = max(1, round(self.config.step * SAMPLE_RATE / self.grid.hop)) * self.grid.hop
         starts = list(range(0, max(1, num_samples - self.size + 1), step))
         if starts[-1] + self.size < num_samples:
-            starts.append(-(-(num_samples - self.size) // self.hop) * self.hop)
+            starts.append(-(-(num_samples - self.size) // self.grid.hop) * self.grid.hop)
         return starts
 
     @torch.no_grad()
@@ -107,7 +114,7 @@ class LocalDiarizer:
             watch: passes on the first samples of the windows, say under a progress bar.
         """
         starts = self.starts(audio.num_samples)
-        frames = self._frames(self.size)
+        frames = self.grid.num_frames(self.size)
         slots = self.model.config.max_speakers
         activity = np.zeros((len(starts), frames, slots), dtype=np.uint8)
         alone = np.zeros((len(starts), slots), dtype=np.int64)
@@ -125,12 +132,9 @@ class LocalDiarizer:
             activity,
             alone,
             np.concatenate(embeddings) if embeddings else np.zeros((0, 0), dtype=np.float32),
-            np.array(starts, dtype=np.int64) // self.hop,
-            self._frames(audio.num_samples),
+            np.array(starts, dtype=np.int64) // self.grid.hop,
+            self.grid.num_frames(audio.num_samples),
         )
-
-    def _frames(self, num_samples: int) -> int:
-        return max(0, self.model.encoder.config.num_frames(num_samples))
 
     def _stretches(self, audio: AudioStream, starts: Iterable[int]) -> Iterator[Stretch]:
         """Batches of windows of one length, each as the audio that it spans."""

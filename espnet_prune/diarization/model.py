@@ -17,8 +17,10 @@ from espnet_prune.ssl.checkpoint import load_folder, load_strictly, save_folder
 from espnet_prune.ssl.hub import push_folder
 from espnet_prune.ssl.importers.diarizen import CONFIG
 from espnet_prune.ssl.importers.sources import find_source
+from espnet_prune.ssl.typed import read_typed
 
 _KIND = "diarization_model"
+_MAX_SPEAKERS, _LONGEST = 20, 3600
 
 
 @dataclass(frozen=True)
@@ -37,17 +39,27 @@ class DiarizationConfig:
     max_simultaneous: int = 2
     window_size: float = 8.0
 
+    def __post_init__(self) -> None:
+        # The loss tries every order of the speakers, and the classes grow with their sets.
+        if not 1 <= self.max_simultaneous <= self.max_speakers <= _MAX_SPEAKERS:
+            raise ConfigError(
+                f"expected 1 <= max_simultaneous <= max_speakers <= {_MAX_SPEAKERS}, found "
+                f"{self.max_simultaneous!r} and {self.max_speakers!r}"
+            )
+        if not 0 < self.window_size <= _LONGEST:
+            raise ConfigError(
+                f"expected a window_size above zero, {_LONGEST} s at most, found "
+                f"{self.window_size!r}"
+            )
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DiarizationConfig:
         """Read keyword arguments as they stand in YAML or JSON.
 
         Raises:
-            ConfigError: an unknown key.
+            ConfigError: an unknown key, or a value of another type or out of its range.
         """
-        try:
-            return cls(**{**values, "head": HeadConfig(**values.get("head", {}))})
-        except TypeError as error:
-            raise ConfigError(f"this is no diarization configuration: {error}") from error
+        return read_typed(cls, values, "diarization configuration")
 
 
 class DiarizationModel(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from pyannote.core import Annotation
 
 __all__ = ["Diarizer", "InferenceConfig"]
+
+logger = logging.getLogger(__name__)
 
 
 class Diarizer:
@@ -143,7 +146,15 @@ class Diarizer:
         """The turns of a recording, of what the local model told of its windows."""
         labels = self.label(local, bounds)
         active = stitch(local.activity, labels, local.first_frames, local.num_frames)
-        return to_turns(active, recording)
+        # Clusters whom no frame's vote favours would leave gaps in the numbering.
+        active = active[:, active.any(axis=0)]
+        least, found = (bounds or self.config.bounds).minimum, active.shape[1]
+        if 0 < found < least:
+            logger.warning(
+                "%s: expected %d speakers or more, found %d; the windows tell no more apart",
+                recording, least, found,
+            )  # fmt: skip
+        return to_turns(active, recording, self.local.grid)
 
     def with_joining(self, config: InferenceConfig) -> Diarizer:
         """The same local model with the clustering of ``config``, which differs in `JOINING` alone.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from espnet_prune.diarization.frames import FrameGrid
 from espnet_prune.diarization.rttm import Turn
-from espnet_prune.diarization.windows import FRAME_CENTRE, FRAME_SHIFT
 
-# Frames that are joined at a time: a minute.
+# Frames that are joined at a time.
 _BLOCK = 3000
 
 
@@ -72,15 +72,18 @@ def _vote(
     return (rank < speakers[:, None]) & (votes > 0)
 
 
-def to_turns(active: NDArray[np.bool_], recording: str) -> list[Turn]:
-    """Turns of ``(L, M)`` activity; edges lie midway between frame centres."""
+def to_turns(
+    active: NDArray[np.bool_], recording: str, grid: FrameGrid | None = None
+) -> list[Turn]:
+    """Turns of ``(L, M)`` activity on a grid; edges lie midway between frame centres."""
     turns = []
-    offset = FRAME_CENTRE - FRAME_SHIFT / 2
+    grid = grid or FrameGrid()
+    offset = grid.centre - grid.shift / 2
     for speaker in range(active.shape[1]):
         changes = np.diff(active[:, speaker].astype(np.int8), prepend=0, append=0)
         starts, ends = np.flatnonzero(changes == 1), np.flatnonzero(changes == -1)
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-            begin = max(0.0, offset + FRAME_SHIFT * start)
-            length = offset + FRAME_SHIFT * end - begin
+            begin = max(0.0, offset + grid.shift * start)
+            length = offset + grid.shift * end - begin
             turns.append(Turn(recording, round(begin, 4), round(length, 4), f"spk{speaker}"))
     return sorted(turns, key=lambda turn: (turn.start, turn.speaker))

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from espnet_prune.diarization.audio import SAMPLE_RATE, open_audio, parse_wav
+from espnet_prune.diarization.frames import FrameGrid
 from espnet_prune.diarization.rttm import Turn, read_rttm
 from espnet_prune.diarization.tables import (
     DataError,
@@ -30,10 +31,7 @@ from espnet_prune.diarization.uem import Region
 LAYOUT = "<window> <recording> <start> <end>"
 # Windows lie on a grid of 10 ms: their ids tell them apart, their edges are whole samples.
 STEPS_PER_SECOND = 100
-FRAME_SHIFT = 0.02
-FRAME_CENTRE = 0.0125
-SSL_KERNELS = (10, 3, 3, 3, 3, 2, 2)
-SSL_STRIDES = (5, 2, 2, 2, 2, 2, 2)
+_GRID = FrameGrid()
 
 logger = logging.getLogger(__name__)
 
@@ -88,15 +86,9 @@ def write_windows(path: str | Path, windows: Iterable[Window]) -> None:
     write_lines(path, [f"{w.id} {w.recording} {w.start:.2f} {w.end:.2f}" for w in ordered])
 
 
-def num_frames(num_samples: int) -> int:
-    """Count the 20 ms frames that an SSL encoder makes of samples at 16 kHz: 399 of 8 s."""
-    length = num_samples
-    for kernel, stride in zip(SSL_KERNELS, SSL_STRIDES, strict=True):
-        length = max(0, (length - kernel) // stride + 1)
-    return length
-
-
-def cut_windows(regions: Mapping[str, Sequence[Region]], size: float, shift: float) -> list[Window]:
+def cut_windows(
+    regions: Mapping[str, Sequence[Region]], size: float, shift: float, grid: FrameGrid = _GRID
+) -> list[Window]:
     """Cut windows out of the scored regions, silent ones included.
 
     A region ends with a full window aligned to its end; a region shorter than a window is one
@@ -106,6 +98,7 @@ def cut_windows(regions: Mapping[str, Sequence[Region]], size: float, shift: flo
         regions: Scored regions of each recording, not overlapping.
         size: Window length in seconds, a multiple of 0.01.
         shift: From the start of a window to the start of the next in seconds, likewise.
+        grid: Regions that are shorter than one of its frames are left out.
 
     Raises:
         ValueError: For a size or shift that is not a positive multiple of 10 ms.
@@ -115,7 +108,7 @@ def cut_windows(regions: Mapping[str, Sequence[Region]], size: float, shift: flo
     for region in (region for recording in regions.values() for region in recording):
         first = math.ceil(region.start * STEPS_PER_SECOND - 1e-6)
         last = math.floor(region.end * STEPS_PER_SECOND + 1e-6)
-        if num_frames((last - first) * SAMPLE_RATE // STEPS_PER_SECOND) < 1:
+        if grid.num_frames((last - first) * SAMPLE_RATE // STEPS_PER_SECOND) < 1:
             logger.warning("left out %s: shorter than one frame", region)
             continue
         starts = list(range(first, last - size_steps + 1, shift_steps))
@@ -127,19 +120,24 @@ def cut_windows(regions: Mapping[str, Sequence[Region]], size: float, shift: flo
 
 
 def frame_labels(
-    turns: Sequence[Turn], start: float, num_frames: int, max_speakers: int
+    turns: Sequence[Turn],
+    start: float,
+    num_frames: int,
+    max_speakers: int,
+    grid: FrameGrid = _GRID,
 ) -> NDArray[np.uint8]:
     """Tell who is active in each frame of a window, the most talkative speakers first.
 
-    Frame `l` is active for a speaker if its centre, `start + 0.0125 + 0.02 l` seconds, lies in
-    one of the turns; ties of total activity are broken by name. Speakers beyond `max_speakers`
-    are left out.
+    Frame `l` is active for a speaker if its centre, `start + grid.centre + grid.shift * l`
+    seconds, lies in one of the turns; ties of total activity are broken by name. Speakers beyond
+    `max_speakers` are left out.
 
     Args:
         turns: Turns of the recording; those outside the window do no harm.
         start: Start of the window in the recording, in seconds.
         num_frames: L.
         max_speakers: S.
+        grid: Where frames lie.
 
     Returns:
         (L, S) zeros and ones; columns without a speaker are zero.
@@ -149,7 +147,7 @@ def frame_labels(
     columns = np.array([column_of[turn.speaker] for turn in turns], dtype=np.intp)
     edges = np.array([(turn.start, turn.end) for turn in turns]).reshape(-1, 2)
     # The tolerance of a millionth of a frame makes edges at a frame's centre exact: [start, end).
-    frames = np.ceil((edges - start - FRAME_CENTRE) / FRAME_SHIFT - 1e-6)
+    frames = np.ceil((edges - start - grid.centre) / grid.shift - 1e-6)
     frames = frames.clip(0, num_frames).astype(np.intp)
     changes = np.zeros((num_frames + 1, len(names)), dtype=np.intp)
     np.add.at(changes, (frames[:, 0], columns), 1)
@@ -237,18 +235,22 @@ class WindowLabels(_WindowData):
     Args:
         windows_file: Path of the `windows` file.
         max_speakers: S; of a window with more speakers the most talkative are kept.
+        grid: Frames of the encoder that learns from the labels.
     """
 
-    def __init__(self, windows_file: str | Path, max_speakers: int) -> None:
+    def __init__(
+        self, windows_file: str | Path, max_speakers: int, grid: FrameGrid = _GRID
+    ) -> None:
         super().__init__(windows_file)
         self.max_speakers = max_speakers
+        self.grid = grid
 
     def __getitem__(self, key: str) -> NDArray[np.uint8]:
         window = self._windows[key]
         index = self._turns.get(window.recording)
         turns = index.between(window.start, window.end) if index else []
-        length = num_frames(window.num_samples)
-        return frame_labels(turns, window.start, length, self.max_speakers)
+        length = self.grid.num_frames(window.num_samples)
+        return frame_labels(turns, window.start, length, self.max_speakers, self.grid)
 
     @cached_property
     def _turns(self) -> dict[str, TurnIndex]:

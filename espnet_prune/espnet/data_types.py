@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from espnet2.train.dataset import DATA_TYPES
 
+from espnet_prune.diarization.frames import FrameGrid
 from espnet_prune.diarization.windows import WindowAudio, WindowLabels
 
 
@@ -16,7 +17,8 @@ class _FloatLabels(WindowLabels):
 
 
 def _labels(path: str, loader_type: str) -> _FloatLabels:
-    return _FloatLabels(path, max_speakers=int(loader_type.rsplit("_", 1)[1]))
+    speakers, *grid = map(int, loader_type.removeprefix("window_labels_").split("_"))
+    return _FloatLabels(path, speakers, FrameGrid(*grid))
 
 
 def enter(table: dict, name: str, entry: object) -> None:
@@ -37,8 +39,9 @@ _WINDOW_AUDIO = {
 _WINDOW_LABELS = {
     "func": _labels,
     "kwargs": ["loader_type"],
-    "help": "Who speaks in each frame of a window, at most N speakers (window_labels_N): lines "
-    "`window recording start end`, rttm beside them.",
+    "help": "Who speaks in each frame of a window, at most N speakers (window_labels_N), "
+    "in frames of 20 ms or of an encoder's hop and receptive field in samples "
+    "(window_labels_N_HOP_FIELD): lines `window recording start end`, rttm beside them.",
 }
 
 
@@ -49,4 +52,4 @@ def register_data_types() -> None:
         RuntimeError: another package has taken one of the names.
     """
     enter(DATA_TYPES, "window_sound", _WINDOW_AUDIO)
-    enter(DATA_TYPES, r"window_labels_\d+", _WINDOW_LABELS)
+    enter(DATA_TYPES, r"window_labels_\d+(_[1-9]\d*_[1-9]\d*)?", _WINDOW_LABELS)

@@ -8,6 +8,7 @@ from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from torch import Tensor
 
+from espnet_prune.diarization.frames import FrameGrid
 from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.espnet.statistics import per_frame
 
@@ -26,7 +27,12 @@ class ESPnetPowersetModel(AbsESPnetModel):
         self.ssl_lr = ssl_lr
 
     def forward(
-        self, speech: Tensor, speech_lengths: Tensor, spk_labels: Tensor, **_: Any
+        self,
+        speech: Tensor,
+        speech_lengths: Tensor,
+        spk_labels: Tensor,
+        spk_labels_lengths: Tensor | None = None,
+        **_: Any,
     ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """Loss, statistics and weight of a batch.
 
@@ -34,8 +40,19 @@ class ESPnetPowersetModel(AbsESPnetModel):
             speech: windows ``(B, T)``.
             speech_lengths: samples ``(B,)``.
             spk_labels: who is active, ``(B, L, S)``.
+            spk_labels_lengths: frames that each item has labels of, ``(B,)``.
+
+        Raises:
+            ValueError: labels on another grid of frames than the encoder's.
         """
         log_probs, frames = self.model(speech, speech_lengths)
+        if spk_labels_lengths is not None and not frames.equal(spk_labels_lengths.to(frames)):
+            grid = FrameGrid.of(self.model.encoder.config)
+            raise ValueError(
+                f"expected labels of {frames.tolist()} frames, found {spk_labels_lengths.tolist()};"
+                f" give the labels as window_labels_{self.model.config.max_speakers}_{grid.hop}_"
+                f"{grid.receptive_field}"
+            )
         powerset = self.model.powerset
         labels = spk_labels[:, : log_probs.size(1)]
         loss, _ = powerset.permutation_free_loss(log_probs, labels, frames)

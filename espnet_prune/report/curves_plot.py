@@ -11,7 +11,7 @@ from espnet_prune.report.figure import (
     PRUNED,
     TARGET,
     new_figure,
-    save_png,
+    save_plot,
     tidy,
     whole_epochs,
 )
@@ -73,7 +73,7 @@ def plot_pruning(prune: History, further: History | None, path: Path) -> None:
     for axes in panels:
         _finish(axes)
     sparsity.set_title("Pruning", loc="left")
-    save_png(figure, path)
+    save_plot(figure, path)
 
 
 def plot_training(dense: History, pruned: History, path: Path) -> None:
@@ -90,7 +90,7 @@ def plot_training(dense: History, pruned: History, path: Path) -> None:
         axes.set_ylim(bottom=0)
         _finish(axes)
     figure.suptitle("Fine-tuning for diarization")
-    save_png(figure, path)
+    save_plot(figure, path)
 
 
 def _loss_of(history: History) -> str:

@@ -35,6 +35,10 @@ def whole_epochs(axes: Axes) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
+FORMATS = ("png", "pdf", "svg", "jpg")
+"""What the suffix of a plot's file may be."""
+
+
 def to_png(figure: Figure) -> bytes:
     """The PNG file of ``figure``."""
     buffer = io.BytesIO()
@@ -42,6 +46,24 @@ def to_png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def save_png(figure: Figure, path: Path) -> None:
-    """Write ``figure`` atomically."""
-    atomic_write(path, to_png(figure))
+def check_plot(path: Path) -> str:
+    """The format that the suffix of a plot's file names.
+
+    Raises:
+        ValueError: it names none of `FORMATS`.
+    """
+    suffix = path.suffix.lower().removeprefix(".")
+    if suffix not in FORMATS:
+        raise ValueError(f"{path}: expected a suffix of {', '.join(FORMATS)}; rename the plot")
+    return suffix
+
+
+def save_plot(figure: Figure, path: Path) -> None:
+    """Write ``figure`` atomically, in the format of the suffix.
+
+    Raises:
+        ValueError: see :func:`check_plot`.
+    """
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=check_plot(path), dpi=150)
+    atomic_write(path, buffer.getvalue())

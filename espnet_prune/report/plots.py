@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from espnet_prune.diarization import read_rttm, read_uem
 from espnet_prune.report.curves_plot import plot_pruning, plot_training
-from espnet_prune.report.figure import save_png
+from espnet_prune.report.figure import save_plot
 from espnet_prune.report.history import read_history
 from espnet_prune.report.inputs import Inputs
 from espnet_prune.report.results import encoder_config, read_scores
@@ -47,7 +47,7 @@ def plot_all(inputs: Inputs, folder: Path) -> None:
         folder / TRAINING,
     )
     recording = median_recording(read_scores(inputs.pruned.scores))
-    save_png(draw_recording(inputs, recording), folder / timeline_name(recording))
+    save_plot(draw_recording(inputs, recording), folder / timeline_name(recording))
 
 
 def draw_recording(inputs: Inputs, recording: str) -> Figure:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from espnet_prune.report.figure import BACKGROUND, PRUNED, new_figure, save_png, tidy
+from espnet_prune.report.figure import BACKGROUND, PRUNED, new_figure, save_plot, tidy
 from espnet_prune.ssl import SSLConfig, unit_sizes
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def plot_structure(dense: SSLConfig, pruned: SSLConfig, path: Path) -> None:
     figure.suptitle("What pruning kept of the SSL encoder")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
-    save_png(figure, path)
+    save_plot(figure, path)
 
 
 def _panel(axes: Axes, before: tuple[int, ...], after: tuple[int, ...]) -> None:

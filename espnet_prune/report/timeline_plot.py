@@ -14,7 +14,7 @@ from pyannote.metrics.diarization import DiarizationErrorRate
 from pyannote.metrics.errors.identification import IdentificationErrorAnalysis
 
 from espnet_prune.diarization import DataError, Region, Turn, to_annotation
-from espnet_prune.report.figure import BACKGROUND, new_figure, save_png, tidy
+from espnet_prune.report.figure import BACKGROUND, new_figure, save_plot, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,7 +74,7 @@ def plot_timeline(
     path: Path,
 ) -> None:
     """Write the timeline of one recording as a PNG, see :func:`draw_timeline`."""
-    save_png(draw_timeline(reference, hypotheses, regions), path)
+    save_plot(draw_timeline(reference, hypotheses, regions), path)
 
 
 def draw_timeline(

@@ -32,15 +32,20 @@ def real_convs() -> tuple[ConvLayerConfig, ...]:
 class ScriptedEncoder(nn.Module):
     """Frames ``(B, L, VOICES)`` of who speaks, as every hidden state."""
 
-    def __init__(self) -> None:
+    def __init__(self, convs: tuple[ConvLayerConfig, ...] | None = None) -> None:
         super().__init__()
-        self.config: SSLConfig = tiny_config(conv_layers=real_convs())
+        self.config: SSLConfig = tiny_config(conv_layers=convs or real_convs())
 
     def stream(
         self, wavs: Tensor, lengths: Tensor | None = None
     ) -> tuple[Iterator[Tensor], Tensor]:
         frames = self.config.num_frames(wavs.size(1))
-        codes = (wavs[:, HOP // 2 :: HOP][:, :frames] * SCALE).round().long().clamp(min=0)
+        codes = (
+            (wavs[:, self.config.receptive_field // 2 :: self.config.hop][:, :frames] * SCALE)
+            .round()
+            .long()
+            .clamp(min=0)
+        )
         states = torch.stack([(codes >> voice) & 1 for voice in range(VOICES)], dim=-1).float()
         count = len(self.config.layers) + 1
         return iter([states] * count), torch.full((len(wavs),), frames)
@@ -65,12 +70,16 @@ class ScriptedHead(nn.Module):
         return nn.functional.one_hot(classes, self.powerset.num_classes).float()
 
 
-def scripted_model(max_speakers: int = 3, window_size: float = 2.0) -> DiarizationModel:
+def scripted_model(
+    max_speakers: int = 3,
+    window_size: float = 2.0,
+    convs: tuple[ConvLayerConfig, ...] | None = None,
+) -> DiarizationModel:
     """The model; at most two of a window's speakers at a time."""
     config = DiarizationConfig(
         HeadConfig(16, 1, 2, 16, 3), max_speakers=max_speakers, window_size=window_size
     )
-    model = DiarizationModel(Featurizer(ScriptedEncoder()), config)
+    model = DiarizationModel(Featurizer(ScriptedEncoder(convs)), config)
     model.head = ScriptedHead(model)
     return model.eval()
 

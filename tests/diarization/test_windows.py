@@ -10,19 +10,17 @@ import pytest
 import soundfile
 import torch
 
+from espnet_prune.diarization.frames import FrameGrid
 from espnet_prune.diarization.rttm import Turn, write_rttm
 from espnet_prune.diarization.tables import DataError
 from espnet_prune.diarization.uem import Region
 from espnet_prune.diarization.windows import (
-    SSL_KERNELS,
-    SSL_STRIDES,
     TurnIndex,
     Window,
     WindowAudio,
     WindowLabels,
     cut_windows,
     frame_labels,
-    num_frames,
     write_windows,
 )
 
@@ -36,15 +34,15 @@ def spans(start: float, end: float, size: float, shift: float) -> list[tuple[flo
     ("seconds", "frames"), [(0, 0), (0.0249, 0), (0.025, 1), (1, 49), (5, 249), (8, 399), (16, 799)]
 )
 def test_num_frames(seconds: float, frames: int) -> None:
-    assert num_frames(int(seconds * 16000)) == frames
+    assert FrameGrid().num_frames(int(seconds * 16000)) == frames
 
 
 @pytest.mark.parametrize("samples", [400, 719, 720, 12345])
 def test_num_frames_is_that_of_the_convolutions(samples: int) -> None:
     x = torch.zeros(1, 1, samples)
-    for kernel, stride in zip(SSL_KERNELS, SSL_STRIDES, strict=True):
+    for kernel, stride in zip((10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2), strict=True):
         x = torch.nn.functional.conv1d(x, torch.zeros(1, 1, kernel), stride=stride)
-    assert num_frames(samples) == x.shape[-1]
+    assert FrameGrid().num_frames(samples) == x.shape[-1]
 
 
 def test_windows_are_aligned_to_the_end() -> None:
@@ -186,7 +184,7 @@ def test_audio_of_a_window(windows_file: Path) -> None:
 def test_labels_of_a_window_match_its_audio(windows_file: Path) -> None:
     audio, labels = WindowAudio(windows_file), WindowLabels(windows_file, 4)
     key = "a-0000050-0000250"
-    assert labels[key].shape == (num_frames(len(audio[key])), 4)
+    assert labels[key].shape == (FrameGrid().num_frames(len(audio[key])), 4)
     assert labels[key].sum(axis=0).tolist() == [50, 10, 0, 0]
     assert not labels["silent-0000000-0000100"].any()
 

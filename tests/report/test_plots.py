@@ -27,7 +27,7 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """The figures that a test would have saved."""
     kept: list[Figure] = []
     for module in (curves_plot, structure_plot):
-        monkeypatch.setattr(module, "save_png", lambda figure, path: kept.append(figure))
+        monkeypatch.setattr(module, "save_plot", lambda figure, path: kept.append(figure))
     return kept
 
 

@@ -1,0 +1,69 @@
+"""One grid of frames: whatever the encoder's, known speech comes back to within a hop."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from espnet_prune.diarization import FrameGrid, Turn, frame_labels
+from espnet_prune.diarization.pipeline import Diarizer, InferenceConfig
+from espnet_prune.ssl import ConfigError, ConvLayerConfig
+from tests.diarization.scripted import SCALE, scripted_model
+
+GRIDS = [
+    ((10, 4), (5, 4), (8, 8)),
+    ((400, 160),),
+    ((10, 5), (3, 2), (3, 2), (3, 2), (3, 2), (2, 2), (2, 2)),
+    ((720, 640),),
+    ((1280, 640),),
+]
+
+
+def convs(grid):
+    return tuple(ConvLayerConfig(4, kernel, stride) for kernel, stride in grid)
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+@pytest.mark.parametrize("window", [2.0, 1.99, 2.013])
+def test_known_speech_comes_back_to_within_a_hop(grid, window, tmp_path):
+    model = scripted_model(window_size=window, convs=convs(grid))
+    samples = np.zeros(round(23.7 * 16000))
+    for start, end, voice in [(1.0, 21.0, 0), (20.0, 23.0, 1)]:
+        samples[round(start * 16000) : round(end * 16000)] += (1 << voice) / SCALE
+    soundfile.write(tmp_path / "a.wav", samples, 16000, subtype="PCM_24")
+    config = InferenceConfig(step=0.5, median=1)
+    first, second = Diarizer(model, config).diarize(tmp_path / "a.wav", "a")
+    hop = model.encoder.config.hop / 16000
+    found = [first.start, first.end, second.start, second.end]
+    assert found == pytest.approx([1.0, 21.0, 20.0, 23.0], abs=hop)
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+def test_frames_are_those_of_the_convolutions(grid):
+    model = scripted_model(convs=convs(grid))
+    frames = FrameGrid.of(model.encoder.config)
+    for samples in (1, frames.receptive_field - 1, frames.receptive_field, 12345, 32000):
+        assert frames.num_frames(samples) == max(0, model.encoder.config.num_frames(samples))
+
+
+def test_labels_lie_at_the_centres_of_the_grid():
+    grid = FrameGrid(640, 1280)
+    turn = Turn("a", grid.centre + grid.shift, 2 * grid.shift, "s")
+    assert frame_labels([turn], 0, 5, 1, grid)[:, 0].tolist() == [0, 1, 1, 0, 0]
+
+
+@pytest.mark.parametrize("step", [2.5, 1e-9])
+def test_steps_that_leave_audio_unheard_are_refused(step):
+    with pytest.raises(ConfigError, match="expected a step of"):
+        Diarizer(scripted_model(), InferenceConfig(step=step))
+
+
+def test_labels_have_no_gaps_and_missing_speakers_are_told(caplog):
+    diarizer = Diarizer(scripted_model(), InferenceConfig(step=0.5, num_speakers=3))
+    diarizer.label = lambda *_: np.array([[2, 0]])
+    activity = np.ones((1, 99, 2), dtype=np.uint8)
+    local = type(
+        "Local", (), {"activity": activity, "first_frames": np.array([0]), "num_frames": 99}
+    )
+    turns = diarizer.join(local, "a")
+    assert [turn.speaker for turn in turns] == ["spk0", "spk1"]
+    assert "expected 3 speakers or more, found 2" in caplog.text
