@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from espnet_prune.bin.diarizer_options import add_diarizer_options, load_diarizer
-from espnet_prune.bin.errors import explained
+from espnet_prune.bin.errors import explained, refused
 from espnet_prune.diarization import DataError, write_rttm
 from espnet_prune.diarization.pipeline import Diarizer, recording_name
 from espnet_prune.progress import progress
+from espnet_prune.ssl.files import require_writable
 
 # What a folder is searched for; files that are named are read whatever their suffix.
 SUFFIXES = frozenset({
     ".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".snd",
     ".caf", ".w64", ".rf64", ".sph", ".nist",
+})  # fmt: skip
+# Media that libsndfile does not read: found in a folder they are failures, not passed over.
+UNREADABLE = frozenset({
+    ".m4a", ".mp4", ".webm", ".aac", ".wma", ".mkv", ".amr", ".mov", ".avi", ".m4b", ".3gp",
 })  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -51,10 +56,11 @@ def main(cmd: Sequence[str] | None = None) -> None:
         if done := len(files) - len(missing):
             logger.info("skipping %d file(s) with a result in %s", done, args.output)
         todo = {name: path for name, path in files.items() if name in missing}
+        for name in todo:
+            require_writable(outputs[name])
         failures = diarize_files(load_diarizer(args), todo, outputs) if todo else {}
     if failures:
-        lines = [f"{path}: {error}" for path, error in failures.items()]
-        sys.exit("\n".join([f"diarize: {len(lines)} of {len(todo)} file(s) failed:", *lines]))
+        report_failures("diarize", failures, len(todo))
 
 
 def find_audio(paths: Iterable[Path]) -> dict[str, Path]:
@@ -91,6 +97,11 @@ def diarize_files(
     failures: dict[Path, Exception] = {}
     for name, path in progress(files.items(), "files", len(files)):
         try:
+            if path.suffix.lower() in UNREADABLE:
+                raise DataError(
+                    f"expected audio that libsndfile reads, found {path.suffix}; convert it, as "
+                    "with ffmpeg -i IN OUT.flac"
+                )
             turns = diarizer.diarize(path, name, show_progress=True)
             write_rttm(outputs[name], {name: turns})
         except Exception as error:  # whatever it is, the other files do not wait for it
@@ -100,12 +111,20 @@ def diarize_files(
     return failures
 
 
+def report_failures(verb: str, failures: Mapping[Path, Exception], number: int) -> NoReturn:
+    """List what failed of a number of files, and end with status 2."""
+    lines = [f"{path}: {error}" for path, error in failures.items()]
+    raise refused("\n".join([f"{verb}: {len(lines)} of {number} file(s) failed:", *lines]))
+
+
 def _search(folder: Path) -> list[Path]:
     """Audio files in ``folder`` and its subfolders; names with a dot in front are hidden."""
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
+        if path.suffix.lower() in SUFFIXES | UNREADABLE
+        and path.is_file()
+        and not path.name.startswith(".")
     )
 
 

@@ -12,6 +12,7 @@ from espnet_prune.bin.errors import explained
 from espnet_prune.diarization import DataError, Region, read_rttm, read_uem, score
 from espnet_prune.report.figure import check_plot
 from espnet_prune.report.timeline_plot import Hypothesis, plot_timeline, timeline_name
+from espnet_prune.ssl.files import require_writable
 
 T = TypeVar("T")
 

@@ -95,7 +95,9 @@ class InferenceConfig:
         for name, most in _MOST.items():
             value = getattr(self, name)
             if not 0 < value <= most:
-                raise ConfigError(f"expected a {name} above zero, {most} at most, found {value!r}")
+                raise ConfigError(
+                    f"expected a {name} above zero, found {value!r}; the most is {most}"
+                )
         if self.median % 2 == 0:
             raise ConfigError(f"expected a median of an odd number of frames, found {self.median}")
         _ = self.bounds
