@@ -65,8 +65,7 @@ class _Normalisation(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, inside: Tensor, eps: float) -> Tensor:
-        share = inside / inside.sum(-1, keepdim=True).clamp(min=1)
-        share = share.to(x.dtype)
+        share = inside.to(x.dtype) / inside.sum(-1, keepdim=True).clamp(min=1)
         y = x - (x * share).sum(-1, keepdim=True)
         scale = torch.rsqrt((y.square() * share).sum(-1, keepdim=True) + eps)
         y *= scale
