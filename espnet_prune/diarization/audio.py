@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,8 +45,8 @@ def open_audio(path: str | Path) -> soundfile.SoundFile:
         audio.close()
         raise DataError(
             f"expected {SAMPLE_RATE} Hz with 1 channel, found {audio.samplerate} Hz with "
-            f"{audio.channels} channel(s) in {audio.name}; "
-            f"convert it, for example `sox {audio.name} -r {SAMPLE_RATE} -c 1 new.wav`"
+            f"{audio.channels} channel(s) in {path}; "
+            f"convert it, for example `sox {path} -r {SAMPLE_RATE} -c 1 new.wav`"
         )
     return audio
 
@@ -75,15 +76,20 @@ def open_any_audio(
         DataError: If it is missing, unreadable, truncated or empty.
     """
     if not Path(path).is_file():
+        if Path(path).exists():
+            raise DataError(
+                f"expected an audio file, found a folder, pipe or device at {path}; write what it "
+                "gives to a file, and name that"
+            )
         raise DataError(f"expected an audio file, found none at {path}; correct the path")
     try:
-        audio = kind(path)
+        audio = kind(os.fsencode(path))  # which may be no UTF-8
     except soundfile.LibsndfileError as error:
         raise DataError(
             f"expected readable audio, found {error.error_string!r} in {path}; "
             "copy or convert the file again"
         ) from error
-    problem = _problem(audio)
+    problem = _problem(audio, path)
     if problem:
         audio.close()
         raise DataError(problem)
@@ -107,6 +113,7 @@ class AudioStream:
     """
 
     def __init__(self, path: str | Path):
+        self._path = path
         self._file = open_any_audio(path, ForwardFile)
         self.num_samples = max(1, round(self._file.frames * SAMPLE_RATE / self._file.samplerate))
         self._blocks = self._resampled()
@@ -167,25 +174,25 @@ class AudioStream:
             if not len(block):
                 raise DataError(
                     f"expected {self._file.frames} samples as the header says, found {decoded} in "
-                    f"{self._file.name}; the file is truncated or corrupt, copy it again"
+                    f"{self._path}; the file is truncated or corrupt, copy it again"
                 )
             if not np.isfinite(block).all():
                 raise DataError(
                     f"expected finite samples, found NaN or infinity after sample {decoded} in "
-                    f"{self._file.name}; convert the file again"
+                    f"{self._path}; convert the file again"
                 )
             decoded += len(block)
             yield block.mean(axis=1)
 
 
-def _problem(audio: soundfile.SoundFile) -> str | None:
+def _problem(audio: soundfile.SoundFile, path: str | Path) -> str | None:
     # libsndfile shortens a truncated WAV without an error; only its log tells.
     truncated = re.search(r"^data : (\d+) \(should be (\d+)\)", audio.extra_info, re.MULTILINE)
     if truncated and int(truncated[1]) > int(truncated[2]):
         return (
             f"expected {truncated[1]} bytes of samples as the header says, "
-            f"found {truncated[2]} in {audio.name}; the file is truncated, copy it again"
+            f"found {truncated[2]} in {path}; the file is truncated, copy it again"
         )
     if audio.frames == 0:
-        return f"expected samples, found 0 in {audio.name}; remove the recording"
+        return f"expected samples, found 0 in {path}; remove the recording"
     return None
