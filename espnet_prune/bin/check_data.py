@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from espnet_prune.bin.errors import explained
 from espnet_prune.diarization.data_dir import check_data_dir, read_data_dir, write_data_dir
-from espnet_prune.diarization.tables import DataError
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -29,11 +28,9 @@ def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
-    try:
+    with explained("check_data"):
         statistics = check_data_dir(args.data_dir)
         write_data_dir(read_data_dir(args.data_dir), args.output)
-    except (DataError, OSError) as error:
-        sys.exit(f"check_data: {error}")
     print(
         f"{args.data_dir}: {statistics.recordings} recordings, {statistics.hours:.2f} hours, "
         f"{statistics.speakers} speakers, {statistics.speech_ratio:.1%} speech, "

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from espnet_prune.bin.errors import explained
 from espnet_prune.diarization.data_dir import read_data_dir, scored_regions
 from espnet_prune.diarization.tables import DataError
 from espnet_prune.diarization.windows import cut_windows, write_windows
@@ -39,14 +39,12 @@ def main(cmd: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     output = args.output or args.data_dir / "windows"
-    try:
+    with explained("make_windows"):
         regions = scored_regions(read_data_dir(args.data_dir))
         windows = cut_windows(regions, args.window_size, args.window_shift)
         if not windows:
             raise DataError(f"expected scored audio in {args.data_dir}, found none; check its uem")
         write_windows(output, windows)
-    except (ValueError, OSError) as error:
-        sys.exit(f"make_windows: {error}")
     print(f"{output}: {len(windows)} windows of {len(regions)} recordings")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections.abc import Iterator
@@ -14,6 +15,11 @@ from numpy.typing import NDArray
 from espnet_prune.diarization.tables import DataError, expect_fields
 
 SAMPLE_RATE = 16000
+# Who writes a WAV to a pipe does not know its length: sizes of its data from here on say so, as
+# does 0 where data follow.
+_UNKNOWN_SIZE = 0x7FFFF000
+# Rates in Hz beyond which a header is damaged.
+_MIN_RATE, _MAX_RATE = 1_000, 768_000
 # Seconds that are decoded, mixed and resampled at a time.
 _BLOCK = 10
 
@@ -49,6 +55,27 @@ def open_audio(path: str | Path) -> soundfile.SoundFile:
             f"convert it, for example `sox {path} -r {SAMPLE_RATE} -c 1 new.wav`"
         )
     return audio
+
+
+class _EndlessWav(io.FileIO):
+    """A WAV file whose data go on to its end, whatever their size is said to be.
+
+    Args:
+        path: the file.
+        place: byte at which the size of its data stands.
+    """
+
+    def __init__(self, path: str | Path, place: int):
+        super().__init__(os.fsencode(path))
+        self._place = place
+
+    def readinto(self, buffer) -> int:
+        """As usual, but for the size."""
+        start = self.tell()
+        count = super().readinto(buffer)
+        for at in range(max(self._place - start, 0), min(self._place + 4 - start, count)):
+            memoryview(buffer)[at : at + 1] = b"\xff"
+        return count
 
 
 class ForwardFile(soundfile.SoundFile):
@@ -89,6 +116,9 @@ def open_any_audio(
             f"expected readable audio, found {error.error_string!r} in {path}; "
             "copy or convert the file again"
         ) from error
+    if audio.frames == 0 and (place := _size_of_endless(path)):
+        audio.close()
+        audio = kind(_EndlessWav(path, place))
     problem = _problem(audio, path)
     if problem:
         audio.close()
@@ -188,11 +218,31 @@ class AudioStream:
 def _problem(audio: soundfile.SoundFile, path: str | Path) -> str | None:
     # libsndfile shortens a truncated WAV without an error; only its log tells.
     truncated = re.search(r"^data : (\d+) \(should be (\d+)\)", audio.extra_info, re.MULTILINE)
-    if truncated and int(truncated[1]) > int(truncated[2]):
+    if truncated and int(truncated[2]) < int(truncated[1]) < _UNKNOWN_SIZE:
         return (
             f"expected {truncated[1]} bytes of samples as the header says, "
             f"found {truncated[2]} in {path}; the file is truncated, copy it again"
         )
+    if not _MIN_RATE <= audio.samplerate <= _MAX_RATE:
+        return (
+            f"expected a sampling rate of {_MIN_RATE} to {_MAX_RATE} Hz, found {audio.samplerate} "
+            f"Hz in {path}; its header is damaged, convert the file again"
+        )
     if audio.frames == 0:
         return f"expected samples, found 0 in {path}; remove the recording"
+    return None
+
+
+def _size_of_endless(path: str | Path) -> int | None:
+    """Where a WAV file says that it has no data although data follow; None of any other file."""
+    with open(path, "rb") as file:
+        head = file.read(12)
+        if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+            return None
+        while len(chunk := file.read(8)) == 8:
+            size = int.from_bytes(chunk[4:], "little")
+            if chunk[:4] == b"data":
+                place = file.tell() - 4
+                return place if size == 0 and file.read(1) else None
+            file.seek(size + size % 2, os.SEEK_CUR)
     return None

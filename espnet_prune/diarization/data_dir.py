@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,10 +14,11 @@ import soundfile
 from tqdm import tqdm
 
 from espnet_prune.diarization.audio import SAMPLE_RATE, open_audio, parse_wav
-from espnet_prune.diarization.rttm import Turn, parse_turn, to_annotation, write_rttm
-from espnet_prune.diarization.tables import DataError, scan_table, write_lines
-from espnet_prune.diarization.uem import Region, parse_region, write_uem
-from espnet_prune.diarization.windows import Window, parse_window
+from espnet_prune.diarization.rttm import Turn, parse_turn, rttm_lines, to_annotation
+from espnet_prune.diarization.segments import Segment, parse_segment
+from espnet_prune.diarization.tables import NIST_COMMENTS, DataError, scan_table, to_text
+from espnet_prune.diarization.uem import Region, parse_region, uem_lines
+from espnet_prune.ssl.files import replace_files
 
 T = TypeVar("T")
 
@@ -77,9 +76,9 @@ class _Tables:
                     f"{path / name}: expected this file in a data directory, found none; create it"
                 )
         self.wavs = self._scan("wav.scp", parse_wav, 2)
-        self.turns = self._scan("rttm", parse_turn)
-        self.regions = self._scan("uem", parse_region)
-        self.segments = self._scan("segments", parse_window)
+        self.turns = self._scan("rttm", parse_turn, comments=NIST_COMMENTS)
+        self.regions = self._scan("uem", parse_region, comments=NIST_COMMENTS)
+        self.segments = self._scan("segments", parse_segment)
         self._check_ids()
         self._check_regions()
 
@@ -87,7 +86,7 @@ class _Tables:
         """Format the place of a line of a table."""
         return f"{self.path / name}:{line}"
 
-    def timed(self) -> Iterator[tuple[str, Turn | Region | Window]]:
+    def timed(self) -> Iterator[tuple[str, Turn | Region | Segment]]:
         """Yield every row that refers to a recording, with its place."""
         for line, turn in self.turns:
             yield self.where("rttm", line), turn
@@ -110,11 +109,11 @@ class _Tables:
         return DataDir(self.path, wavs, turns, uem)
 
     def _scan(
-        self, name: str, parse: Callable[[list[str]], T | None], max_fields: int | None = None
+        self, name: str, parse: Callable[[list[str]], T | None], *layout, **comments
     ) -> list[tuple[int, T]]:
         if not (self.path / name).is_file():
             return []
-        rows, problems = scan_table(self.path / name, parse, max_fields)
+        rows, problems = scan_table(self.path / name, parse, *layout, **comments)
         self.problems += problems
         return rows
 
@@ -182,7 +181,7 @@ def check_data_dir(path: str | Path) -> Statistics:
             problems += [f"{tables.where('wav.scp', line)}: {problem}" for problem in error.args]
     for place, row in tables.timed():
         duration = durations.get(row.recording)
-        if duration is not None and row.end > duration + END_TOLERANCE:
+        if None not in (duration, row.end) and row.end > duration + END_TOLERANCE:
             problems.append(
                 f"{place}: expected an end within the {duration:.3f} s of {row.recording}, "
                 f"found {row.end:.3f} s; shorten or remove the line"
@@ -229,16 +228,12 @@ def write_data_dir(data: DataDir, folder: str | Path) -> None:
     Raises:
         DataError: For unreadable audio.
     """
-    folder = Path(folder)
-    regions = scored_regions(data)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
-        new = Path(temporary)
-        write_lines(new / "wav.scp", [f"{key} {data.wavs[key]}" for key in sorted(data.wavs)])
-        write_rttm(new / "rttm", data.turns)
-        write_uem(new / "uem", regions)
-        for name in ("wav.scp", "rttm", "uem"):
-            os.replace(new / name, folder / name)
+    tables = {
+        "wav.scp": [f"{key} {data.wavs[key]}" for key in sorted(data.wavs)],
+        "rttm": rttm_lines(data.turns),
+        "uem": uem_lines(scored_regions(data)),
+    }
+    replace_files(folder, {name: to_text(lines) for name, lines in tables.items()})
 
 
 def _duration(wav: str) -> float:

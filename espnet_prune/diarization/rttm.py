@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +11,17 @@ from pathlib import Path
 from pyannote.core import Annotation, Segment
 
 from espnet_prune.diarization.tables import (
+    NIST_COMMENTS,
     DataError,
-    expect_fields,
     parse_seconds,
     read_table,
+    tables_at,
     write_lines,
 )
 
 LAYOUT = "SPEAKER <recording> 1 <start> <duration> <NA> <NA> <speaker> <NA> <NA>"
+# Up to the speaker: what follows, and how much of it, differs from writer to writer.
+_FEWEST_FIELDS = 8
 # The other line types of NIST's RTTM specification; they say nothing about who speaks when.
 OTHER_TYPES = frozenset({
     "SEGMENT", "NOSCORE", "NO_RT_METADATA", "LEXEME", "NON-LEX", "NON-SPEECH", "FILLER", "EDIT",
@@ -56,7 +60,7 @@ class Turn:
                 "correct or remove the turn"
             )
         for name in (self.recording, self.speaker):
-            if name.encode().split() != [name.encode()]:
+            if os.fsencode(name).split() != [os.fsencode(name)]:
                 raise ValueError(f"expected a label without blanks, found {name!r}; rename it")
 
     @property
@@ -73,24 +77,29 @@ def parse_turn(fields: list[str]) -> Turn | None:
     """
     if fields[0] in OTHER_TYPES:
         return None
-    expect_fields(fields, LAYOUT)
     if fields[0] != "SPEAKER":
         raise ValueError(
             f"expected a line type of RTTM, found {fields[0]!r}; write the line as `{LAYOUT}`"
+        )
+    if len(fields) < _FEWEST_FIELDS:
+        raise ValueError(
+            f"expected {_FEWEST_FIELDS} fields or more, found {len(fields)}; write the line as "
+            f"`{LAYOUT}`"
         )
     start, duration = parse_seconds(fields[3], "start"), parse_seconds(fields[4], "duration")
     return Turn(fields[1], start, duration, fields[7])
 
 
 def read_rttm(path: str | Path) -> dict[str, list[Turn]]:
-    """Read the turns of every recording of an RTTM file, in the order of the file.
+    """Read the turns of every recording of an RTTM file, in its order, or of a folder of them.
 
     Raises:
-        DataError: With every malformed line of the file.
+        DataError: With every malformed line of a file.
     """
     turns: dict[str, list[Turn]] = {}
-    for turn in read_table(path, parse_turn):
-        turns.setdefault(turn.recording, []).append(turn)
+    for file in tables_at(path, ".rttm"):
+        for turn in read_table(file, parse_turn, NIST_COMMENTS):
+            turns.setdefault(turn.recording, []).append(turn)
     return turns
 
 
@@ -100,9 +109,14 @@ def write_rttm(path: str | Path, turns: Mapping[str, Iterable[Turn]]) -> None:
     Raises:
         DataError: For a turn that 0.1 ms cannot resolve.
     """
+    write_lines(path, rttm_lines(turns))
+
+
+def rttm_lines(turns: Mapping[str, Iterable[Turn]]) -> list[str]:
+    """The lines of an RTTM file; see :func:`write_rttm`."""
     everyone = [turn for recording in turns.values() for turn in recording]
     everyone.sort(key=lambda turn: (turn.recording, turn.start, turn.end, turn.speaker))
-    write_lines(path, [_format(turn) for turn in everyone])
+    return [_format(turn) for turn in everyone]
 
 
 def to_annotation(turns: Iterable[Turn], uri: str) -> Annotation:

@@ -104,14 +104,13 @@ def score(
     dscore's JER pairs speakers for the least JER, this one for the longest common speech.
 
     Raises:
-        DataError: For a hypothesis of a recording that neither reference nor `uem` knows.
+        DataError: Without `uem`, for a hypothesis of a recording that the reference lacks.
         ValueError: For a negative collar.
     """
     if not collar >= 0:
         raise ValueError(f"expected a collar of 0 s or more, found {collar} s; correct it")
-    known = set(reference) | set(uem or {})
-    unknown = sorted(set(hypothesis) - known)
-    if unknown:
+    unknown = sorted(set(hypothesis) - set(reference))
+    if unknown and uem is None:
         raise DataError(
             *(
                 f"expected a hypothesis of recordings of the reference, found {recording!r}; "
@@ -120,8 +119,8 @@ def score(
             )
         )
     scored = sorted(reference if uem is None else uem)
-    if len(scored) < len(known):
-        logger.warning("%d recording(s) are not in the uem: not scored", len(known) - len(scored))
+    if left_out := {*reference, *hypothesis} - set(scored):
+        logger.warning("%d recording(s) are not in the uem: not scored", len(left_out))
 
     # pyannote's collar is the whole width, half of it on each side.
     der = DiarizationErrorRate(collar=2 * collar, skip_overlap=skip_overlap)

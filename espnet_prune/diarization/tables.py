@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,6 +13,11 @@ from espnet_prune.ssl.files import atomic_write
 T = TypeVar("T")
 
 MAX_PROBLEMS_SHOWN = 20
+# Beyond any recording: such a time is a mistake, and sums with it are worth nothing.
+MAX_SECONDS = 1e7
+NIST_COMMENTS = (b";", b"#")
+"""What md-eval takes for the beginning of a comment."""
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class DataError(ValueError):
@@ -26,14 +32,18 @@ class DataError(ValueError):
 
 
 def scan_table(
-    path: str | Path, parse: Callable[[list[str]], T | None], max_fields: int | None = None
+    path: str | Path,
+    parse: Callable[[list[str]], T | None],
+    max_fields: int | None = None,
+    comments: tuple[bytes, ...] = (b";;",),
 ) -> tuple[list[tuple[int, T]], list[str]]:
     """Parse every line of a table and collect the problems instead of stopping at the first.
 
     Args:
-        path: UTF-8 text file. Blank lines and `;;` comments are skipped.
+        path: Text file, UTF-8 or, with a byte order mark, UTF-16. Blank lines are skipped.
         parse: Makes a record of the fields of a line, or None to skip it; raises ValueError.
         max_fields: The last of this many fields may contain spaces (default: no field may).
+        comments: What lines that are skipped begin with.
 
     Returns:
         The records with their line numbers (from 1), and the problems as `file:line: ...`.
@@ -41,32 +51,65 @@ def scan_table(
     rows: list[tuple[int, T]] = []
     problems: list[str] = []
     max_splits = -1 if max_fields is None else max_fields - 1
-    with open(path, "rb") as file:
-        for number, line in enumerate(file, start=1):
-            # Splitting bytes splits at ASCII blanks only: a no-break space belongs to its field.
-            fields = line.removeprefix(b"\xef\xbb\xbf").strip().split(None, max_splits)
-            if not fields or fields[0].startswith(b";;"):
-                continue
-            try:
-                record = parse([_decode(field) for field in fields])
-            except ValueError as error:
-                problems.append(f"{path}:{number}: {error}")
-                continue
-            if record is not None:
-                rows.append((number, record))
+    for number, line in enumerate(read_bytes(path).split(b"\n"), start=1):
+        # Splitting bytes splits at ASCII blanks only: a no-break space belongs to its field.
+        fields = line.strip().split(None, max_splits)
+        if not fields or fields[0].startswith(comments):
+            continue
+        try:
+            record = parse([_decode(field) for field in fields])
+        except ValueError as error:
+            problems.append(f"{path}:{number}: {error}")
+            continue
+        if record is not None:
+            rows.append((number, record))
     return rows, problems
 
 
-def read_table(path: str | Path, parse: Callable[[list[str]], T | None]) -> list[T]:
+def read_bytes(path: str | Path) -> bytes:
+    """A text file without its byte order mark, UTF-16 turned into UTF-8.
+
+    Raises:
+        DataError: The mark says UTF-16 and the rest is something else.
+    """
+    data = Path(path).read_bytes()
+    if not data.startswith(_UTF_16):
+        return data.removeprefix(codecs.BOM_UTF8)
+    try:
+        return data.decode("utf-16").encode()
+    except UnicodeError as error:
+        raise DataError(f"{path}: expected UTF-16 text, found {error}; write it as UTF-8") from None
+
+
+def read_table(
+    path: str | Path,
+    parse: Callable[[list[str]], T | None],
+    comments: tuple[bytes, ...] = (b";;",),
+) -> list[T]:
     """Parse every line of a table.
 
     Raises:
         DataError: With every malformed line of the file.
     """
-    rows, problems = scan_table(path, parse)
+    rows, problems = scan_table(path, parse, comments=comments)
     if problems:
         raise DataError(*problems)
     return [record for _, record in rows]
+
+
+def tables_at(path: str | Path, suffix: str) -> list[Path]:
+    """The file that a path names, or the files of a suffix in the folder that it names.
+
+    Raises:
+        DataError: There is none in the folder.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return [path]
+    files = sorted(path.glob(f"*{suffix}"))
+    if not files:
+        raise DataError(f"{path}: expected files *{suffix} in this folder, found none; add some")
+    return files
 
 
 def expect_fields(fields: list[str], layout: str) -> None:
@@ -88,8 +131,11 @@ def parse_seconds(text: str, name: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
-    if not math.isfinite(seconds):
-        raise ValueError(f"expected the {name} in seconds, found {text!r}; write a decimal number")
+    if not abs(seconds) <= MAX_SECONDS:
+        raise ValueError(
+            f"expected the {name} in seconds, {MAX_SECONDS:g} at most, found {text!r}; "
+            "write a decimal number"
+        )
     return seconds
 
 
@@ -106,7 +152,12 @@ def check_interval(start: float, end: float) -> None:
 
 def write_lines(path: str | Path, lines: Iterable[str]) -> None:
     """Write a UTF-8 text file atomically: an earlier file stays intact if writing fails."""
-    atomic_write(path, "".join(f"{line}\n" for line in lines))
+    atomic_write(path, to_text(lines))
+
+
+def to_text(lines: Iterable[str]) -> str:
+    """Lines as the content of a file."""
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _decode(field: bytes) -> str:

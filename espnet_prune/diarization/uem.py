@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from espnet_prune.diarization.tables import (
+    NIST_COMMENTS,
     check_interval,
     expect_fields,
     parse_seconds,
     read_table,
+    tables_at,
     write_lines,
 )
 
@@ -49,19 +51,25 @@ def parse_region(fields: list[str]) -> Region:
 
 
 def read_uem(path: str | Path) -> dict[str, list[Region]]:
-    """Read the regions of every recording of a UEM file, in the order of the file.
+    """Read the regions of every recording of a UEM file, in its order, or of a folder of them.
 
     Raises:
-        DataError: With every malformed line of the file.
+        DataError: With every malformed line of a file.
     """
     regions: dict[str, list[Region]] = {}
-    for region in read_table(path, parse_region):
-        regions.setdefault(region.recording, []).append(region)
+    for file in tables_at(path, ".uem"):
+        for region in read_table(file, parse_region, NIST_COMMENTS):
+            regions.setdefault(region.recording, []).append(region)
     return regions
 
 
 def write_uem(path: str | Path, regions: Mapping[str, Iterable[Region]]) -> None:
     """Write a UEM file atomically, sorted by recording and start, to 0.1 ms."""
+    write_lines(path, uem_lines(regions))
+
+
+def uem_lines(regions: Mapping[str, Iterable[Region]]) -> list[str]:
+    """The lines of a UEM file; see :func:`write_uem`."""
     everything = [region for recording in regions.values() for region in recording]
     everything.sort(key=lambda region: (region.recording, region.start))
-    write_lines(path, [f"{r.recording} 1 {r.start:.4f} {r.end:.4f}" for r in everything])
+    return [f"{r.recording} 1 {r.start:.4f} {r.end:.4f}" for r in everything]

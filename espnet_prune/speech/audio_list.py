@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from espnet_prune.diarization.tables import DataError
+from espnet_prune.diarization.tables import DataError, read_bytes
 from espnet_prune.speech.data_dir import UtteranceDir
 
 
@@ -20,7 +20,7 @@ def read_audio_list(path: str | Path) -> UtteranceDir:
         DataError: For an empty list, files that do not exist, and names that are not unique.
     """
     path = Path(path)
-    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = [line.strip() for line in os.fsdecode(read_bytes(path)).splitlines()]
     wavs = [os.path.abspath(line) for line in lines if line and not line.startswith("#")]
     if not wavs:
         raise DataError(f"{path}: expected a path in each line, found none; add some")

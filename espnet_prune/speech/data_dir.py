@@ -1,9 +1,8 @@
-"""Kaldi-style data directories of utterances: `wav.scp`, `utt2spk`, `spk2utt` and `text`."""
+"""Kaldi-style data directories of utterances: `wav.scp`, `segments`, `utt2spk`, `text`."""
 
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,7 +10,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from espnet_prune.diarization.audio import parse_wav
-from espnet_prune.diarization.tables import DataError, expect_fields, scan_table, write_lines
+from espnet_prune.diarization.segments import Segment, parse_segment
+from espnet_prune.diarization.tables import DataError, expect_fields, scan_table, to_text
+from espnet_prune.ssl.files import replace_files
 
 T = TypeVar("T")
 
@@ -20,24 +21,27 @@ FILES = ("wav.scp", "utt2spk", "spk2utt", "text", "utt2num_samples")
 
 @dataclass(frozen=True)
 class UtteranceDir:
-    """The tables of a data directory, in which every audio file is one utterance.
+    """The tables of a data directory.
 
     Attributes:
-        wavs: Path of the audio file of each utterance.
+        wavs: Path of the audio file of each utterance, or of each recording of the `segments`.
         speakers: Speaker of each utterance.
         texts: What each utterance says, for spoken language understanding after its intent; None
             where only the audio is known.
+        segments: Where each utterance lies in its recording; None where every file is one.
     """
 
     wavs: Mapping[str, str]
     speakers: Mapping[str, str]
     texts: Mapping[str, str] | None = None
+    segments: Mapping[str, Segment] | None = None
 
 
 def read_utterance_dir(path: str | Path) -> UtteranceDir:
     """Read a data directory; its audio has to be there and is not opened.
 
-    `wav.scp` and `utt2spk` are required; `text` is read and `spk2utt` checked where they are.
+    `wav.scp` and `utt2spk` are required; `segments` and `text` are read and `spk2utt` is checked
+    where they are.
 
     Raises:
         DataError: With every problem: missing files, malformed lines, keys that are not unique,
@@ -47,15 +51,18 @@ def read_utterance_dir(path: str | Path) -> UtteranceDir:
     wavs = tables.read("wav.scp", parse_wav, 2)
     speakers = tables.read("utt2spk", _parse_speaker)
     texts = tables.read("text", _parse_text, 2) if tables.has("text") else None
-    tables.require_same_keys("utt2spk", speakers, wavs)
+    segments = tables.read("segments", _parse_segment) if tables.has("segments") else None
+    utterances: Mapping[str, object] = wavs if segments is None else segments
+    tables.require_same_keys("utt2spk", speakers, utterances)
     if texts is not None:
-        tables.require_same_keys("text", texts, wavs)
+        tables.require_same_keys("text", texts, utterances)
+    tables.require_recordings(segments or {}, wavs)
     if tables.has("spk2utt"):
         tables.require_inverse(tables.read("spk2utt", _parse_utterances), speakers)
     tables.require_audio(wavs)
     if tables.problems:
         raise DataError(*tables.problems)
-    return UtteranceDir(wavs, speakers, texts)
+    return UtteranceDir(wavs, speakers, texts, segments)
 
 
 def write_utterance_dir(
@@ -67,7 +74,7 @@ def write_utterance_dir(
     this one does not write are removed.
 
     Args:
-        data: What to write.
+        data: What to write, every file an utterance.
         folder: Where to; created if need be.
         num_samples: Length of each utterance in samples, for `utt2num_samples` (a shape file of
             ESPnet).
@@ -85,15 +92,8 @@ def write_utterance_dir(
         tables["text"] = data.texts
     if num_samples is not None:
         tables["utt2num_samples"] = num_samples
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
-        for name, table in tables.items():
-            write_lines(Path(temporary, name), [f"{key} {table[key]}" for key in sorted(table)])
-        for name in FILES:
-            if name in tables:
-                os.replace(Path(temporary, name), folder / name)
-            else:
-                (folder / name).unlink(missing_ok=True)
+    lines = {n: [f"{key} {table[key]}" for key in sorted(table)] for n, table in tables.items()}
+    replace_files(folder, {n: to_text(lines[n]) if n in lines else None for n in FILES})
 
 
 class _Tables:
@@ -102,11 +102,6 @@ class _Tables:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.problems: list[str] = []
-        if self.has("segments"):
-            self.problems.append(
-                f"{path / 'segments'}: expected an audio file of each utterance, found parts of "
-                "recordings; cut them into files of their own"
-            )
 
     def has(self, name: str) -> bool:
         return (self.path / name).is_file()
@@ -136,14 +131,22 @@ class _Tables:
     ) -> None:
         for key in sorted(wavs.keys() - table.keys()) if table else ():
             self.problems.append(
-                f"{self.path / name}: expected every utterance of wav.scp, found none of {key}; "
+                f"{self.path / name}: expected every utterance of the audio, found none of {key}; "
                 "add it or remove it there"
             )
         for key in sorted(table.keys() - wavs.keys()) if wavs else ():
             self.problems.append(
-                f"{self.path / name}: expected utterances of wav.scp, found {key}; "
+                f"{self.path / name}: expected utterances of the audio, found {key}; "
                 "remove it or add it there"
             )
+
+    def require_recordings(self, segments: Mapping[str, Segment], wavs: Mapping[str, str]) -> None:
+        for segment in segments.values():
+            if segment.recording not in wavs:
+                self.problems.append(
+                    f"{self.path / 'segments'}: expected recordings of wav.scp, found "
+                    f"{segment.recording} of {segment.id}; add it there or remove the line"
+                )
 
     def require_inverse(
         self, utterances: Mapping[str, Sequence[str]], speakers: Mapping[str, str]
@@ -184,6 +187,11 @@ class _Tables:
 def _parse_speaker(fields: list[str]) -> tuple[str, str]:
     expect_fields(fields, "<utterance> <speaker>")
     return fields[0], fields[1]
+
+
+def _parse_segment(fields: list[str]) -> tuple[str, Segment]:
+    segment = parse_segment(fields)
+    return segment.id, segment
 
 
 def _parse_text(fields: list[str]) -> tuple[str, str]:

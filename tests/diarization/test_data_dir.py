@@ -274,7 +274,7 @@ def test_failed_copy_leaves_earlier_files(
     def disk_full(*_: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(module, "write_uem", disk_full)
+    monkeypatch.setattr(module, "replace_files", disk_full)
     with pytest.raises(OSError, match="No space left"):
         write_data_dir(read_data_dir(folder), output)
     assert {path.name: path.read_text() for path in output.iterdir()} == earlier

@@ -64,8 +64,8 @@ def test_a_write_that_fails_leaves_everything(folder: Path) -> None:
         ("wav.scp", None, "wav.scp: expected this file in a data directory, found none"),
         ("utt2spk", None, "utt2spk: expected this file in a data directory, found none"),
         ("text", "", "text: expected at least one line, found none"),
-        ("text", "a-1 x\na-2 x\n", "text: expected every utterance of wav.scp, found none of b-1"),
-        ("text", "a-1 x\na-2 x\nb-1 x\nc x\n", "text: expected utterances of wav.scp, found c;"),
+        ("text", "a-1 x\na-2 x\n", "expected every utterance of the audio, found none of b-1"),
+        ("text", "a-1 x\na-2 x\nb-1 x\nc x\n", "text: expected utterances of the audio, found c;"),
         ("text", "a-1 x\na-2\nb-1 x\n", "text:2: expected words after a-2, found none"),
         ("text", "a-1 x\na-1 y\na-2 x\nb-1 x\n", "text:2: expected unique keys, found a-1 already"),
         ("utt2spk", "a-1 a\nb-1 b\na-2 a\n", "utt2spk:3: expected lines sorted by bytes"),
@@ -73,7 +73,6 @@ def test_a_write_that_fails_leaves_everything(folder: Path) -> None:
         ("spk2utt", "a a-1\nb a-2 b-1\n", "inverse of utt2spk, found a-2 of a in one of them"),
         ("wav.scp", "a-1 x.wav\na-2 x.wav\nb-1 x.wav\n", "the audio of a-1, found no file x.wav"),
         ("wav.scp", "a-1 sox x.mp3 -t wav - |\n", "wav.scp:1: expected the path of a plain file"),
-        ("segments", "a-1 a 0 1\n", "segments: expected an audio file of each utterance"),
     ],
 )  # fmt: skip
 def test_problems(folder: Path, name: str, content: str | None, message: str) -> None:
