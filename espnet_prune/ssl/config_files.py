@@ -73,19 +73,7 @@ def _read_layers(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     if path.resolve() in above:
         raise ConfigError(f"{path}: expected another file as base, found one that leads back here")
     named = f"a YAML file (base of {above[-1]})" if above else "a YAML file"
-    import yaml
-
-    try:
-        values = yaml.load(_read_bytes(path, named), _loader())
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        if isinstance(error, ConfigError):
-            raise
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or _first_line(error)
-        raise ConfigError(
-            f"{path}{line}: expected {named}, found one that cannot be read ({problem}); correct it"
-        ) from error
+    values = parse_yaml(_read_bytes(path, named), path, named)
     values = _require_mapping({} if values is None else values, path)
     base = values.pop(BASE, None)
     if base is None:
@@ -93,6 +81,31 @@ def _read_layers(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     if not isinstance(base, str):
         raise ConfigError(f"{path}: {BASE}: expected the path of a YAML file, found {shown(base)}")
     return _merged(_read_layers(path.parent / base, (*above, path.resolve())), values)
+
+
+def parse_yaml(text: bytes | str, where: object, named: str = "YAML") -> Any:
+    """The value that a YAML text describes; numbers are those of :func:`read_yaml`.
+
+    Args:
+        text: what to parse.
+        where: the file or option that it comes from, for the message.
+        named: what is expected there, for the message.
+
+    Raises:
+        ConfigError: it does not parse.
+    """
+    import yaml
+
+    try:
+        return yaml.load(text, _loader())
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or _first_line(error)
+        raise ConfigError(
+            f"{where}{line}: expected {named}, found one that cannot be read ({problem}); "
+            "correct it"
+        ) from error
 
 
 def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

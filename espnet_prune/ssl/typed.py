@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import functools
+import inspect
 import reprlib
 import sys
 import types
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
@@ -36,14 +37,25 @@ def read_typed(cls: type[T], values: object, where: object = "") -> T:
         ConfigError: names every key that is unknown or missing or whose value is of another type,
             or is what ``cls`` itself raises, behind ``where``.
     """
-    problems: list[str] = []
-    built = _dataclass(cls, values, "", problems)
-    if problems:
-        raise ConfigError(_located(where, shortened(problems, separator="; ")))
     try:
-        return cls(**built)
+        return cls(**read_arguments(cls, values))
     except ConfigError as error:
         raise ConfigError(_located(where, str(error))) from error
+
+
+def read_arguments(
+    function: Callable[..., Any], values: object, where: object = ""
+) -> dict[str, Any]:
+    """Keyword arguments of any ``function`` or class, read as :func:`read_typed` reads them.
+
+    Raises:
+        ConfigError: see :func:`read_typed`.
+    """
+    problems: list[str] = []
+    built = _arguments(function, values, "", problems)
+    if problems:
+        raise ConfigError(_located(where, shortened(problems, separator="; ")))
+    return built
 
 
 def settle_types(instance: Any) -> None:
@@ -56,7 +68,7 @@ def settle_types(instance: Any) -> None:
     """
     problems: list[str] = []
     values = {field.name: getattr(instance, field.name) for field in fields(instance)}
-    for name, value in _dataclass(type(instance), values, "", problems).items():
+    for name, value in _arguments(type(instance), values, "", problems).items():
         object.__setattr__(instance, name, value)
     if problems:
         raise ConfigError(shortened(problems, separator="; "))
@@ -95,12 +107,14 @@ class _Mismatch(Exception):
 _hints = functools.cache(get_type_hints)
 
 
-def _dataclass(cls: type, values: object, path: str, problems: list[str]) -> dict[str, Any]:
+def _arguments(
+    function: Callable[..., Any], values: object, path: str, problems: list[str]
+) -> dict[str, Any]:
     if not isinstance(values, Mapping):
         problems.append(f"{path or 'it'}: expected values by name, found {shown(values)}")
         return {}
-    hints = _hints(cls)
-    known = {field.name: field for field in fields(cls) if field.init}
+    hints = _hints(function if inspect.isfunction(function) else function.__init__)  # type: ignore[misc]
+    known = inspect.signature(function).parameters
     prefix = f"{path}." if path else ""
     built: dict[str, Any] = {}
     for key, value in values.items():
@@ -108,12 +122,11 @@ def _dataclass(cls: type, values: object, path: str, problems: list[str]) -> dic
             problems.append(f"unknown key {prefix}{key} ({similar(str(key), known)})")
             continue
         try:
-            built[key] = _convert(hints[key], value, f"{prefix}{key}", problems)
+            built[key] = _convert(hints.get(key, Any), value, f"{prefix}{key}", problems)
         except _Mismatch as mismatch:
             problems.append(f"{prefix}{key}: expected {mismatch}, found {shown(value)}")
-    for name, field in known.items():
-        required = field.default is MISSING and field.default_factory is MISSING
-        if required and name not in values:
+    for name, parameter in known.items():
+        if parameter.default is parameter.empty and name not in values:
             problems.append(f"{prefix}{name}: expected a value, found none")
     return built
 
@@ -131,14 +144,14 @@ def _convert(hint: Any, value: Any, path: str, problems: list[str]) -> Any:
         if isinstance(value, hint):
             return value
         before = len(problems)
-        built = _dataclass(hint, value, path, problems)
+        built = _arguments(hint, value, path, problems)
         try:
             return hint(**built) if len(problems) == before else None
         except ConfigError as error:
             problems.append(f"{path}: {error}")
             return None
-    if origin in (tuple, list) or hint in (tuple, list):
-        return _sequence(origin or hint, inner, value, path, problems)
+    if origin in (tuple, list, Sequence) or hint in (tuple, list):
+        return _sequence(list if list in (origin, hint) else tuple, inner, value, path, problems)
     if origin is not None and issubclass(origin, Mapping):
         if not isinstance(value, Mapping):
             raise _Mismatch("values by name")
