@@ -6,11 +6,11 @@ import logging
 from os import PathLike
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from espnet_prune.ssl import SSLEncoder
+from espnet_prune.ssl.front_end import pad_to_one_frame
 
 logger = logging.getLogger(__name__)
 
@@ -58,12 +58,10 @@ class UpstreamExpert(nn.Module):
         dtype = self.encoder.front_end.projection.weight.dtype
         wavs = [wav.to(dtype) for wav in wavs]
         samples = torch.tensor([len(wav) for wav in wavs], device=wavs[0].device)
-        samples = samples.clamp(min=self.encoder.config.receptive_field)
-        longest = int(samples.max())
         padded = pad_sequence(wavs, batch_first=True)
-        padded = F.pad(padded, (0, longest - padded.size(1)))
+        padded, samples = pad_to_one_frame(padded, samples, self.encoder.config)
         states, frames = self.encoder(padded, samples)
-        size = max(states[0].size(1), self._fewest_frames(longest))
+        size = max(states[0].size(1), self._fewest_frames(padded.size(1)))
         if int(frames.min()) < size:
             real = torch.minimum(torch.arange(size, device=frames.device), frames[:, None] - 1)
             states = [

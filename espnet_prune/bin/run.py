@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from espnet_prune.bin.errors import refused
+from espnet_prune.diarization import DataError
 from espnet_prune.espnet.registration import register
 from espnet_prune.launcher import launch, launcher_parser
+from espnet_prune.ssl import CheckpointError, ConfigError
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -23,7 +26,10 @@ def main(cmd: Sequence[str] | None = None) -> None:
     """Register, then run the command as ``python`` would."""
     args = get_parser().parse_args(cmd)
     register()
-    launch(args)
+    try:
+        launch(args)
+    except (CheckpointError, ConfigError, DataError) as error:  # ours; ESPnet's tell where
+        raise refused(f"{args.target}: {error}") from error
 
 
 if __name__ == "__main__":

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from espnet2.asr.frontend.abs_frontend import AbsFrontend
 from torch import Tensor
 
 from espnet_prune.espnet.objective import EncoderObjective
-from espnet_prune.ssl import Featurizer, SSLEncoder
+from espnet_prune.ssl import CheckpointError, ConfigError, Featurizer, SSLEncoder
+from espnet_prune.ssl.front_end import pad_to_one_frame
 
 
 class PrunedSSLFrontend(AbsFrontend):
@@ -17,22 +21,39 @@ class PrunedSSLFrontend(AbsFrontend):
             Hugging Face id.
         fs: sampling rate in Hz, which ESPnet's recipes pass on; must be 16 kHz.
         freeze: keep the encoder as it is, in evaluation mode; only the layer weights learn.
+        hop_length, win_length: samples from frame to frame and of one frame, which ESPnet's
+            recipes pass on and its streaming reads; must be the encoder's own.
 
     Attributes:
         objective: what a training that prunes or distils puts between features and encoder.
 
     Raises:
-        ValueError: another sampling rate.
+        ConfigError: another sampling rate, hop or length of a frame.
         CheckpointError: no encoder in ``model``.
     """
 
-    def __init__(self, model: str, fs: int | str = 16000, freeze: bool = False):
+    def __init__(
+        self,
+        model: str,
+        fs: int | str = 16000,
+        freeze: bool = False,
+        hop_length: int | None = None,
+        win_length: int | None = None,
+    ):
         super().__init__()
         if str(fs) not in ("16000", "16k"):
-            raise ValueError(f"expected fs 16000 (SSL encoders hear 16 kHz only), found {fs}")
+            raise ConfigError(f"expected fs 16000 (SSL encoders hear 16 kHz only), found {fs}")
         encoder = SSLEncoder.from_pretrained(model)
-        self.featurizer = Featurizer(encoder, freeze)
         self.hop_length = encoder.config.hop
+        asked = {"hop_length": hop_length, "win_length": win_length}
+        own = {"hop_length": self.hop_length, "win_length": encoder.config.receptive_field}
+        for name, value in asked.items():
+            if value not in (None, own[name]):
+                raise ConfigError(
+                    f"expected {name} {own[name]}, which is that of {model}, found {value}; "
+                    "set it so (in diar.sh: --hop_length) or leave it out"
+                )
+        self.featurizer = Featurizer(encoder, freeze)
         self.objective: EncoderObjective | None = None
 
     @property
@@ -45,8 +66,22 @@ class PrunedSSLFrontend(AbsFrontend):
         return self.featurizer.output_dim
 
     def forward(self, inputs: Tensor, input_lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Waveforms ``(B, T)``, samples ``(B,)`` to features ``(B, L, D)`` and frames ``(B,)``."""
+        """Waveforms ``(B, T)``, samples ``(B,)`` to features ``(B, L, D)`` and frames ``(B,)``.
+
+        What is shorter than a frame is zero-padded to one.
+        """
+        wavs, lengths = pad_to_one_frame(inputs, input_lengths, self.ssl_encoder.config)
         if self.objective is None:
-            return self.featurizer(inputs, input_lengths)
-        output = self.objective(self.ssl_encoder, inputs, input_lengths)
+            return self.featurizer(wavs, lengths)
+        output = self.objective(self.ssl_encoder, wavs, lengths)
         return self.featurizer.mix(output.hidden_states), output.lengths
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
+        # ESPnet's own commands load without strictness, and would run the encoder without gates.
+        gates = f"{prefix}objective.pruner."
+        if self.objective is None and any(name.startswith(gates) for name in state_dict):
+            raise CheckpointError(
+                "expected a model without gates, found one that a training with pruning_conf "
+                "wrote; cut it first: python -m espnet_prune.bin.apply_task"
+            )
+        super()._load_from_state_dict(state_dict, prefix, *args)

@@ -15,6 +15,13 @@ from espnet_prune.ssl.masks import masked_linear
 from espnet_prune.ssl.norm import OpenLayerNorm, TimeGroupNorm
 
 
+def pad_to_one_frame(wavs: Tensor, lengths: Tensor, config: SSLConfig) -> tuple[Tensor, Tensor]:
+    """Waveforms ``(B, T)`` and samples ``(B,)``, with zeros after what is shorter than a frame."""
+    shortest = config.receptive_field
+    wavs = F.pad(wavs, (0, max(0, shortest - wavs.size(1))))
+    return wavs, lengths.clamp(min=shortest)
+
+
 class StridedConv(nn.Module):
     """1-D convolution without padding on channels-last frames.
 
