@@ -14,8 +14,9 @@ from espnet_prune.bin.apply_pruning import cut, is_sparse
 from espnet_prune.bin.errors import explained
 from espnet_prune.espnet.frontend import PrunedSSLFrontend
 from espnet_prune.espnet.task_apply import task_of, write_applied
-from espnet_prune.espnet.trained import load_trained
+from espnet_prune.espnet.trained import CONFIG, load_trained
 from espnet_prune.ssl import ConfigError
+from espnet_prune.ssl.files import require_writable
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -42,20 +43,20 @@ def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
     with explained("apply_task"):
-        config_file = args.model_file.parent / "config.yaml"
-        task, _ = task_of(config_file)
+        task, _ = task_of(args.model_file)
+        require_writable(args.output / CONFIG)
         model = load_trained(task, args.model_file)
         if not isinstance(getattr(model, "frontend", None), PrunedSSLFrontend):
             raise ConfigError(
-                f"{config_file}: expected frontend: pruned_ssl, found another; there is no "
-                "encoder to cut"
+                f"{args.model_file.with_name(CONFIG)}: expected frontend: pruned_ssl, found "
+                "another; there is no encoder to cut"
             )
         encoder, objective = model.frontend.ssl_encoder, model.frontend.objective
         pruner = objective.pruner if objective else None
         if pruner:
             encoder = cut(pruner, encoder, args.round_to)
         sparse = bool(pruner) and is_sparse(pruner)
-        plain = write_applied(args.output, model, encoder, config_file, sparse)
+        plain = write_applied(args.output, model, encoder, args.model_file, sparse)
         total = sum(parameter.numel() for parameter in plain.parameters())
         print(f"{args.output}: {total} parameters with the task's own layers")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from espnet_prune.bin.errors import explained
 from espnet_prune.espnet.powerset_task import PowersetDiarizationTask
 from espnet_prune.espnet.trained import load_trained
+from espnet_prune.ssl.files import require_writable
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -31,6 +32,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
     with explained("export_diarizer"):
         model = load_trained(PowersetDiarizationTask, args.model_file).model
+        require_writable(args.output / "config.json")
         model.encoder.save_pretrained(args.output / "encoder")
         model.save_pretrained(args.output)
 

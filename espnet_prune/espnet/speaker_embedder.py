@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-import yaml
 from espnet2.spk.espnet_model import ESPnetSpeakerModel
 from espnet2.tasks.spk import SpeakerTask
 from torch import Tensor, nn
@@ -14,7 +13,8 @@ from torch import Tensor, nn
 from espnet_prune.diarization.audio import SAMPLE_RATE
 from espnet_prune.diarization.embedding.base import Stretch
 from espnet_prune.espnet.trained import load_trained
-from espnet_prune.ssl import CheckpointError
+from espnet_prune.ssl import CheckpointError, ConfigError
+from espnet_prune.ssl.config_files import read_yaml
 from espnet_prune.ssl.importers.sources import find_source
 
 _META = "meta.yaml"
@@ -83,9 +83,8 @@ def _utterance(stretch: Stretch, row: int, weights: Tensor) -> Tensor:
 def _model_file(folder: Path) -> Path:
     """The weights that the ``meta.yaml`` of an unpacked archive names."""
     try:
-        meta = yaml.safe_load((folder / _META).read_text(encoding="utf-8"))
-        return folder / meta["files"]["model_file"]
-    except (OSError, TypeError, KeyError, yaml.YAMLError) as error:
+        return folder / read_yaml(folder / _META)["files"]["model_file"]
+    except (TypeError, KeyError, ConfigError) as error:
         raise CheckpointError(
             f"{folder}: expected a {_META} that names a model_file, found none ({error!r}); pass "
             "the *.pth file itself"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 import torch
 import yaml
@@ -15,11 +14,12 @@ from espnet2.tasks.slu import SLUTask
 
 from espnet_prune.espnet.pruned_tasks import PrunedASRTask, PrunedDiarizationTask, PrunedSLUTask
 from espnet_prune.espnet.task_pruning import PRUNING_OPTIONS
+from espnet_prune.espnet.trained import CONFIG, read_config
 from espnet_prune.ssl import CheckpointError, SSLEncoder
 from espnet_prune.ssl.checkpoint import load_strictly
 from espnet_prune.ssl.files import atomic_file, atomic_write
 
-ENCODER, WEIGHTS, CONFIG = "encoder", "model.pth", "config.yaml"
+ENCODER, WEIGHTS = "encoder", "model.pth"
 _FRONTEND = "frontend.featurizer.encoder."
 _OBJECTIVE = "frontend.objective."
 # Options that ESPnet's own commands do not have, and those that name files of the dense model.
@@ -38,45 +38,27 @@ _TASKS: dict[str, tuple[type[AbsTask], type[AbsTask]]] = {
 }
 
 
-def task_of(config_file: Path) -> tuple[type[AbsTask], type[AbsTask]]:
-    """The task that wrote a config.yaml: this project's class and ESPnet's own.
+def task_of(model_file: Path) -> tuple[type[AbsTask], type[AbsTask]]:
+    """The task that wrote ``model_file``: this project's class and ESPnet's own.
 
     Raises:
         CheckpointError: another task's file, or none.
     """
-    config = read_config(config_file)
+    config = read_config(model_file)
     for option, tasks in _TASKS.items():
         if option in config:
             return tasks
     raise CheckpointError(
-        f"{config_file}: expected the configuration of asr_train, slu_train or diar_train, found "
-        "that of another task; apply_pruning cuts what distill_train wrote"
+        f"{model_file.with_name(CONFIG)}: expected the configuration of asr_train, slu_train "
+        "or diar_train, found that of another task; apply_pruning cuts what distill_train wrote"
     )
-
-
-def read_config(config_file: Path) -> dict[str, Any]:
-    """The options of a training.
-
-    Raises:
-        CheckpointError: no such file, or no mapping in it.
-    """
-    try:
-        config = yaml.safe_load(config_file.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise CheckpointError(
-            f"{config_file}: expected the config.yaml that a training wrote beside its weights, "
-            f"found none ({error})"
-        ) from error
-    if not isinstance(config, dict):
-        raise CheckpointError(f"{config_file}: expected options by name, found {config!r}")
-    return config
 
 
 def write_applied(
     folder: Path,
     model: torch.nn.Module,
     encoder: SSLEncoder,
-    config_file: Path,
+    model_file: Path,
     sparse: bool = False,
 ) -> torch.nn.Module:
     """Write ``encoder/``, ``model.pth`` and ``config.yaml``: an ESPnet model without gates.
@@ -85,14 +67,14 @@ def write_applied(
         folder: what to write; the config comes last, so that a folder with one is whole.
         model: the trained model that has ``encoder``, cut or not, in its front end.
         encoder: takes the place of the one in ``model``.
-        config_file: that of the training.
+        model_file: of the training, its config beside it.
         sparse: leave zeros out of the files in ``encoder/``.
 
     Returns:
         The plain ESPnet model, loaded strictly.
     """
     encoder.save_pretrained(folder / ENCODER, sparse=sparse)
-    config = {k: v for k, v in read_config(config_file).items() if k not in _DROPPED}
+    config = {k: v for k, v in read_config(model_file).items() if k not in _DROPPED}
     config["frontend_conf"] = {**config["frontend_conf"], "model": str(folder / ENCODER)}
     state = {
         name: tensor
@@ -100,7 +82,7 @@ def write_applied(
         if not name.startswith((_FRONTEND, _OBJECTIVE))
     }
     state |= {f"{_FRONTEND}{name}": tensor for name, tensor in encoder.state_dict().items()}
-    _, task = task_of(config_file)
+    _, task = task_of(model_file)
     # Some of ESPnet's tasks write into the namespace that they build from.
     plain = task.build_model(argparse.Namespace(**config))
     load_strictly(plain, state, folder / WEIGHTS)

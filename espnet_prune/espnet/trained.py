@@ -3,40 +3,49 @@
 from __future__ import annotations
 
 import argparse
-import pickle
 from pathlib import Path
+from typing import Any
 
 import torch
-import yaml
 from espnet2.tasks.abs_task import AbsTask
 
+from espnet_prune.ssl import CheckpointError, ConfigError
 from espnet_prune.ssl.checkpoint import load_strictly
-from espnet_prune.ssl.safetensors import CheckpointError
+from espnet_prune.ssl.config_files import read_yaml
+from espnet_prune.ssl.importers.pickles import check_state, load_pickle
+
+CONFIG = "config.yaml"
 
 
 def load_trained(task: type[AbsTask], model_file: Path) -> torch.nn.Module:
     """The model of ``task`` that ``model_file`` holds, in eval mode; its config lies beside it.
 
     Raises:
-        CheckpointError: a file is missing, truncated or of another task.
+        CheckpointError: a file is missing, damaged, not finite or of another task.
     """
-    config_file = model_file.parent / "config.yaml"
+    config = read_config(model_file)
+    state = check_state(load_pickle(model_file), model_file)
     try:
-        args = argparse.Namespace(**yaml.safe_load(config_file.read_text(encoding="utf-8")))
-        state = torch.load(model_file, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise CheckpointError(f"expected a trained model, found none: {error}") from error
-    except (RuntimeError, EOFError, TypeError, pickle.UnpicklingError, yaml.YAMLError) as error:
+        model = task.build_model(argparse.Namespace(**config))
+    except (AttributeError, TypeError, KeyError, AssertionError, RuntimeError) as error:
+        finding = " ".join(str(error).split())[:300]
         raise CheckpointError(
-            f"{model_file}: expected weights that ESPnet wrote and its config.yaml, found a "
-            f"truncated or foreign file; train again ({error})"
-        ) from error
-    try:
-        model = task.build_model(args)
-    except AttributeError as error:
-        raise CheckpointError(
-            f"{config_file}: expected the configuration of a {task.__name__}, found that of "
-            f"another task ({error})"
+            f"{model_file.with_name(CONFIG)}: expected the configuration of a {task.__name__}, "
+            f"found that of another task or a damaged one ({type(error).__name__}: {finding})"
         ) from error
     load_strictly(model, state, model_file)
     return model.eval()
+
+
+def read_config(model_file: Path) -> dict[str, Any]:
+    """The options of the training that wrote ``model_file``, from the config.yaml beside it.
+
+    Raises:
+        CheckpointError: it is missing or damaged.
+    """
+    try:
+        return read_yaml(model_file.with_name(CONFIG))
+    except ConfigError as error:
+        raise CheckpointError(
+            f"{error}; expected the config.yaml that a training wrote beside its weights"
+        ) from error
