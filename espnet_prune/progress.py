@@ -19,14 +19,14 @@ def progress(items: Iterable[T], description: str, total: int | None = None) -> 
     """
     from tqdm import tqdm
 
-    file = _progress_file()
+    file = progress_file()
     interval = 0.5 if file.isatty() else 10.0
     return tqdm(
         items, description, total, file=file, mininterval=interval, leave=False, dynamic_ncols=True
     )
 
 
-def _progress_file() -> TextIO:
+def progress_file() -> TextIO:
     path = os.environ.get("PROGRESS_FILE")
     if path:
         # Gone when a job runs on another machine, or when the terminal was closed.

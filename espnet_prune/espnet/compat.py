@@ -2,8 +2,13 @@
 
 * ``torch.save(..., "checkpoint.pth")`` writes in place: a kill in that moment leaves a truncated
   checkpoint that no ``--resume`` can read. :func:`atomic_torch_save` writes beside and renames.
+* ``torch.load(..., weights_only=False)`` of ``checkpoint.pth``, ``<N>epoch.pth`` and what
+  ``--init_param`` names runs whatever program is in them. :func:`tensors_only` reads data alone.
 * A kill after ``checkpoint.pth`` but before ``<N>epoch.pth`` and its links loses that epoch from
-  n-best averaging. :func:`restore_epoch_files` makes them again from the checkpoint.
+  n-best averaging, or leaves files that are no longer among the n best.
+  :func:`restore_epoch_files` makes and removes them from the checkpoint.
+* A step whose gradient norm is not finite is skipped, and a batch whose loss is not finite left
+  out of the mean: a training of nothing ends well. :mod:`espnet_prune.espnet.finite` stops it.
 * ``--resume`` forgets that early stopping had ended the training and trains on.
   :func:`stopped_early` tells, for the trainer to respect.
 * Batches that ``accum_grad`` has left over at the end of an epoch go into the next epoch's first
@@ -25,7 +30,8 @@ from typing import Any
 
 import torch
 
-from espnet_prune.ssl.files import atomic_file
+from espnet_prune.ssl.files import atomic_file, sweep
+from espnet_prune.ssl.importers.pickles import REPORTED, load_pickle
 
 
 @contextlib.contextmanager
@@ -46,14 +52,42 @@ def atomic_torch_save() -> Iterator[None]:
         torch.save = save
 
 
+@contextlib.contextmanager
+def tensors_only() -> Iterator[None]:
+    """Make ``torch.load`` read tensors and plain values alone inside the ``with`` block.
+
+    Raises:
+        CheckpointError: in it, for a file that needs more.
+    """
+    load = torch.load
+
+    def load_data(f: Any, *args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("weights_only") or not isinstance(f, str | os.PathLike):
+            return load(f, *args, **{**kwargs, "weights_only": True})
+        return load_pickle(Path(f), also=REPORTED)
+
+    torch.load = load_data
+    try:
+        yield
+    finally:
+        torch.load = load
+
+
 def restore_epoch_files(
     output_dir: Path,
     model_state: dict,
     epoch: int,
     criteria: Sequence[Sequence[str]],
+    keep_nbest: int,
     reporter: Any,
 ) -> None:
-    """Write ``<epoch>epoch.pth`` and its links as the trainer would have after its checkpoint."""
+    """Write ``<epoch>epoch.pth`` and its links as the trainer would have after its checkpoint.
+
+    The files of epochs that are no longer among the ``keep_nbest`` best go, and what killed
+    writers have left.
+    """
+    for left in output_dir.glob(".*.tmp"):
+        sweep(output_dir / left.name[1:].removesuffix(".tmp").rpartition(".")[0])
     name = f"{epoch}epoch.pth"
     if not (output_dir / name).exists():
         torch.save(model_state, output_dir / name)
@@ -61,6 +95,14 @@ def restore_epoch_files(
     for phase, key, mode in criteria:
         if reporter.has(phase, key) and reporter.get_best_epoch(phase, key, mode) == epoch:
             _link(output_dir / f"{phase}.{key}.best.pth", name)
+    kept = {
+        best
+        for phase, key, mode in criteria
+        if reporter.has(phase, key)
+        for best in reporter.sort_epochs(phase, key, mode)[:keep_nbest]
+    }
+    for surplus in set(range(1, epoch)) - kept:
+        (output_dir / f"{surplus}epoch.pth").unlink(missing_ok=True)
 
 
 def _link(path: Path, target: str) -> None:

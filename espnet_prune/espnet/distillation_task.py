@@ -10,10 +10,9 @@ from espnet2.train.collate_fn import CommonCollateFn
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import str2bool
 
-from espnet_prune.distillation import LayerwiseDistillation
 from espnet_prune.espnet.crops import EpochIterFactory, RandomCrops
 from espnet_prune.espnet.distillation_model import ESPnetDistillationModel
-from espnet_prune.espnet.objective import build_pruner
+from espnet_prune.espnet.objective import build_distillation, build_pruner
 from espnet_prune.espnet.window_task import WindowTask
 from espnet_prune.ssl import SSLEncoder
 from espnet_prune.ssl.inference import PRECISIONS
@@ -87,7 +86,7 @@ class DistillationTask(WindowTask):
         return ESPnetDistillationModel(
             student,
             SSLEncoder.from_pretrained(args.teacher),
-            LayerwiseDistillation(**{"width": student.config.embed_dim, **args.distill_conf}),
+            build_distillation(student, args.distill_conf),
             build_pruner(student, args.pruning_conf, args.accum_grad),
             args.teacher_precision,
         )

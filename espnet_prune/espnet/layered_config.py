@@ -1,18 +1,27 @@
-"""ESPnet's parser of options, whose ``--config`` may name a ``base``."""
+"""ESPnet's parser of options, whose ``--config`` may name a ``base`` and is read by type."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import ast
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from espnet2.utils import config_argparse
+from espnet2.utils.nested_dict_action import NestedDictAction
+from espnet2.utils.types import str2bool
 
-from espnet_prune.ssl.config_files import read_yaml
-from espnet_prune.ssl.typed import similar
+from espnet_prune.ssl.config_files import parse_yaml, read_yaml
+from espnet_prune.ssl.typed import ConfigError, shortened, shown, similar
+
+_EXPECTED = {int: "a whole number", float: "a number", str2bool: "true or false"}
+_INNER_KEY = re.compile(r"([\w.]+)=(.*)", re.DOTALL)
 
 
 class LayeredArgumentParser(config_argparse.ArgumentParser):
-    """ESPnet's parser, whose ``--config`` may be layered."""
+    """ESPnet's parser, whose ``--config`` may be layered; what is wrong is told in one line."""
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
@@ -22,17 +31,109 @@ class LayeredArgumentParser(config_argparse.ArgumentParser):
         plain = argparse.ArgumentParser.parse_known_args
         given, _ = plain(self, args, namespace)
         if given.config is not None:
-            values = read_yaml(given.config)
-            known = {action.dest for action in self._actions}
-            if unknown := [key for key in values if key not in known]:
-                told = "; ".join(f"{key} ({similar(key, known)})" for key in unknown)
-                self.error(f"{given.config}: unknown option {told}")
-            self.set_defaults(**values)
+            self.set_defaults(**self._read(given.config))
         return plain(self, args, namespace)
+
+    def error(self, message: str):
+        """Without the usage, whose hundreds of lines would hide the message."""
+        self.exit(2, f"{self.prog}: {message}; --help lists the options\n")
+
+    def _read(self, path: str) -> dict[str, Any]:
+        actions = {action.dest: action for action in self._actions}
+        values: dict[str, Any] = {}
+        problems = []
+        for key, value in read_yaml(path).items():
+            if key not in actions:
+                problems.append(f"unknown option {key} ({similar(key, actions)})")
+                continue
+            try:
+                values[key] = _typed(actions[key], value)
+            except ValueError as error:
+                problems.append(f"{key}: expected {error}, found {shown(value)}")
+        if problems:
+            raise ConfigError(f"{path}: {shortened(problems, separator='; ')}")
+        return values
+
+
+class _YAMLAction(NestedDictAction):
+    """ESPnet's ``key=value`` and ``{key: value}``, with the numbers of YAML 1.2 and no ``eval``."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        inner = _INNER_KEY.fullmatch(values)
+        now = getattr(namespace, self.dest, None)
+        now = now if isinstance(now, dict) else {}
+        try:
+            if inner:
+                value = parse_yaml(inner[2], shown(values)) if inner[2].strip() else inner[2]
+                changed = _with(now, inner[1].split("."), value)
+            else:
+                changed = {**now, **_mapping(values)}
+        except ConfigError as error:
+            raise argparse.ArgumentError(self, str(error)) from error
+        setattr(namespace, self.dest, changed)
 
 
 def layered(parser: config_argparse.ArgumentParser) -> LayeredArgumentParser:
-    """Let the ``--config`` of an ESPnet task's parser be layered."""
+    """Let the ``--config`` of an ESPnet task's parser be layered, and read all values by type."""
     # ESPnet makes its parser itself, and leaves no other way in.
     parser.__class__ = LayeredArgumentParser
+    for action in parser._actions:
+        if isinstance(action, NestedDictAction):
+            action.__class__ = _YAMLAction
     return parser
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        value = parse_yaml(text, shown(text))
+    if not isinstance(value, dict):
+        raise ConfigError(f"expected key=value or {{key: value}}, found {shown(text)}")
+    return value
+
+
+def _with(base: object, keys: Sequence[str], value: Any) -> dict[str, Any]:
+    """A copy of ``base`` with ``value`` at the end of ``keys``."""
+    base = base if isinstance(base, dict) else {}
+    inner = _with(base.get(keys[0]), keys[1:], value) if keys[1:] else value
+    return {**base, keys[0]: inner}
+
+
+def _typed(action: argparse.Action, value: Any) -> Any:
+    """What the command line would make of a ``value`` of a file.
+
+    Raises:
+        ValueError: says what the option expects.
+    """
+    if isinstance(action, NestedDictAction):
+        if value is not None and not isinstance(value, Mapping):
+            raise ValueError("values by name")
+        return value
+    many = isinstance(action, argparse._AppendAction) or bool(action.nargs)
+    if isinstance(value, list):
+        if not many and action.type in _EXPECTED:
+            raise ValueError(_EXPECTED[action.type])
+        return [v if isinstance(v, list) else _scalar(action, v) for v in value]
+    if many and isinstance(value, str):
+        raise ValueError("a list")
+    return _scalar(action, value)
+
+
+def _scalar(action: argparse.Action, value: Any) -> Any:
+    expected = _EXPECTED.get(action.type, "what --help says")
+    if isinstance(value, Mapping) or (value is None and action.type in _EXPECTED):
+        if value is None and action.default is None:
+            return None
+        raise ValueError(expected)
+    if value is None:
+        return None
+    try:
+        read = action.type(str(value)) if callable(action.type) else value
+    except Exception as error:  # types of options raise anything
+        raise ValueError(expected) from error
+    if isinstance(read, float) and math.isnan(read):
+        raise ValueError(expected)
+    if action.choices and read is not None and read not in action.choices:
+        raise ValueError("one of " + shortened([str(c) for c in action.choices], 30))
+    return read if isinstance(value, str) else value

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from espnet_prune.distillation import DistillationLoss, LayerwiseDistillation
 from espnet_prune.espnet.teacher import Teacher
 from espnet_prune.pruning import Pruner, PruningConfig
-from espnet_prune.ssl import EncoderOutput, SSLEncoder
+from espnet_prune.ssl import ConfigError, EncoderOutput, SSLEncoder
+from espnet_prune.ssl.typed import read_arguments, read_typed
 
 
 def build_pruner(
@@ -24,9 +25,29 @@ def build_pruner(
     """
     if not pruning_conf:
         return None
-    config = PruningConfig.from_dict(pruning_conf)
+    config = read_typed(PruningConfig, pruning_conf, "pruning_conf")
     # The target rises with every forward pass, of which a step has ``accum_grad``.
     return Pruner(encoder, replace(config, warmup_steps=config.warmup_steps * accum_grad))
+
+
+def build_distillation(
+    encoder: SSLEncoder, distill_conf: Mapping[str, Any]
+) -> LayerwiseDistillation:
+    """The loss between ``encoder`` and a teacher that ``--distill_conf`` asks for.
+
+    Raises:
+        ConfigError: a value of another type, an unknown name or a layer that does not exist.
+    """
+    given = {"width": encoder.config.embed_dim, **distill_conf}
+    distillation = LayerwiseDistillation(
+        **read_arguments(LayerwiseDistillation, given, "distill_conf")
+    )
+    last = len(encoder.config.layers)
+    if max(distillation.layers) > last:
+        raise ConfigError(
+            f"distill_conf: expected layers up to {last}, found {list(distillation.layers)}"
+        )
+    return distillation
 
 
 class EncoderObjective(nn.Module):

@@ -12,6 +12,7 @@ from espnet_prune.diarization.model import DiarizationConfig, DiarizationModel
 from espnet_prune.espnet.frontend import PrunedSSLFrontend
 from espnet_prune.espnet.powerset_model import ESPnetPowersetModel
 from espnet_prune.espnet.window_task import WindowTask
+from espnet_prune.ssl.typed import read_typed
 
 frontend_choices = ClassChoices(
     name="frontend",
@@ -52,5 +53,5 @@ class PowersetDiarizationTask(WindowTask):
     def build_model(cls, args: argparse.Namespace) -> ESPnetPowersetModel:
         """Build from ``--frontend_conf model=...`` and ``--diarization_conf``."""
         frontend = frontend_choices.get_class(args.frontend)(**args.frontend_conf)
-        config = DiarizationConfig.from_dict(args.diarization_conf)
+        config = read_typed(DiarizationConfig, args.diarization_conf, "diarization_conf")
         return ESPnetPowersetModel(DiarizationModel(frontend.featurizer, config), args.ssl_lr)

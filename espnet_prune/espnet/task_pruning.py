@@ -11,32 +11,22 @@ from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.utils.nested_dict_action import NestedDictAction
 
-from espnet_prune.distillation import LayerwiseDistillation
-from espnet_prune.espnet.clipping import clip_as_asked
 from espnet_prune.espnet.frontend import PrunedSSLFrontend
-from espnet_prune.espnet.layered_config import LayeredArgumentParser, layered
-from espnet_prune.espnet.objective import EncoderObjective, build_pruner
+from espnet_prune.espnet.guarded_task import GuardedTask
+from espnet_prune.espnet.objective import EncoderObjective, build_distillation, build_pruner
 from espnet_prune.espnet.schedules import at_own_rate
 from espnet_prune.espnet.teacher import Teacher
-from espnet_prune.espnet.trainer import ResumableTrainer
 from espnet_prune.ssl import ConfigError, SSLEncoder
 from espnet_prune.ssl.inference import PRECISIONS
 
 
-class TaskPruning:
+class TaskPruning(GuardedTask):
     """Prunes the SSL encoder of an ESPnet task while the task trains it, by the task's own loss.
 
     HJ-Pruning (Peng et al., 2023) and self-pinching gates (Xu et al., 2025) train so; with
     ``--distill_conf`` the encoder is drawn to a teacher as well. To be inherited from before the
     task. Without an option of :func:`add_pruning_arguments` the training is the task's own.
     """
-
-    trainer = ResumableTrainer
-
-    @classmethod
-    def get_parser(cls) -> LayeredArgumentParser:
-        """ESPnet's own options and those of pruning; ``--config`` may name a ``base``."""
-        return layered(super().get_parser())
 
     @classmethod
     def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
@@ -81,8 +71,7 @@ class TaskPruning:
         else:
             _refuse(args, "exclude_weight_decay", "sharded_ddp")
             optimizers = [optim_classes[args.optim](groups, **args.optim_conf)]
-        for optimizer in optimizers:
-            clip_as_asked(optimizer, args)
+        cls.settle_optimizers(args, optimizers)
         return optimizers
 
 
@@ -139,7 +128,7 @@ def _build_objective(args: argparse.Namespace, encoder: SSLEncoder) -> EncoderOb
         return EncoderObjective(pruner)
     return EncoderObjective(
         pruner,
-        LayerwiseDistillation(**{"width": encoder.config.embed_dim, **args.distill_conf}),
+        build_distillation(encoder, args.distill_conf),
         Teacher(SSLEncoder.from_pretrained(args.teacher), args.teacher_precision),
     )
 

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from pathlib import Path
 
+from espnet2.train.reporter import aggregate
 from espnet2.train.trainer import Trainer
 
 from espnet_prune.espnet import compat
 from espnet_prune.espnet.clipping import add_clipping_arguments
+from espnet_prune.espnet.finite import (
+    FiniteBatches,
+    divergence,
+    require_finite_state,
+    watch_loss,
+    watched_gradients,
+)
 from espnet_prune.espnet.statistics import relate_to_speech
-from espnet_prune.progress import progress
+from espnet_prune.progress import progress, progress_file
+from espnet_prune.ssl import CheckpointError
 
 
 class ResumableTrainer(Trainer):
-    """ESPnet's own training loop; everything here is a thin wrap round one of its steps."""
+    """ESPnet's own training loop; everything here is a thin wrap round one of its steps.
+
+    Attributes:
+        begun: whether :meth:`run` was entered, so that what fails is no matter of options.
+    """
+
+    begun = False
 
     @classmethod
     def add_arguments(cls, parser) -> None:
@@ -21,46 +38,82 @@ class ResumableTrainer(Trainer):
         add_clipping_arguments(parser)
 
     @classmethod
-    def run(cls, model, optimizers, schedulers, trainer_options, **kwargs) -> None:
-        """Train as ESPnet does; checkpoints are written atomically and resumed completely."""
-        cls._options = trainer_options
-        with compat.atomic_torch_save():
-            super().run(
-                model=model,
-                optimizers=optimizers,
-                schedulers=schedulers,
-                trainer_options=trainer_options,
-                **kwargs,
-            )
+    def run(cls, trainer_options, distributed_option, **kwargs) -> None:
+        """Train as ESPnet does; says loudly if that has led away from where it began.
+
+        Raises:
+            NotFinite: at the first step whose data, loss, gradients or weights are not finite.
+            CheckpointError: the checkpoint to resume is of another training, or damaged.
+        """
+        cls.begun, cls._options, cls._losses, cls._pruned = True, trainer_options, {}, False
+        super().run(
+            trainer_options=trainer_options, distributed_option=distributed_option, **kwargs
+        )
+        losses = [loss for _, loss in sorted(cls._losses.items())]
+        if losses and (message := divergence(losses, cls._pruned)):
+            logging.warning(message)
+            if not distributed_option.dist_rank and (terminal := progress_file()) is not sys.stderr:
+                print(f"warning: {trainer_options.output_dir}: {message}", file=terminal)
 
     @classmethod
     def resume(cls, checkpoint, model, reporter, **kwargs) -> None:
         """Load the checkpoint, and finish what the killed run had begun after writing it."""
-        Trainer.resume(checkpoint=checkpoint, model=model, reporter=reporter, **kwargs)
+        try:
+            Trainer.resume(checkpoint=checkpoint, model=model, reporter=reporter, **kwargs)
+        except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+            found = " ".join(str(error).split())[:300]
+            raise CheckpointError(
+                f"{checkpoint}: expected a checkpoint of this training, found another file "
+                f"({found}); remove it, or give another output_dir"
+            ) from error
+        require_finite_state(str(checkpoint), model)
         options = cls._options
+        keep = options.keep_nbest_models
         compat.restore_epoch_files(
             Path(checkpoint).parent,
             model.state_dict(),
             reporter.get_epoch(),
             options.best_model_criterion,
+            keep if isinstance(keep, int) else max(keep, default=1),
             reporter,
         )
+        for epoch, splits in reporter.stats.items():
+            cls._remember(epoch, splits.get("valid", {}))
         if compat.stopped_early(reporter, options.patience, options.early_stopping_criterion):
             reporter.set_epoch(options.max_epoch)
 
     @classmethod
-    def train_one_epoch(cls, iterator, reporter, optimizers, **kwargs) -> bool:
+    def train_one_epoch(cls, model, iterator, reporter, optimizers, scaler, **kwargs) -> bool:
         """One epoch under a progress bar, with no gradients from the epoch before."""
         relate_to_speech(reporter)
+        watch_loss(reporter, model)
         for optimizer in optimizers:
             optimizer.zero_grad()
-        bar = progress(iterator, f"epoch {reporter.epoch}")
-        return super().train_one_epoch(
-            iterator=bar, reporter=reporter, optimizers=optimizers, **kwargs
-        )
+        with watched_gradients(reporter, model, scaler):
+            invalid = super().train_one_epoch(
+                model=model,
+                iterator=progress(FiniteBatches(iterator), f"epoch {reporter.epoch}"),
+                reporter=reporter,
+                optimizers=optimizers,
+                scaler=scaler,
+                **kwargs,
+            )
+        require_finite_state(f"epoch {reporter.epoch}", model, optimizers)
+        return invalid
 
     @classmethod
-    def validate_one_epoch(cls, reporter, **kwargs) -> None:
+    def validate_one_epoch(cls, model, iterator, reporter, **kwargs) -> None:
         """One pass over the validation set."""
         relate_to_speech(reporter)
-        super().validate_one_epoch(reporter=reporter, **kwargs)
+        watch_loss(reporter, model)
+        super().validate_one_epoch(
+            model=model, iterator=FiniteBatches(iterator), reporter=reporter, **kwargs
+        )
+        cls._remember(reporter.epoch, {k: aggregate(v) for k, v in reporter.stats.items()})
+
+    @classmethod
+    def _remember(cls, epoch: int, statistics) -> None:
+        """Keep what :meth:`run` judges the training by: losses, and whether it pruned."""
+        if "loss" in statistics:
+            cls._losses[epoch] = float(statistics["loss"])
+        cls._pruned = cls._pruned or "sparsity" in statistics

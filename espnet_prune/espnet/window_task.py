@@ -8,26 +8,18 @@ import torch
 from espnet2.tasks.abs_task import AbsTask, optim_classes
 from espnet2.train.collate_fn import CommonCollateFn
 
-from espnet_prune.espnet.clipping import clip_as_asked
 from espnet_prune.espnet.data_types import register_data_types
-from espnet_prune.espnet.layered_config import LayeredArgumentParser, layered
+from espnet_prune.espnet.guarded_task import GuardedTask
 from espnet_prune.espnet.schedules import register_schedules
-from espnet_prune.espnet.trainer import ResumableTrainer
 
 register_data_types()
 register_schedules()
 
 
-class WindowTask(AbsTask):
+class WindowTask(GuardedTask, AbsTask):
     """Base of tasks over fixed windows; the model declares its groups in ``parameter_groups``."""
 
     num_optimizers = 1
-    trainer = ResumableTrainer
-
-    @classmethod
-    def get_parser(cls) -> LayeredArgumentParser:
-        """ESPnet's own options and the task's; ``--config`` may name a ``base``."""
-        return layered(super().get_parser())
 
     @classmethod
     def build_collate_fn(cls, args: Any, train: bool) -> CommonCollateFn:
@@ -49,5 +41,5 @@ class WindowTask(AbsTask):
         """One optimizer over the model's own groups, clipped as asked."""
         groups = [group for group in model.parameter_groups() if group["params"]]
         optimizer = optim_classes[args.optim](groups, **args.optim_conf)
-        clip_as_asked(optimizer, args)
+        cls.settle_optimizers(args, [optimizer])
         return [optimizer]

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import math
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 from espnet_prune.ssl import CheckpointError
-
-# What ESPnet's Reporter pickles beside plain numbers: durations, and numpy's averages.
-_SCALAR = np.float64(0)
-_SAFE: list[Any] = [timedelta, np.dtype, type(_SCALAR.dtype), _SCALAR.__reduce__()[0]]
+from espnet_prune.ssl.importers.pickles import REPORTED, load_pickle
 
 
 @dataclass(frozen=True)
@@ -76,14 +68,12 @@ def read_checkpoint(checkpoint: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: the file is truncated, or no checkpoint of ESPnet's trainer.
     """
+    state = load_pickle(checkpoint, also=REPORTED)
     try:
-        with torch.serialization.safe_globals(_SAFE):
-            state = torch.load(checkpoint, map_location="cpu", mmap=True, weights_only=True)
-        stats = state["reporter"]["stats"]
         parts = {part: state[part] for part in ("model", "optimizers", "schedulers")}
-        return {**parts, "reporter": {"stats": stats}}
-    except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        return {**parts, "reporter": {"stats": state["reporter"]["stats"]}}
+    except (KeyError, TypeError) as error:
         raise CheckpointError(
-            f"{checkpoint}: expected a checkpoint that ESPnet's trainer wrote, found a truncated "
-            f"or foreign file; train again ({error})"
+            f"{checkpoint}: expected a checkpoint that ESPnet's trainer wrote, found another file "
+            f"({error!r}); train again"
         ) from error

@@ -12,6 +12,7 @@ import re
 import zipfile
 from argparse import Namespace
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -109,6 +110,9 @@ _STAND_INS: dict[str, Callable[..., Any]] = {
 # Whose classes configs name as their types.
 _PACKAGES = ("fairseq.dataclass.", "fairseq.models.", "fairseq.tasks.", "fairseq.criterions.",
              "fairseq.optim.", "numpy.dtypes.")  # fmt: skip
+
+# What ESPnet's trainer writes beside them: durations. For ``also`` of :func:`load_pickle`.
+REPORTED: dict[str, Callable[..., Any]] = {"datetime.timedelta": timedelta}
 
 
 def load_pickle(path: Path, also: Mapping[str, Callable[..., Any]] | None = None) -> Any:

@@ -1,0 +1,149 @@
+"""What every training command of this project adds to ESPnet's tasks: what fails is told."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import inspect
+import logging
+import re
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import torch
+from espnet2.tasks.abs_task import optim_classes, scheduler_classes
+
+from espnet_prune.espnet import compat
+from espnet_prune.espnet.clipping import clip_as_asked
+from espnet_prune.espnet.layered_config import LayeredArgumentParser, layered
+from espnet_prune.espnet.running import remember_options, require_same_options
+from espnet_prune.espnet.trainer import ResumableTrainer
+from espnet_prune.ssl import ConfigError
+from espnet_prune.ssl.typed import read_arguments, shortened, shown, similar
+
+_AGAIN = "the last checkpoint stays: run the same command again"
+
+
+class GuardedTask:
+    """Reads options by type, trains with :class:`ResumableTrainer`, reads files as data alone.
+
+    To be inherited from before one of ESPnet's tasks.
+    """
+
+    trainer = ResumableTrainer
+
+    @classmethod
+    def get_parser(cls) -> LayeredArgumentParser:
+        """ESPnet's own options and the task's; ``--config`` may name a ``base``."""
+        return layered(super().get_parser())
+
+    @classmethod
+    def check_required_command_args(cls, args: argparse.Namespace) -> None:
+        """Refuse what is missing, unknown, or not on this machine, before any work.
+
+        Raises:
+            ConfigError: names it.
+        """
+        missing = [f"--{name}" for name in args.required if getattr(args, name) is None]
+        if missing:
+            raise ConfigError(f"expected {', '.join(missing)}, found none; --help tells")
+        found = torch.cuda.device_count()
+        if args.ngpu > found:
+            raise ConfigError(f"expected --ngpu up to {found}, as many as here, found {args.ngpu}")
+        for option, classes in cls._classes().items():
+            name, conf = getattr(args, option, None), getattr(args, f"{option}_conf", None)
+            if name in classes and conf:
+                _check_arguments(classes[name], conf, f"{option}_conf")
+
+    @classmethod
+    def settle_optimizers(
+        cls, args: argparse.Namespace, optimizers: Collection[torch.optim.Optimizer]
+    ) -> None:
+        """Clip as asked, and see that a training is resumed as what it is.
+
+        ESPnet calls for optimizers when its options are final, and writes config.yaml next.
+
+        Raises:
+            ConfigError: see :func:`clip_as_asked` and :func:`require_same_options`.
+        """
+        require_same_options(args)
+        for optimizer in optimizers:
+            clip_as_asked(optimizer, args)
+            remember_options(args, optimizer)
+
+    @classmethod
+    def main_worker(cls, args: argparse.Namespace) -> None:
+        """One process of the training.
+
+        Raises:
+            ValueError, OSError: in one line, for whatever options, files and machine can cause.
+        """
+        cls.trainer.begun = False
+        try:
+            with compat.atomic_torch_save(), compat.tensors_only():
+                super().main_worker(args)
+        except Exception as error:
+            logging.debug("where it was raised", exc_info=True)
+            explained = _explained(error, cls.trainer.begun, args.output_dir)
+            if explained is error:
+                raise
+            raise explained from error
+
+    @classmethod
+    def _classes(cls) -> dict[str, Mapping[str, Any]]:
+        own = {choices.name: choices.classes for choices in cls.class_choices_list}
+        return {**own, "optim": optim_classes, "scheduler": scheduler_classes}
+
+
+def _check_arguments(function: Callable[..., Any], conf: Mapping[str, Any], where: str) -> None:
+    """Names and, as far as ESPnet's and PyTorch's classes tell, types of keyword arguments."""
+    if function.__module__.startswith("espnet_prune.") and where == "frontend_conf":
+        read_arguments(function, conf, where)
+        return
+    known = inspect.signature(function).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
+        return
+    problems = []
+    for key, value in conf.items():
+        if key not in known:
+            problems.append(f"unknown key {key} ({similar(str(key), known)})")
+            continue
+        default = known[key].default
+        number = isinstance(default, int | float) and not isinstance(default, bool)
+        if number and isinstance(value, str | bool | list | dict):
+            problems.append(f"{key}: expected a number, found {shown(value)}")
+        elif isinstance(default, bool) and isinstance(value, str):
+            problems.append(f"{key}: expected true or false, found {shown(value)}")
+    if problems:
+        raise ConfigError(f"{where}: {shortened(problems, separator='; ')}")
+
+
+def _explained(error: Exception, begun: bool, output_dir: object) -> Exception:
+    """What to raise in the place of ``error``: the same in one line, if it is none of our bugs."""
+    text = str(error)
+    if "Original Traceback" in text:  # of a data loader's worker
+        last = text.strip().splitlines()[-1]
+        return ValueError(re.sub(r"^[\w.]+(Error|Exception|NotFinite): ", "", last))
+    if "DataLoader worker" in text:
+        return ChildProcessError(f"a data loader's worker ended: {_first_line(text)}; {_AGAIN}")
+    if "out of memory" in text or "can't allocate memory" in text:
+        return MemoryShort(f"not enough memory ({_first_line(text)}); lower the batch size")
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC and not error.filename:
+        message = "no space left on the disk; make room and run the same command again"
+        return OSError(errno.ENOSPC, message, str(output_dir))
+    if isinstance(error, ValueError | OSError) or begun:
+        return error
+    return ConfigError(
+        "expected options that ESPnet can train with, found none "
+        f"({type(error).__name__}: {_first_line(text)}); --log_level DEBUG shows where"
+    )
+
+
+class MemoryShort(ValueError):
+    """The memory of the machine or its GPU does not suffice for what was asked."""
+
+
+def _first_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    # PyTorch puts what differs behind a headline.
+    return " ".join(lines[:2]) if lines and lines[0].endswith(":") else "".join(lines[:1])
