@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_prune.bin.errors import explained
+from espnet_prune.bin.numbers import positive
 from espnet_prune.espnet.distillation_task import DistillationTask
 from espnet_prune.espnet.trained import load_trained
 from espnet_prune.pruning import Pruner, count_macs, thresholds
@@ -22,7 +23,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, required=True, help="folder for the encoder")
     parser.add_argument(
         "--round_to",
-        type=int,
+        type=positive,
         default=1,
         metavar="N",
         help="make the width of every convolution and FFN a multiple of N, which hardware likes; "
@@ -37,10 +38,8 @@ def cut(pruner: Pruner, encoder: SSLEncoder, round_to: int = 1) -> SSLEncoder:
 
     Raises:
         BudgetMissed: training ended away from a target.
-        ValueError: a multiple below 1, or one for gates that leave widths alone.
+        ValueError: a multiple for gates that leave widths alone.
     """
-    if round_to < 1:
-        raise ValueError(f"expected --round_to 1 or more, found {round_to}")
     sparse = is_sparse(pruner)
     exact = pruner.apply_to(encoder)
     dense, kept = _size(encoder), _size(exact, sparse)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from espnet_prune.bin.apply_pruning import cut, is_sparse
 from espnet_prune.bin.errors import explained
+from espnet_prune.bin.numbers import positive
 from espnet_prune.espnet.frontend import PrunedSSLFrontend
 from espnet_prune.espnet.task_apply import task_of, write_applied
 from espnet_prune.espnet.trained import CONFIG, load_trained
@@ -30,7 +31,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, required=True, help="folder for the model")
     parser.add_argument(
         "--round_to",
-        type=int,
+        type=positive,
         default=1,
         metavar="N",
         help="make the width of every convolution and FFN a multiple of N, which hardware likes; "

@@ -31,11 +31,11 @@ def main(cmd: Sequence[str] | None = None) -> None:
     with explained("check_data"):
         statistics = check_data_dir(args.data_dir)
         write_data_dir(read_data_dir(args.data_dir), args.output)
-    print(
-        f"{args.data_dir}: {statistics.recordings} recordings, {statistics.hours:.2f} hours, "
-        f"{statistics.speakers} speakers, {statistics.speech_ratio:.1%} speech, "
-        f"{statistics.overlap_ratio:.1%} of it overlapping"
-    )
+        print(
+            f"{args.data_dir}: {statistics.recordings} recordings, {statistics.hours:.2f} hours, "
+            f"{statistics.speakers} speakers, {statistics.speech_ratio:.1%} speech, "
+            f"{statistics.overlap_ratio:.1%} of it overlapping"
+        )
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from espnet_prune.bin.errors import explained
+from espnet_prune.bin.numbers import positive
 from espnet_prune.bin.score_der import add_der_options, add_uem_option, or_null, percent
 from espnet_prune.diarization.rttm import read_rttm
 from espnet_prune.diarization.scoring import score
@@ -43,7 +44,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--bootstrap",
-        type=int,
+        type=positive,
         default=RESAMPLES,
         metavar="N",
         help=f"resamples of the recordings (default: {RESAMPLES})",
@@ -67,11 +68,11 @@ def main(cmd: Sequence[str] | None = None) -> None:
             for hypothesis in (args.hypothesis_a, args.hypothesis_b)
         )
         found = compare(a, b, args.margin, args.bootstrap, args.seed)
-    if len(found.recordings) < FEW:
-        logger.warning(
-            "%d recordings are few: the interval is likely too narrow", len(found.recordings)
-        )
-    print(_json(found) if args.json else _table(found))
+        if len(found.recordings) < FEW:
+            logger.warning(
+                "%d recordings are few: the interval is likely too narrow", len(found.recordings)
+            )
+        print(_json(found) if args.json else _table(found))
 
 
 def _json(found: Comparison) -> str:

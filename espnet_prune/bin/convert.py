@@ -49,14 +49,15 @@ def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
-    with explained("convert"), _new_folder(args.destination) as folder:
-        encoder = import_encoder(args.source)
-        FORMATS[args.format](encoder, folder)
-    config = encoder.config
-    print(
-        f"{args.destination}: {config.family}, {len(config.layers)} layers, "
-        f"{count_params(config).total / 1e6:.2f} M parameters"
-    )
+    with explained("convert"):
+        with _new_folder(args.destination) as folder:
+            encoder = import_encoder(args.source)
+            FORMATS[args.format](encoder, folder)
+        config = encoder.config
+        print(
+            f"{args.destination}: {config.family}, {len(config.layers)} layers, "
+            f"{count_params(config).total / 1e6:.2f} M parameters"
+        )
 
 
 @contextlib.contextmanager

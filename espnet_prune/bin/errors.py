@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import sys
 from collections.abc import Iterator
 
@@ -23,6 +24,7 @@ def explained(command: str) -> Iterator[None]:
     """Print the message of an expected error raised inside the block, and exit with status 2.
 
     Bad data, configurations and checkpoints are all ``ValueError``; a full disk is ``OSError``.
+    What the block prints is written when it ends, so that it holds results, too.
 
     Raises:
         Refused: with the message.
@@ -33,6 +35,10 @@ def explained(command: str) -> Iterator[None]:
             stream.reconfigure(errors="backslashreplace")
     try:
         yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _give_up_output()
+        sys.exit(141)  # as shells say it; whoever read the output wants no more
     except (ValueError, OSError, BudgetMissed) as error:
         raise refused(f"{command}: {_message(error)}") from error
     except KeyboardInterrupt:
@@ -42,11 +48,22 @@ def explained(command: str) -> Iterator[None]:
 
 def refused(message: str) -> Refused:
     """Print ``message``, and make what is to be raised then."""
-    print(message, file=sys.stderr)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _give_up_output()
+    with contextlib.suppress(OSError):  # a full disk has no room for a log either
+        print(message, file=sys.stderr, flush=True)
     return Refused(message)
 
 
+def _give_up_output() -> None:
+    """Let Python not try again, when it ends, to write what cannot be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _message(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        where = "" if error.filename is None else f"{error.filename}: "
+        return where + error.strerror
     return str(error)

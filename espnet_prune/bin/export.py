@@ -93,7 +93,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
                 _check_difference(difference, TOLERANCES[args.quantize])
                 found = f", differs from PyTorch by {difference:.1e} of the largest value"
             size = sum(each.stat().st_size for each in file.parent.iterdir())
-    print(f"{args.destination}: {size / 1e6:.1f} MB{found}")
+        print(f"{args.destination}: {size / 1e6:.1f} MB{found}")
 
 
 def _check_arguments(args: argparse.Namespace) -> None:

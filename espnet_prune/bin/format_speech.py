@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_prune.bin.errors import explained
+from espnet_prune.bin.numbers import positive
 from espnet_prune.speech.formatting import LengthLimits, format_speech
 
 
@@ -32,7 +33,9 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--max_seconds", type=float, default=math.inf, help="leave out longer ones (default: none)"
     )
-    parser.add_argument("--nj", type=int, default=1, help="headers to read at a time (default: 1)")
+    parser.add_argument(
+        "--nj", type=positive, default=1, help="headers to read at a time (default: 1)"
+    )
     return parser
 
 
@@ -42,7 +45,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     with explained("format_speech"):
         limits = LengthLimits(args.min_seconds, args.max_seconds)
         formatted = format_speech(args.source, args.output, limits, args.nj)
-    print(f"{args.output}: {formatted}")
+        print(f"{args.output}: {formatted}")
 
 
 if __name__ == "__main__":

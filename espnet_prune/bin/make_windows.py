@@ -45,7 +45,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
         if not windows:
             raise DataError(f"expected scored audio in {args.data_dir}, found none; check its uem")
         write_windows(output, windows)
-    print(f"{output}: {len(windows)} windows of {len(regions)} recordings")
+        print(f"{output}: {len(windows)} windows of {len(regions)} recordings")
 
 
 if __name__ == "__main__":

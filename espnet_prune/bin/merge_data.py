@@ -34,7 +34,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
     with explained("merge_data"):
         number = merge_data_dirs(args.data_dirs, args.output_dir)
-    print(f"{args.output_dir}: {number} recordings")
+        print(f"{args.output_dir}: {number} recordings")
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
     with explained("pack"):
         pack(args.model, args.files, args.output)
-    print(args.output)
+        print(args.output)
 
 
 if __name__ == "__main__":

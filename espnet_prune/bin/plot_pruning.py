@@ -42,7 +42,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
         dense, pruned = (SSLEncoder.from_pretrained(f).config for f in (args.dense, args.pruned))
         if dense != pruned:
             plot_structure(dense, pruned, args.output / STRUCTURE)
-    print(args.output)
+        print(args.output)
 
 
 if __name__ == "__main__":

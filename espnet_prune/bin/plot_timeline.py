@@ -52,7 +52,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
         der = score({name: truth}, {name: found}, {name: regions}).total.der
         hypothesis = Hypothesis(args.hypothesis.name, found, None if math.isnan(der) else der)
         plot_timeline(truth, [hypothesis], regions, output)
-    print(output)
+        print(output)
 
 
 def _of(name: str, table: Mapping[str, list[T]], path: Path) -> list[T]:

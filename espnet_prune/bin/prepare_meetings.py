@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_prune.bin.errors import explained
+from espnet_prune.bin.numbers import positive
 from espnet_prune.diarization.corpora import CORPORA, prepare
 
 
@@ -32,7 +33,7 @@ def get_parser() -> argparse.ArgumentParser:
         help="where {train,dev,test}/{wav.scp,rttm,uem} go, and mono audio in local/audio",
     )
     parser.add_argument(
-        "--nj", type=int, default=1, help="recordings to convert at a time (default: 1)"
+        "--nj", type=positive, default=1, help="recordings to convert at a time (default: 1)"
     )
     parser.add_argument(
         "--allow_incomplete",

@@ -42,7 +42,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
         preset = PRESETS.get(args.model)
         config = preset() if preset else import_encoder(args.model).config
         profile = {"model": args.model, **profile_encoder(config, args.seconds)}
-    print(json.dumps(profile, indent=1) if args.json else _render(profile))
+        print(json.dumps(profile, indent=1) if args.json else _render(profile))
 
 
 def profile_encoder(config: SSLConfig, seconds: float) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from espnet_prune.bin.errors import explained
+from espnet_prune.bin.numbers import positive
 from espnet_prune.diarization.rttm import read_rttm
 from espnet_prune.diarization.scoring import Score, Scores, score
 from espnet_prune.diarization.significance import Intervals, rate_intervals
@@ -28,7 +29,7 @@ def get_parser() -> argparse.ArgumentParser:
     add_der_options(parser)
     parser.add_argument(
         "--bootstrap",
-        type=int,
+        type=positive,
         metavar="N",
         help="add 95 %% intervals of DER and JER from N resamples of the recordings, say 10000",
     )
@@ -74,7 +75,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
         intervals = None
         if args.bootstrap is not None:
             intervals = rate_intervals(scores.counts.values(), args.bootstrap, args.seed)
-    print(_json(scores, intervals) if args.json else _table(scores, intervals))
+        print(_json(scores, intervals) if args.json else _table(scores, intervals))
 
 
 def or_null(value: float) -> float | None:

@@ -33,7 +33,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
         text = render(args.folders, published)
         atomic_write(args.output / "results.json", to_json(args.folders))
         atomic_write(args.output / "RESULTS.md", text)
-    print(text)
+        print(text)
 
 
 if __name__ == "__main__":

@@ -145,8 +145,21 @@ def restore_encoder(
         config = SSLConfig.from_dict(values)
     except ConfigError as error:
         raise CheckpointError(f"{folder}/{CONFIG}: {error}") from error
-    encoder = empty_encoder(config)
-    load_strictly(encoder, state, folder, assign=True)
+    return fill(empty_encoder(config), state, folder)
+
+
+def fill(encoder: SSLEncoder, state: Mapping[str, Tensor], source: object) -> SSLEncoder:
+    """An empty encoder with the values of ``state``, in eval mode.
+
+    Raises:
+        CheckpointError: see :func:`load_strictly`.
+    """
+    load_strictly(encoder, state, source, assign=True)
+    # Encoders once drew these before they were loaded: what is made next, such as the head of a
+    # training, has the same random values for the same seed as ever.
+    convolutions = [*encoder.front_end.conv_layers, encoder.pos_conv]
+    for module in convolutions:
+        torch.empty_like(module.conv.weight).normal_()
     return encoder.eval()
 
 

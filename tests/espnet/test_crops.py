@@ -162,7 +162,7 @@ def test_two_stages(tmp_path, command, encoder_folder, capsys):
     widths = [c.channels for c in rounded.config.conv_layers]
     widths += [layer.ffn for layer in rounded.config.layers]
     assert all(width % 4 == 0 for width in widths)
-    with pytest.raises(SystemExit, match="expected --round_to 1 or more, found 0"):
+    with pytest.raises(SystemExit):
         apply_pruning.main([*apply, "--round_to", "0"])
 
     further = ["--student", tmp_path / "applied", "--teacher", encoder_folder]

@@ -100,3 +100,15 @@ def test_a_failed_write_leaves_the_former_file(tmp_path, monkeypatch):
         "config.json",
         "model.safetensors",
     ]
+
+
+def test_loading_draws_the_random_numbers_that_it_always_did(tmp_path):
+    encoder = random_encoder(tiny_config())
+    encoder.save_pretrained(tmp_path)
+    torch.manual_seed(0)
+    SSLEncoder.from_pretrained(tmp_path)
+    following = torch.rand(3)
+    torch.manual_seed(0)
+    for module in (*encoder.front_end.conv_layers, encoder.pos_conv):
+        torch.empty_like(module.conv.weight).normal_()
+    assert torch.equal(torch.rand(3), following)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from espnet_prune.ssl.checkpoint import empty_encoder, load_strictly, require_tensors
+from espnet_prune.ssl.checkpoint import empty_encoder, fill, require_tensors
 from espnet_prune.ssl.config import SSLConfig
 from espnet_prune.ssl.model import SSLEncoder
 from espnet_prune.ssl.safetensors import CheckpointError
@@ -73,8 +73,7 @@ def build_encoder(
     """
     encoder = empty_encoder(config)
     filled = convert_state(encoder.state_dict(), state, table, dropped, source)
-    load_strictly(encoder, filled, source, assign=True)
-    return encoder.eval()
+    return fill(encoder, filled, source)
 
 
 def convert_state(

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from espnet_prune.ssl.checkpoint import empty_encoder, load_strictly
+from espnet_prune.ssl.checkpoint import empty_encoder, fill
 from espnet_prune.ssl.config import ConvLayerConfig, SSLConfig, TransformerLayerConfig, first_heads
 from espnet_prune.ssl.importers.conversion import (
     convert_config,
@@ -143,8 +143,7 @@ def encoder_of(shape: SSLConfig, state: Mapping[str, Tensor], source: object) ->
     lost = {name: torch.zeros(expected.pop(name).shape) for name in _lost(config, expected)}
     kept = _kept_constants(config, new_weight_norm(state))
     filled = convert_state(expected, kept, _TABLE, _DROPPED, source)
-    load_strictly(encoder, {**filled, **lost}, source, assign=True)
-    return encoder.eval()
+    return fill(encoder, {**filled, **lost}, source)
 
 
 def _check_keys(config: Mapping[str, Any], state: Mapping[str, Tensor], source: object) -> None:
