@@ -68,7 +68,7 @@ Stages
    5  fine-tune the dense model             11  report: table, training time, plots
    6  prune with the task's loss            12  pack the pruned model
 
-A stage that has finished is skipped until its inputs change; a killed stage resumes.
+A stage that has finished is skipped until what it runs changes; a killed training resumes.
 One-stage methods: --start pretrained --fine_tune_pruned false
 EOM
 )
@@ -102,40 +102,49 @@ if [ "${token_type}" = bpe ]; then token_opts+=(--bpemodel "${token_dir}/bpe.mod
 
 stage_1() {
     # shellcheck disable=SC2086
-    python=${python} local/data.sh --seed "${data_seed}" --nj "${nj}" ${local_data_opts}
+    run local/data.sh --seed "${data_seed}" --nj "${nj}" ${local_data_opts}
 }
 
 stage_2() {
     local set
     for set in ${train_set} ${valid_set}; do
-        ${python} -m espnet_prune.bin.format_speech "data/${set}" --output "${raw}/${set}" \
+        verb format_speech "data/${set}" --output "${raw}/${set}" \
             --min_seconds "${min_wav_duration}" --max_seconds "${max_wav_duration}" --nj "${nj}"
     done
     for set in ${test_sets}; do
-        ${python} -m espnet_prune.bin.format_speech "data/${set}" --output "${raw}/${set}" --nj "${nj}"
+        verb format_speech "data/${set}" --output "${raw}/${set}" --nj "${nj}"
     done
 }
 
-stage_3() {
-    rm -rf "${token_dir}"
-    mkdir -p "${token_dir}"
+words_of() { # TABLE FILE: the table without its keys
+    cut -d' ' -f2- "$1" > "$2"
+}
+
+# make_tokens FOLDER
+make_tokens() {
+    local dir=$1 options=(--token_type "${token_type}")
     if [ "${token_type}" = bpe ]; then
-        cut -d' ' -f2- "${raw}/${train_set}/text" > "${token_dir}/text"
+        options+=(--bpemodel "${dir}/bpe.model")
+        run words_of "${raw}/${train_set}/text" "${dir}/text"
         # The vocabulary of a small corpus may have less pieces than asked for.
-        ${python} -c "import sys, sentencepiece as s; s.SentencePieceTrainer.train(' '.join(sys.argv[1:]))" \
-            "--input=${token_dir}/text" "--model_prefix=${token_dir}/bpe" "--vocab_size=${nbpe}" \
-            "--model_type=${bpemode}" --character_coverage=1.0 --hard_vocab_limit=false \
-            --minloglevel=1 "--user_defined_symbols=${bpe_nlsyms}"
+        run "${python}" -c "import sys, sentencepiece as s; s.SentencePieceTrainer.train(
+            **dict(word.split('=', 1) for word in sys.argv[1:]))" \
+            "input=${dir}/text" "model_prefix=${dir}/bpe" "vocab_size=${nbpe}" \
+            "model_type=${bpemode}" character_coverage=1.0 hard_vocab_limit=false \
+            minloglevel=1 "user_defined_symbols=${bpe_nlsyms}"
     fi
-    ${python} -m espnet2.bin.tokenize_text "${token_opts[@]}" --input "${raw}/${train_set}/text" \
-        --output "${token_dir}/tokens.txt" --field 2- --cleaner none --g2p none \
+    run "${python}" -m espnet2.bin.tokenize_text "${options[@]}" --input "${raw}/${train_set}/text" \
+        --output "${dir}/tokens.txt" --field 2- --cleaner none --g2p none \
         --write_vocabulary true --add_symbol "<blank>:0" --add_symbol "<unk>:1" \
         --add_symbol "<sos/eos>:-1"
 }
 
+stage_3() {
+    renew "${token_dir}" make_tokens
+}
+
 stage_4() {
-    rm -rf "${expdir}/ssl"
-    ${python} -m espnet_prune.bin.convert "${ssl_model}" "${expdir}/ssl"
+    renew "${expdir}/ssl" verb convert "${ssl_model}"
 }
 
 # train NAME CONFIG ENCODER options...: one ESPnet training of a model round an encoder.
@@ -157,7 +166,7 @@ train() {
 # fine_tune NAME CONFIG ENCODER options...: train, and keep what ESPnet's own commands load.
 fine_tune() {
     train "$@"
-    ${python} -m espnet_prune.bin.apply_task "${expdir}/$1_train/${inference_asr_model}" \
+    verb apply_task "${expdir}/$1_train/${inference_asr_model}" \
         --output "${expdir}/$1"
 }
 
@@ -177,17 +186,21 @@ stage_6() {
 }
 
 stage_7() {
-    ${python} -m espnet_prune.bin.apply_task "${expdir}/prune_train/${pruning_model}" \
+    verb apply_task "${expdir}/prune_train/${pruning_model}" \
         --output "${expdir}/applied" --round_to "${round_to}"
 }
 
+link() { # FOLDER INTO: its files
+    ln -s -- "$1/encoder" "$1/config.yaml" "$1/model.pth" "$2"
+}
+
 stage_8() {
-    rm -rf "${expdir}/pruned"
+    run fresh "${expdir}/pruned"
     if "${fine_tune_pruned}"; then
         fine_tune pruned "${pruned_config}" "${expdir}/applied/encoder" \
             --init_param "${expdir}/applied/model.pth"
     else
-        ln -s applied "${expdir}/pruned"
+        run link ../applied "${expdir}/pruned"
     fi
 }
 
@@ -197,33 +210,45 @@ models() {
     echo pruned
 }
 
-# decode MODEL SET: texts of all utterances, by jobs that each take a share of them.
-decode() {
-    local model=${expdir}/$1 set=$2 job
-    local dir=${model}/decoded/${set}
-    log "${dir}/text"
-    rm -rf "${dir}"
-    mkdir -p "${dir}"
+share() { # TABLE FOLDER: the keys of each job
+    local job
     for ((job = 1; job <= inference_nj; job++)); do
-        awk -v n="${inference_nj}" -v j="${job}" 'NR % n == j % n' "${raw}/${set}/wav.scp" \
-            > "${dir}/keys.${job}"
+        awk -v n="${inference_nj}" -v j="${job}" 'NR % n == j % n' < "$1" > "$2/keys.${job}"
     done
+}
+
+gather() { # FOLDER: the texts of all jobs
+    local job
+    for ((job = 1; job <= inference_nj; job++)); do
+        cat -- "$1/output.${job}/1best_recog/text"
+    done | LC_ALL=C sort > "$1/text"
+}
+
+# decode MODEL SET FOLDER: texts of all utterances, by jobs that each take a share of them.
+decode() {
+    local model=${expdir}/$1 set=$2 dir=$3 gpu=0
+    if "${gpu_inference}"; then gpu=1; fi
+    log "${dir}/text"
+    run mkdir -p -- "${dir}"
+    run share "${raw}/${set}/wav.scp" "${dir}"
     # shellcheck disable=SC2086
-    ${cuda_cmd} --gpu "$("${gpu_inference}" && echo 1 || echo 0)" JOB=1:"${inference_nj}" \
-        "${dir}/decode.JOB.log" ${python} -m espnet_prune.bin.run -m "espnet2.bin.${task}_inference" \
+    run ${cuda_cmd} --gpu "${gpu}" _JOB_=1:"${inference_nj}" \
+        "${dir}/decode._JOB_.log" "${python}" -m espnet_prune.bin.run \
+        -m "espnet2.bin.${task}_inference" \
         --config "${inference_config}" "--${task}_train_config" "${model}/config.yaml" \
         "--${task}_model_file" "${model}/model.pth" \
         --data_path_and_name_and_type "${raw}/${set}/wav.scp,speech,sound" \
-        --key_file "${dir}/keys.JOB" --output_dir "${dir}/output.JOB" \
-        --ngpu "$("${gpu_inference}" && echo 1 || echo 0)" ${inference_args}
-    cat "${dir}"/output.*/1best_recog/text | LC_ALL=C sort > "${dir}/.text"
-    mv "${dir}/.text" "${dir}/text"
+        --key_file "${dir}/keys._JOB_" --output_dir "${dir}/output._JOB_" \
+        --ngpu "${gpu}" ${inference_args}
+    run gather "${dir}"
 }
 
 stage_9() {
     local model set
     for model in $(models); do
-        for set in ${test_sets}; do decode "${model}" "${set}"; done
+        for set in ${test_sets}; do
+            renew "${expdir}/${model}/decoded/${set}" decode "${model}" "${set}"
+        done
     done
 }
 
@@ -233,7 +258,7 @@ stage_10() {
     for model in $(models); do
         for set in ${test_sets}; do
             log "${model}, ${set}"
-            ${python} -m espnet_prune.bin.score_asr "${raw}/${set}/text" \
+            verb score_asr "${raw}/${set}/text" \
                 "${expdir}/${model}/decoded/${set}/text" "${options[@]}" \
                 --output "${expdir}/${model}/${set}.json"
         done
@@ -247,42 +272,25 @@ stage_11() {
     if "${fine_tune_pruned}"; then trainings+=("${expdir}/pruned_train"); fi
     if [ -z "${dense_expdir}" ]; then options+=(--gather "${dense}" "${expdir}/dense_train"); fi
     # shellcheck disable=SC2086
-    ${python} -m espnet_prune.bin.asr_report "dense=${dense}" "${tag}=${expdir}/pruned" \
+    verb asr_report "dense=${dense}" "${tag}=${expdir}/pruned" \
         ${other_results} "${options[@]}" --gather "${expdir}/pruned" "${trainings[@]}" \
         --sets ${test_sets} --reference_seconds "${reference_seconds}" --seed "${seed}" \
         --output "${expdir}/RESULTS.md"
     options=()
     if "${fine_tune_pruned}"; then options+=(--further "${expdir}/pruned_train"); fi
-    ${python} -m espnet_prune.bin.plot_pruning "${expdir}/prune_train" "${dense}/encoder" \
+    verb plot_pruning "${expdir}/prune_train" "${dense}/encoder" \
         "${expdir}/pruned/encoder" "${options[@]}" --output "${expdir}/images"
-    if [ -n "${results_md}" ]; then cp "${expdir}/RESULTS.md" "${results_md}"; fi
+    if [ -n "${results_md}" ]; then run publish "${expdir}/RESULTS.md" --output "${results_md}"; fi
 }
 
 stage_12() {
-    (cd "${expdir}" && ${python} -m zipfile -c pruned.zip pruned/encoder pruned/config.yaml \
-        pruned/model.pth pruned/results.json RESULTS.md)
+    verb pack "${expdir}/pruned" "${expdir}/RESULTS.md" --output "${expdir}/pruned.zip"
 }
 
 titles=("" "prepare the corpus" "format and check the data" "make the token list"
     "import the SSL checkpoint" "fine-tune the dense model" "prune with the task's loss"
     "apply the masks" "fine-tune the pruned model" "decode" "score" "report" "pack")
-sets="${task} ${train_set} ${valid_set} ${test_sets}"
-tokens="${token_type} ${nbpe} ${bpemode} ${bpe_nlsyms}"
-inputs=("" "${data_seed} ${sets} ${local_data_opts}" "${sets} ${min_wav_duration} ${max_wav_duration}"
-    "${tokens}" "${ssl_model}" "${asr_config} ${asr_args} ${inference_asr_model} ${seed}"
-    "${pruning_config} ${pruning_args} ${asr_args} ${start} ${distill} ${dense_expdir} ${seed}"
-    "${pruning_model} ${round_to}"
-    "${fine_tune_pruned} ${pruned_config} ${asr_args} ${inference_asr_model} ${seed}"
-    "${inference_config} ${inference_args} ${test_sets}" "${test_sets}"
-    "${tag} ${reference_seconds} ${other_results} ${results_md} ${seed}" "pack")
-outputs=("" "" "" "" "" "${expdir}/dense_train" "${expdir}/prune_train" "" "${expdir}/pruned_train"
-    "" "" "" "")
+homes=([1]=data [2]="${dumpdir}")
 
-for ((n = stage; n <= stop_stage; n++)); do
-    if [ -n "${dense_expdir}" ] && ((n >= 3 && n <= 5)); then
-        log "Stage ${n}: ${titles[n]} (done in ${dense_expdir})"
-        continue
-    fi
-    run_stage "${n}" "${titles[n]}" "${inputs[n]}" "${outputs[n]}"
-done
+run_stages
 log "done; results are in ${expdir}"

@@ -59,7 +59,7 @@ Stages
    6  distil and prune                      13  pack the pruned model
    7  apply: cut the pruned units away
 
-A stage that has finished is skipped until its inputs change; a killed stage resumes.
+A stage that has finished is skipped until what it runs changes; a killed training resumes.
 EOM
 )
 
@@ -93,19 +93,19 @@ train() {
 
 stage_1() {
     # shellcheck disable=SC2086
-    python=${python} local/data.sh --seed "${seed}" --nj "${nj}" ${local_data_opts}
+    run local/data.sh --seed "${seed}" --nj "${nj}" ${local_data_opts}
 }
 
 stage_2() {
     local set
     for set in ${train_set} ${valid_set} ${test_sets}; do
-        ${python} -m espnet_prune.bin.check_data "data/${set}" --output "${raw}/${set}"
+        verb check_data "data/${set}" --output "${raw}/${set}"
     done
 }
 
 # cut_windows SET SHIFT
 cut_windows() {
-    ${python} -m espnet_prune.bin.make_windows "${raw}/$1" \
+    verb make_windows "${raw}/$1" \
         --window_size "${window_size}" --window_shift "$2"
 }
 
@@ -115,8 +115,7 @@ stage_3() {
 }
 
 stage_4() {
-    rm -rf "${expdir}/ssl"
-    ${python} -m espnet_prune.bin.convert "${ssl_model}" "${expdir}/ssl"
+    renew "${expdir}/ssl" verb convert "${ssl_model}"
 }
 
 # fine_tune NAME CONFIG ENCODER
@@ -125,7 +124,7 @@ fine_tune() {
     train "${expdir}/$1_train" powerset_train "$2" true --frontend_conf "model=$3" \
         --diarization_conf "max_speakers=${max_speakers}" \
         --diarization_conf "window_size=${window_size}" ${train_args}
-    ${python} -m espnet_prune.bin.export_diarizer "${expdir}/$1_train/${inference_model}" \
+    verb export_diarizer "${expdir}/$1_train/${inference_model}" \
         --output "${expdir}/$1"
 }
 
@@ -147,14 +146,14 @@ stage_6() {
 }
 
 stage_7() {
-    ${python} -m espnet_prune.bin.apply_pruning "${expdir}/prune_train/${pruning_model}" \
+    verb apply_pruning "${expdir}/prune_train/${pruning_model}" \
         --output "${expdir}/applied_encoder"
 }
 
 stage_8() {
     # shellcheck disable=SC2086
     distill distill "${distill_config}" "${expdir}/applied_encoder" ${distill_args}
-    ${python} -m espnet_prune.bin.apply_pruning "${expdir}/distill_train/${inference_model}" \
+    verb apply_pruning "${expdir}/distill_train/${inference_model}" \
         --output "${expdir}/pruned_encoder"
 }
 
@@ -180,16 +179,14 @@ infer() {
     local set=$1 model=$2 dir=$3
     shift 3
     log "${dir}/${set}.rttm"
-    ${python} -m espnet_prune.bin.diar_inference "${expdir}/${model}" "${raw}/${set}" \
+    verb diar_inference "${expdir}/${model}" "${raw}/${set}" \
         --config "${inference_config}" --output "${dir}/${set}.rttm" "$@"
 }
 
 score() {
     local set=$1 dir=$3
-    ${python} -m espnet_prune.bin.score_der "${raw}/${set}/rttm" "${dir}/${set}.rttm" \
-        --uem "${raw}/${set}/uem" --collar "${collar}" --bootstrap 10000 --seed "${seed}" \
-        --json > "${dir}/.${set}.json"
-    mv "${dir}/.${set}.json" "${dir}/${set}.json"
+    capture "${dir}/${set}.json" verb score_der "${raw}/${set}/rttm" "${dir}/${set}.rttm" \
+        --uem "${raw}/${set}/uem" --collar "${collar}" --bootstrap 10000 --seed "${seed}" --json
 }
 
 stage_10() {
@@ -200,9 +197,14 @@ stage_11() {
     each_inference score
 }
 
-# DER of every test set and its macro average, then whether the pruned model is worse.
+indented() { # COMMAND...
+    "$@" | sed 's/^/    /'
+}
+
+# The report, DER of every test set and its macro average, then whether the pruned model is worse.
 tables_of_sets() {
     local set model published scores
+    run cat "${expdir}/RESULTS.md"
     for model in dense pruned; do
         published="published_${model}"
         scores=()
@@ -210,48 +212,36 @@ tables_of_sets() {
         echo "### ${model}, every test set"
         echo
         # shellcheck disable=SC2086
-        ${python} -m espnet_prune.bin.macro_der "${scores[@]}" \
+        verb macro_der "${scores[@]}" \
             ${!published:+--published ${!published}}
         echo
     done
     for set in ${test_sets}; do
         echo "### dense against pruned, ${set}"
         echo
-        ${python} -m espnet_prune.bin.compare_der "${raw}/${set}/rttm" \
+        run indented "${python}" -m espnet_prune.bin.compare_der "${raw}/${set}/rttm" \
             "${expdir}/diarized_dense/${set}.rttm" "${expdir}/diarized_pruned/${set}.rttm" \
-            --uem "${raw}/${set}/uem" --collar "${collar}" --seed "${seed}" | sed 's/^/    /'
+            --uem "${raw}/${set}/uem" --collar "${collar}" --seed "${seed}"
         echo
     done
 }
 
 stage_12() {
-    ${python} -m espnet_prune.bin.report "${expdir}" --data_dir "${raw}/${test_set}" \
+    verb report "${expdir}" --data_dir "${raw}/${test_set}" \
         --set "${test_set}" --seed "${seed}"
-    { cat "${expdir}/RESULTS.md"; tables_of_sets; } > "${expdir}/.RESULTS.md"
-    mv "${expdir}/.RESULTS.md" "${expdir}/RESULTS.md"
-    if [ -n "${results_md}" ]; then cp "${expdir}/RESULTS.md" "${results_md}"; fi
+    capture "${expdir}/RESULTS.md" tables_of_sets
+    if [ -n "${results_md}" ]; then run publish "${expdir}/RESULTS.md" --output "${results_md}"; fi
 }
 
 stage_13() {
-    ${python} -m espnet_prune.bin.pack "${expdir}/pruned" "${expdir}/results.json" \
+    verb pack "${expdir}/pruned" "${expdir}/results.json" \
         --output "${expdir}/pruned.zip"
 }
 
 titles=("" "prepare the corpus" "format and check the data" "cut windows" "import the SSL checkpoint"
     "fine-tune the dense model" "distil and prune" "apply the masks" "distil further"
     "fine-tune the pruned model" "infer" "score" "report" "pack")
-sets="${seed} ${train_set} ${valid_set} ${test_sets}"
-inputs=("" "${sets} ${local_data_opts}" "${sets}"
-    "${window_size} ${window_shift} ${valid_window_shift}" "${ssl_model}"
-    "${train_config} ${train_args} ${inference_model} ${max_speakers} ${seed}"
-    "${pruning_config} ${pruning_args} ${seed}" "${pruning_model}"
-    "${distill_config} ${distill_args} ${seed}"
-    "${pruned_config} ${train_args} ${inference_model} ${max_speakers} ${seed}"
-    "${inference_config} ${test_sets} ${inference_precisions}"
-    "${collar} ${test_sets} ${inference_precisions}"
-    "${results_md} ${seed} ${inference_precisions} ${published_dense} ${published_pruned}" "pack")
-outputs=("" "" "" "" "" "${expdir}/dense_train" "${expdir}/prune_train" "" "${expdir}/distill_train"
-    "${expdir}/pruned_train" "" "" "" "")
+homes=([1]=data [2]="${dumpdir}" [3]="${dumpdir}")
 
 run_stages
 log "done; results are in ${expdir}"

@@ -58,7 +58,7 @@ Stages
    4  distil and prune                       9  report: sizes, accuracies, plots
    5  apply: cut the pruned units away      10  pack the pruned encoder
 
-A stage that has finished is skipped until its inputs change; a killed stage resumes.
+A stage that has finished is skipped until what it runs changes; a killed training resumes.
 The encoder is exp/pruned_encoder. SUPERB: ../../superb/run.sh --upstream_ckpt exp/pruned_encoder
 EOM
 )
@@ -77,12 +77,12 @@ stage_1() {
     # A list of audio files for each set needs no preparation.
     if [ -n "${train_list}" ] && [ -n "${valid_list}" ]; then return; fi
     # shellcheck disable=SC2086
-    python=${python} local/data.sh --seed "${data_seed}" --nj "${nj}" ${local_data_opts}
+    run local/data.sh --seed "${data_seed}" --nj "${nj}" ${local_data_opts}
 }
 
 # format SOURCE SET: check audio, leave out what is too short or long.
 format() {
-    ${python} -m espnet_prune.bin.format_speech "$1" --output "${raw}/$2" \
+    verb format_speech "$1" --output "${raw}/$2" \
         --min_seconds "${min_seconds}" --max_seconds "${max_seconds}" --nj "${nj}"
 }
 
@@ -92,8 +92,7 @@ stage_2() {
 }
 
 stage_3() {
-    rm -rf "${expdir}/ssl"
-    ${python} -m espnet_prune.bin.convert "${ssl_model}" "${expdir}/ssl"
+    renew "${expdir}/ssl" verb convert "${ssl_model}"
 }
 
 # distill NAME CONFIG STUDENT options...: one training with the dense encoder as the teacher.
@@ -113,7 +112,7 @@ distill() {
 export_encoder() {
     local training=$1 checkpoint=$2 encoder=$3
     shift 3
-    ${python} -m espnet_prune.bin.apply_pruning "${expdir}/${training}_train/${checkpoint}" \
+    verb apply_pruning "${expdir}/${training}_train/${checkpoint}" \
         --output "${expdir}/${encoder}" "$@"
 }
 
@@ -135,7 +134,7 @@ stage_6() {
 stage_7() {
     local kind
     for kind in ${students}; do
-        ${python} -m espnet_prune.bin.probe_student "${kind}" "${expdir}/applied_encoder" \
+        verb probe_student "${kind}" "${expdir}/applied_encoder" \
             "${expdir}/ssl" --output "${expdir}/${kind}_student" --seed "${seed}"
         # shellcheck disable=SC2086
         distill "${kind}" "${student_config}" "${expdir}/${kind}_student" ${student_args}
@@ -143,15 +142,19 @@ stage_7() {
     done
 }
 
+prepare_probes() { # RECIPE
+    cd -- "$1" && ./run.sh --stage 1 --stop_stage 1
+}
+
 stage_8() {
     local kind probe words options=() encoders=("dense=${expdir}/ssl" "pruned=${expdir}/pruned_encoder")
     for kind in ${students}; do encoders+=("${kind}=${expdir}/${kind}_encoder"); done
-    if [ -n "${probe_recipe}" ]; then (cd "${probe_recipe}" && ./run.sh --stage 1 --stop_stage 1); fi
+    if [ -n "${probe_recipe}" ]; then run prepare_probes "${probe_recipe}"; fi
     for probe in ${probes}; do
         IFS=: read -r -a words <<< "${probe}"
         options+=(--probe "${words[@]}")
     done
-    ${python} -m espnet_prune.bin.probe_encoder "${encoders[@]}" "${options[@]}" \
+    verb probe_encoder "${encoders[@]}" "${options[@]}" \
         --seed "${seed}" --output "${expdir}/probe.json"
 }
 
@@ -159,30 +162,23 @@ stage_9() {
     local kind trainings=("${expdir}/prune_train" "${expdir}/distill_train")
     for kind in ${students}; do trainings+=("${expdir}/${kind}_train"); done
     # shellcheck disable=SC2086
-    ${python} -m espnet_prune.bin.probe_report "${expdir}/probe.json" ${other_results} \
+    verb probe_report "${expdir}/probe.json" ${other_results} \
         --training "${trainings[@]}" --output "${expdir}/RESULTS.md"
-    ${python} -m espnet_prune.bin.plot_pruning "${expdir}/prune_train" "${expdir}/ssl" \
+    verb plot_pruning "${expdir}/prune_train" "${expdir}/ssl" \
         "${expdir}/pruned_encoder" --further "${expdir}/distill_train" --output "${expdir}/images"
-    if [ -n "${results_md}" ]; then cp "${expdir}/RESULTS.md" "${results_md}"; fi
+    if [ -n "${results_md}" ]; then run publish "${expdir}/RESULTS.md" --output "${results_md}"; fi
 }
 
 stage_10() {
-    ${python} -m espnet_prune.bin.pack "${expdir}/pruned_encoder" "${expdir}/probe.json" \
+    verb pack "${expdir}/pruned_encoder" "${expdir}/probe.json" \
         --output "${expdir}/pruned_encoder.zip"
 }
 
 titles=("" "prepare the corpus" "format and check the data" "import the SSL checkpoint"
     "distil and prune" "apply the masks" "distil further" "distil students without pruning" "probe"
     "report" "pack")
-sets="${train_set} ${valid_set} ${train_list} ${valid_list}"
-student_dirs=""
-for kind in ${students}; do student_dirs+=" ${expdir}/${kind}_train"; done
-inputs=("" "${data_seed} ${sets} ${local_data_opts}" "${sets} ${min_seconds} ${max_seconds}" "${ssl_model}"
-    "${pruning_config} ${pruning_args} ${seed}" "${pruning_model} ${round_to}"
-    "${distill_config} ${distill_args} ${distill_model} ${seed}"
-    "${students} ${student_config} ${student_args} ${distill_model} ${seed}"
-    "${students} ${probes} ${probe_recipe} ${seed}" "${other_results} ${results_md}" "pack")
-outputs=("" "" "" "" "${expdir}/prune_train" "" "${expdir}/distill_train" "${student_dirs}" "" "" "")
+homes=([1]=data [2]="${dumpdir}")
+if [ -n "${probe_recipe}" ]; then made+=("${probe_recipe}"); fi
 
 run_stages
 log "done; results are in ${expdir}"

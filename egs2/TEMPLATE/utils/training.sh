@@ -9,11 +9,11 @@ export PROGRESS_FILE=/proc/$$/fd/9
 launch() {
     local dir=$1 verb=$2 config=$3
     shift 3
+    training_folder "${dir}"
     log "training log: ${dir}/train.log"
-    # shellcheck disable=SC2086
-    ${python} -m espnet2.bin.launch --cmd "${cuda_cmd}" --log "${dir}/train.log" --ngpu "${ngpu}" \
+    run "${python}" -m espnet2.bin.launch --cmd "${cuda_cmd}" --log "${dir}/train.log" --ngpu "${ngpu}" \
         --num_nodes "${num_nodes}" --init_file_prefix "${dir}/.dist_init_" \
         --multiprocessing_distributed true -- \
-        ${python} -m "espnet_prune.bin.${verb}" --config "${config}" --output_dir "${dir}" \
+        "${python}" -m "espnet_prune.bin.${verb}" --config "${config}" --output_dir "${dir}" \
         --seed "${seed}" --resume true "$@"
 }
