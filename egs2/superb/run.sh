@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SUPERB with a dense or pruned encoder: s3prl's tasks, one after the other, and one table.
 set -euo pipefail
-cd "$(dirname "$0")"
+cd -- "$(dirname -- "$0")"
 
 # General
 stage=1               # First stage to run.
@@ -43,7 +43,7 @@ Stages
    2  check software and data  (each task)     5  score      (each task)
    3  train                    (each task)     6  put all scores in one table
 
-A stage that has finished is skipped until its inputs change; a killed training resumes.
+A stage that has finished is skipped until what it runs changes; a killed training resumes.
 Tasks: pr phonemes, asr words, ks keywords, qbe query by example, sid speakers, asv speaker
 verification, sd diarization, er emotion, ic intents, sf slots. SUPERB lets the learning rate be
 chosen and nothing else.
@@ -77,26 +77,32 @@ superb_task() {
         if [ "${pair%%=*}" = "${task}" ]; then options+=(--lr "${pair#*=}"); fi
     done
     for pair in ${overrides}; do options+=(--override "${pair}"); done
-    ${python} -m espnet_prune.bin.superb_task "${action}" "${task}" --tasks "${tasks_config}" \
+    # What is signed are s3prl's own commands.
+    if "${signing}"; then
+        run "${action}" "${commands[${task}]}" "${upstream_ckpt}"
+        return
+    fi
+    verb superb_task "${action}" "${task}" --tasks "${tasks_config}" \
         --upstream_ckpt "${upstream_ckpt}" --output "${results}" --seed "${seed}" \
         --device "${device}" "${places[@]}" "${options[@]}"
 }
 
 stage_1() {
-    if [ "${s3prl_dir}" != installed ]; then local/s3prl.sh "${s3prl_dir}"; fi
+    if [ "${s3prl_dir}" != installed ]; then run local/s3prl.sh "${s3prl_dir}"; fi
 }
 
 stage_2() {
     if [ "${task}" = asr ]; then
-        ${python} local/asr_lengths.py "${librispeech:-${corpora_dir}/LibriSpeech}" data/len_for_bucket
+        run "${python}" local/asr_lengths.py "${librispeech:-${corpora_dir}/LibriSpeech}" data/len_for_bucket
     fi
     # s3prl caches the paths of VoxCeleb1 in its own folder and never looks whether they moved.
-    if [ "${task}" = sid ]; then rm -rf "${s3prl_dir}/s3prl/downstream/voxceleb1/.cache"; fi
-    ${python} local/check_data.py "${task}" --tasks "${tasks_config}" --device "${device}" \
+    if [ "${task}" = sid ]; then run rm -rf -- "${s3prl_dir}/s3prl/downstream/voxceleb1/.cache"; fi
+    run "${python}" local/check_data.py "${task}" --tasks "${tasks_config}" --device "${device}" \
         "${places[@]}"
 }
 
 stage_3() {
+    training_folder "${results}/${task}"
     superb_task train
 }
 
@@ -112,7 +118,7 @@ stage_6() {
     local options=()
     if [ "${published}" != none ]; then options+=(--published "${published}"); fi
     # shellcheck disable=SC2086
-    ${python} -m espnet_prune.bin.superb_table ${compare} "${results}" --output "${results}" \
+    verb superb_table ${compare} "${results}" --output "${results}" \
         "${options[@]}"
 }
 
@@ -121,21 +127,18 @@ results=${root}/${tag}
 titles=("" "get s3prl" "check" "train" "evaluate" "score" "table")
 within() { [ "${stage}" -le "$1" ] && [ "${stop_stage}" -ge "$1" ]; }
 
-if within 1; then
-    expdir=${root}
-    run_stage 1 "${titles[1]}" "${s3prl_dir}" ""
-fi
+hold "${results}"
+guard
+if within 1; then run_stage 1 "${titles[1]}"; fi
 declare -A commands=()
 
 # of_task STAGE: one stage of ${task}, if it is asked for.
 of_task() {
     if ! within "$1"; then return; fi
     # Every task has its own record of finished stages, beside the folder that a change clears.
-    local expdir=${results}/.tasks/${task} clears=
+    local expdir=${results}/.tasks/${task}
     commands[${task}]=${commands[${task}]:-$(superb_task show)}
-    if [ "$1" = 3 ]; then clears=${results}/${task}; fi
-    run_stage "$1" "${task}: ${titles[$1]}" \
-        "${commands[${task}]} ${upstream_ckpt}/config.json ${upstream_ckpt}/model.safetensors" "${clears}"
+    run_stage "$1" "${task}: ${titles[$1]}"
 }
 
 # What is missing shows before anything is trained.
@@ -143,6 +146,5 @@ for task in ${tasks}; do of_task 2; done
 for task in ${tasks}; do
     for n in 3 4 5; do of_task "${n}"; done
 done
-expdir=${root}
 if within 6; then stage_6; fi
 log "done; results are in ${results}"

@@ -2,7 +2,7 @@
 # Two tasks of SUPERB on generated corpora with a dense and a pruned encoder, in minutes on two CPU
 # cores: intents (one label per utterance) and diarization (one per frame).
 set -euo pipefail
-cd "$(dirname "$0")"
+cd -- "$(dirname -- "$0")"
 
 # General
 dense=../mini_speech/pretrain1/wavlm_words          # The dense encoder.

@@ -12,6 +12,15 @@ from espnet_prune.ssl import CheckpointError
 from espnet_prune.ssl.files import atomic_file
 
 
+# All that belongs to a model; whatever else lies in its folder stays out.
+_FILES = (
+    *("config.json", "model.safetensors", "README.md"),
+    *("encoder/config.json", "encoder/model.safetensors", "encoder/README.md"),
+    *("config.yaml", "model.pth", "results.json"),
+)
+_CONFIGS = ("config.json", "config.yaml")
+
+
 def get_parser() -> argparse.ArgumentParser:
     """Make the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -22,18 +31,20 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def pack(model: Path, files: Sequence[Path], output: Path) -> None:
-    """Write ``output`` atomically.
+    """Write the files of a model, and ``files`` beside its folder, to ``output`` atomically.
 
     Raises:
         CheckpointError: ``model`` is no model folder.
         OSError: a file is missing, or the disk is full.
     """
-    if not (model / "config.json").is_file():
-        raise CheckpointError(f"{model}: expected a model folder, found no config.json in it")
+    if not any((model / name).is_file() for name in _CONFIGS):
+        raise CheckpointError(
+            f"{model}: expected a model folder, found no {' or '.join(_CONFIGS)} in it"
+        )
     with atomic_file(output) as raw, zipfile.ZipFile(raw, "w") as archive:
-        for path in sorted(model.rglob("*")):
-            if path.is_file():
-                archive.write(path, Path(model.name) / path.relative_to(model))
+        for name in _FILES:
+            if (model / name).is_file():
+                archive.write(model / name, Path(model.name) / name)
         for path in files:
             archive.write(path, path.name)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,63 +16,200 @@ EGS2 = Path(__file__).parents[2] / "egs2"
 UTILS = EGS2 / "TEMPLATE/utils"
 RECIPES = sorted(EGS2.glob("*/*/run.sh"))
 
-STAGES = """
-set -euo pipefail
-expdir=$1 redo=$2 input=$3 fail=$4
-shift 4
-log() { :; }
-. {utils}/stages.sh
-stage_1() {{ echo one; }}
-stage_2() {{
-    mkdir -p "$expdir/model"
-    ls "$expdir/model"
-    touch "$expdir/model/epoch"
-    if [ "$fail" = true ]; then kill -9 $$; fi
-    echo two
-}}
-run_stage 1 first "data" ""
-run_stage 2 second "$input" "$expdir/model"
+# Stands for Python: writes down what it is called with and makes what the commands would.
+PYTHON = r"""#!/usr/bin/env bash
+set -eu
+case "$1" in *sign.py) exec {python} "$@" ;; esac
+printf '%s\0' "$@" >> {log}
+echo >> {log}
+output=
+verb=${{2##*.}}
+words=("$@")
+for ((i = 1; i < $#; i++)); do
+    case "${{words[i]}}" in --output | --output_dir) output=${{words[i + 1]}} ;; esac
+done
+if [ "$verb" = convert ]; then output=${{@: -1}}; mkdir "$output"; fi
+case "$output" in
+    "") ;;
+    *.rttm | *.zip) mkdir -p "$(dirname -- "$output")"; touch -- "$output" ;;
+    *) mkdir -p -- "$output"; ls -A "$output" >> {log}; touch -- "$output/epoch" ;;
+esac
+case "$verb" in report) touch "$3/RESULTS.md" ;; score_der) echo score ;; esac
+if [ -e {fail}."$verb" ]; then
+    echo $$ > {fail}.pid
+    if [ "$(< {fail}."$verb")" = wait ]; then sleep 1000; fi
+    exit 1
+fi
 """
+NAME = "-my \"exp\" 'of' * ünï"
 
 
-def bash(script, *arguments):
-    command = ["bash", "-c", script, "recipe", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
+class Recipe:
+    """The diarization recipe in a folder of a difficult name, with a stub of Python."""
+
+    def __init__(self, root):
+        self.root, self.folder = root, root / NAME
+        self.folder.mkdir()
+        for link in ("diar.sh", "path.sh", "cmd.sh", "utils"):
+            (self.folder / link).symlink_to((EGS2 / "mini_meeting/diar1" / link).resolve())
+        for folder in ("local", "conf", "it's a model"):
+            (self.folder / folder).mkdir()
+        for name in ("train", "prune", "distill", "decode"):
+            (self.folder / f"conf/{name} 1.yaml").write_text("a: 1\n")
+        (self.folder / "it's a model/model.safetensors").write_text("weights")
+        (self.folder / "local/data.sh").write_text("#!/bin/sh\necho data >> log\n")
+        (self.folder / "local/data.sh").chmod(0o755)
+        self.log, self.fail = root / "log", root / "fail"
+        stub = PYTHON.format(python=sys.executable, log=self.log, fail=self.fail)
+        (root / "my python").write_text(stub)
+        (root / "my python").chmod(0o755)
+
+    def command(self, *options):
+        words = ["./diar.sh", "--ssl_model", "it's a model", "--python", self.root / "my python"]
+        words += ["--expdir", NAME, "--dumpdir", f"dump {NAME}", "--inference_config"]
+        words += ["conf/decode 1.yaml", "--train_config", "conf/train 1.yaml"]
+        words += ["--pruned_config", "conf/train 1.yaml", "--pruning_config", "conf/prune 1.yaml"]
+        words += ["--distill_config", "conf/distill 1.yaml", "--results_md", "-my results.md"]
+        return [*map(str, words), *map(str, options)]
+
+    def start(self, *options):
+        return subprocess.Popen(
+            self.command(*options),
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def __call__(self, *options, status=0):
+        """The numbers of the stages that ran."""
+        process = self.start(*options)
+        out, err = process.communicate()
+        assert process.returncode == status, out + err
+        self.out, self.err = out, err
+        lines = [line for line in out.splitlines() if ") Stage " in line]
+        return [
+            int(line.split(") Stage ")[1].split(":")[0]) for line in lines if "finished" not in line
+        ]
 
 
 @pytest.fixture
-def stages(tmp_path):
-    script = STAGES.replace("{utils}", str(UTILS)).replace("{{", "{").replace("}}", "}")
-
-    def run(redo="false", value="a", fail="false"):
-        lines = bash(script, tmp_path, redo, value, fail).stdout.splitlines()
-        return [line for line in lines if line in ("one", "two", "epoch")]
-
-    return run
+def recipe(tmp_path):
+    return Recipe(tmp_path)
 
 
-def test_finished_stages_are_skipped(stages):
-    assert stages() == ["one", "two"]
-    assert stages() == []
-    assert stages(redo="true") == ["one", "two"]
+ALL = list(range(1, 14))
 
 
-def test_a_killed_stage_resumes(stages):
-    assert stages(fail="true") == ["one"]
-    assert stages() == ["epoch", "two"]  # what it had written was still there
-    assert stages() == []
+def test_any_name_survives_and_finished_stages_are_skipped(recipe):
+    strangers = [recipe.folder / name for name in ("my", "-my", "exp", "of", "dump", NAME + "2")]
+    for folder in strangers:
+        folder.mkdir(exist_ok=True)
+        (folder / "file").touch()
+    assert recipe() == ALL
+    assert recipe() == [], recipe.out
+    assert all((folder / "file").exists() for folder in strangers)
+    calls = recipe.log.read_text()
+    assert f"./{NAME}/dense_train\0" in calls and "it's a model\0" in calls
+    assert f"dump {NAME}/raw/train\0" in calls
+    assert (recipe.folder / "-my results.md").exists()
 
 
-def test_changed_inputs_start_afresh(stages):
-    assert stages(fail="true") == ["one"]
-    assert stages(value="b") == ["two"]
-    assert stages(value="c") == ["two"]
+def test_what_changes_a_stage(recipe):
+    recipe()
+    for options, first in (
+        (["--collar", "0.25"], 11),
+        (["--inference_model", "1epoch.pth"], 5),
+        (["--window_size", "4"], 3),
+        (["--valid_set", "other"], 2),
+        (["--train_args", "--optim_conf lr=1e-3"], 5),
+        (["--seed", "1"], 1),
+    ):
+        assert recipe(*options) == list(range(first, 14)), options
+        assert recipe(*options) == [], options
+    assert recipe("--nj", "7", "--ngpu", "2", *options) == []
+    yaml = recipe.folder / "conf/train 1.yaml"
+    yaml.write_text("# comment\na: 1\nnum_workers: 7\n")
+    assert recipe(*options) == []
+    (recipe.folder / "conf/base.yaml").write_text("b: 1\n")
+    yaml.write_text("a: 1\nbase: base.yaml\n")
+    assert recipe(*options) == list(range(5, 14))
+    (recipe.folder / "conf/base.yaml").write_text("b: 2\n")
+    assert recipe(*options) == list(range(5, 14))
+    (recipe.folder / "it's a model/model.safetensors").write_text("others")
+    assert recipe(*options) == list(range(4, 14))
 
 
-def test_an_earlier_stage_makes_later_ones_stale(stages, tmp_path):
-    stages()
-    (tmp_path / ".stages/1.done").unlink()
-    assert stages() == ["one", "two"]
+def test_a_strangers_folder_is_refused(recipe):
+    stranger = recipe.folder / NAME / "ssl"
+    stranger.mkdir(parents=True)
+    (stranger / "file").touch()
+    assert recipe("--stage", "4", status=2) == [4]
+    assert "found no .made_by_recipe in it" in recipe.err and recipe.err.count("\n") == 1
+    assert (stranger / "file").exists()
+
+
+def test_a_failed_redo_is_not_done_and_resumes(recipe):
+    recipe()
+    failing = recipe.root / "fail.export_diarizer"
+    failing.touch()
+    assert recipe("--stage", "5", "--redo", "true", status=1) == [5]
+    failing.unlink()
+    assert recipe() == list(range(5, 14))
+    assert "resumes in" in recipe.out
+    failing.touch()
+    assert recipe("--seed", "3", "--stage", "5", status=1) == [5]
+    failing.unlink()
+    assert recipe() == list(range(5, 14))
+    assert "starts afresh" in recipe.out
+
+
+def test_repeating_a_stage_makes_later_ones_stale(recipe):
+    recipe()
+    assert recipe("--stage", "6", "--stop_stage", "6", "--redo", "true") == [6]
+    assert recipe() == list(range(7, 14))
+
+
+def test_an_earlier_versions_training_is_kept(recipe):
+    training = recipe.folder / NAME / "dense_train"
+    training.mkdir(parents=True)
+    (training / "latest.pth").touch()
+    (recipe.folder / NAME / ".stages").mkdir()
+    (recipe.folder / NAME / ".stages/5.done").write_text("da39a3ee5e6b4b0d3255bfef95601890afd80709\n")
+    assert recipe("--stage", "5", status=2) == [5]
+    assert (training / "latest.pth").exists() and "an earlier version" in recipe.out
+
+
+def wait_for(path):
+    while not (path.exists() and path.read_text().strip()):
+        time.sleep(0.02)
+    return int(path.read_text())
+
+
+def gone(pid):
+    while True:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_children_end_with_their_parent_and_a_second_call_is_refused(recipe, number):
+    (recipe.root / "fail.apply_pruning").write_text("wait")
+    process = recipe.start("--stage", "7")
+    child = wait_for(recipe.root / "fail.pid")
+    assert recipe("--stage", "7", status=2) == []
+    assert f"in use by process {process.pid} on " in recipe.err and recipe.err.count("\n") == 1
+    process.send_signal(number)
+    process.communicate()
+    assert process.returncode == {signal.SIGTERM: 143, signal.SIGINT: 130}.get(number, -9)
+    assert gone(child)
+    (recipe.root / "fail.apply_pruning").unlink()
+    assert recipe("--stage", "7") == list(range(7, 14))
 
 
 @pytest.mark.parametrize(
@@ -79,14 +218,19 @@ def test_an_earlier_stage_makes_later_ones_stale(stages, tmp_path):
         (["--stag", "3"], "there is no option --stag"),
         (["--stage"], "--stage needs a value"),
         (["--redo", "maybe"], "expects true or false"),
+        (["--stage", "x"], "expects a whole number from 1, found 'x'"),
+        (["--stage", "0"], "expects a whole number from 1, found '0'"),
+        (["--nj", "0"], "expects a whole number from 1, found '0'"),
+        (["--collar", "x"], "expects a number, found 'x'"),
+        (["--home", "x"], "there is no option --home"),
+        (["--stop_stage", "99"], "--stop_stage expects 1 to 13, found '99'"),
+        (["--stage", "5", "--stop_stage", "3"], "expected --stage up to --stop_stage (3), found 5"),
         (["--stage=3"], "expected '--name value'"),
     ],
 )
-def test_wrong_options_are_explained(arguments, message):
-    script = f"stage=1 redo=false; . {UTILS}/parse_options.sh; echo $stage"
-    result = bash(script, *arguments)
-    assert result.returncode == 2 and message in result.stderr
-    assert bash(script, "--stage", "3").stdout == "3\n"
+def test_wrong_options_are_explained(recipe, arguments, message):
+    assert recipe(*arguments, status=2) == []
+    assert message in recipe.err and recipe.err.count("\n") == 1
 
 
 def test_runner_is_run_pl_compatible(tmp_path):
@@ -94,6 +238,13 @@ def test_runner_is_run_pl_compatible(tmp_path):
     command = [runner, "--gpu", "0", "--mem", "1G", "JOB=1:3", log, "echo", "job", "JOB"]
     assert subprocess.run(command).returncode == 0
     assert "job 2" in (tmp_path / "log/job.2.log").read_text()
+    odd = tmp_path / "a JOB 'of' *" / "-log"
+    command = [runner, "_JOB_=1:2", f"{odd}_JOB_", "printf", "%s\n", "a  b", "*", "_JOB_"]
+    assert subprocess.run(command).returncode == 0
+    lines = Path(f"{odd}2").read_text().splitlines()
+    assert [line for line in lines if not line.startswith("#")] == ["a  b", "*", "2"]
+    full = subprocess.run([runner, "/dev/full", "echo", "x"], capture_output=True, text=True)
+    assert full.returncode == 1 and full.stderr.count("\n") == 1 and "disk full" in full.stderr
     failing = subprocess.run([runner, log, "false"], capture_output=True, text=True)
     assert failing.returncode == 1 and f"log is in {log}" in failing.stderr
 

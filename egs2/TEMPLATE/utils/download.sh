@@ -11,7 +11,7 @@ download() {
     if [ -n "${expected}" ] && [ "${found}" -ne "${expected}" ]; then
         echo "$0: expected ${expected} bytes from ${url}, found ${found} in ${file}.part;" \
             "delete that file and call again" >&2
-        exit 1
+        exit 2
     fi
     mv "${file}.part" "${file}"
 }
@@ -24,10 +24,10 @@ unpack() {
     if [ -f "${marker}" ]; then return; fi
     download "${url}" "${archive}" "${3:-}"
     echo "unpack ${archive}"
-    if ! tar -xzf "${archive}" -C "${folder}"; then
+    if ! tar --force-local -xzf "${archive}" -C "${folder}"; then
         echo "$0: expected a whole archive, found a damaged one in ${archive};" \
             "delete that file and call again" >&2
-        exit 1
+        exit 2
     fi
     touch "${marker}"
 }

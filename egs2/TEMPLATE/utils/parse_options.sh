@@ -2,14 +2,44 @@
 # Only names that are set already are options; dashes in a name stand for underscores.
 # shellcheck shell=bash
 
-# The calling script's options, between its first one and its help_message, with their comments.
-list_options() {
+# The part of the calling script that sets its options.
+option_lines() {
     local script=$0
     # It may have changed to its own folder.
     [ -f "${script}" ] || script=${0##*/}
-    sed '/^help_message/Q' "${script}" | sed -En '/^(# General|[a-z0-9_]+=)/,$p' \
+    sed '/^help_message/Q' < "${script}"
+}
+
+# The options and their comments.
+list_options() {
+    option_lines | sed -En '/^(# General|[a-z0-9_]+=)/,$p' \
         | grep -E '^([a-z0-9_]+=|# [A-Z])' \
         | sed -E 's/^# (.*)/ \1/; s/^([a-z0-9_]+)=("[^"]*"|[^ ]*) *#? *(.*)/  --\1 (\2)  \3/; s/ +$//'
+}
+
+# option_value NAME VALUE: set an option that is of the type of its default.
+option_value() {
+    local name=$1 value=$2 whole='^(0|[1-9][0-9]{0,9})$' number='^-?([0-9]+\.?[0-9]*|\.[0-9]+)(e-?[0-9]+)?$'
+    local expected=
+    case "${name}" in
+        stage | stop_stage | nj | *_nj | num_nodes)
+            [[ "${value}" =~ ${whole} && "${value}" != 0 ]] || expected="a whole number from 1" ;;
+        ngpu | seed | *_seed)
+            [[ "${value}" =~ ${whole} ]] || expected="a whole number" ;;
+        *)
+            if [[ "${!name}" = true || "${!name}" = false ]]; then
+                [[ "${value}" = true || "${value}" = false ]] || expected="true or false"
+            elif [[ "${!name}" =~ ${number} ]]; then
+                [[ "${value}" =~ ${number} ]] || expected="a number"
+            elif [[ "${value}" = -* && "${name}" != *_args && "${name}" != *_opts && "${name}" != options ]]; then
+                value=./${value} # a name of a file, which commands would take for an option
+            fi ;;
+    esac
+    if [ -n "${expected}" ]; then
+        echo "$0: --${name} expects ${expected}, found '${value}'" >&2
+        exit 2
+    fi
+    printf -v "${name}" '%s' "${value}"
 }
 
 while [ $# -gt 0 ]; do
@@ -26,7 +56,7 @@ while [ $# -gt 0 ]; do
         --*)
             name=${1#--}
             name=${name//-/_}
-            if [ -z "${!name+set}" ]; then
+            if [[ ! "${name}" =~ ^[a-z0-9_]+$ ]] || ! option_lines | grep "^${name}=" > /dev/null; then
                 echo "$0: there is no option $1; $0 --help lists them" >&2
                 exit 2
             fi
@@ -34,14 +64,7 @@ while [ $# -gt 0 ]; do
                 echo "$0: $1 needs a value" >&2
                 exit 2
             fi
-            case "${!name}" in
-                true | false)
-                    if [ "$2" != true ] && [ "$2" != false ]; then
-                        echo "$0: $1 expects true or false, found '$2'" >&2
-                        exit 2
-                    fi ;;
-            esac
-            printf -v "${name}" '%s' "$2"
+            option_value "${name}" "$2"
             shift 2 ;;
         *)
             break ;;

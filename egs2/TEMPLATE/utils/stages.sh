@@ -147,6 +147,7 @@ sign() {
         earlier=$(marker_of "${stage}")
         if [ -f "${earlier}" ]; then before+="${stage} $(< "${earlier}") "; fi
     done
+    # shellcheck disable=SC2030,SC2031
     (
         signing=true
         python=python3 nj=1 inference_nj=1 ngpu=0 num_nodes=1 gpu_inference=false cuda_cmd=run.pl
@@ -161,13 +162,13 @@ run_stage() {
     record=$(marker_of "${number}")
     signature=$(sign "${number}")
     if [ -f "${record}" ]; then read -r state former id < "${record}" || true; fi
-    if [ "${redo}" = false ] && [ "${state}" = done ] && [ "${former}" = "${signature}" ]; then
+    if [ "${redo}" = false ] && [ "${state}" = "done" ] && [ "${former}" = "${signature}" ]; then
         log "Stage ${number}: ${title} (finished already; --redo true repeats it)"
         return
     fi
     log "Stage ${number}: ${title}"
     case "${state}" in
-        none | begun | done) ;;
+        none | begun | "done") ;;
         *) log "an earlier version of the recipe has finished it; what it made is kept" ; id= ;;
     esac
     # What depends on this stage is stale unless it is data made again from the same inputs.

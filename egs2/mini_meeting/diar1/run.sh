@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # The whole diarization recipe on a generated corpus, in minutes on two CPU cores; ./run.sh --help.
 set -euo pipefail
-cd "$(dirname "$0")"
+cd -- "$(dirname -- "$0")"
 
-./diar.sh \
+exec ./diar.sh \
     --ssl_model ../ssl1/wavlm_mini \
     --pruned_config conf/train.yaml \
     --train_set train --valid_set dev --test_sets test \

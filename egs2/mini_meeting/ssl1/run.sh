@@ -2,7 +2,7 @@
 # Makes wavlm_mini, the small encoder that the demo starts from. The result is in the repository, so
 # that this runs only when somebody wants to make it anew.
 set -euo pipefail
-cd "$(dirname "$0")"
+cd -- "$(dirname -- "$0")"
 
 # General
 stage=1               # First stage to run.
@@ -36,9 +36,9 @@ EOM
 . utils/training.sh
 
 stage_1() {
-    ${python} local/generate_voices.py --seed "${seed}" --nj "${nj}"
+    run "${python}" local/generate_voices.py --seed "${seed}" --nj "${nj}"
     for set in train dev; do
-        ${python} local/make_voice_windows.py "data/${set}"
+        run "${python}" local/make_voice_windows.py "data/${set}"
     done
 }
 
@@ -50,17 +50,17 @@ stage_2() {
         --valid_data_path_and_name_and_type data/dev/windows,speech,window_sound \
         --valid_data_path_and_name_and_type data/dev/window2voice,voice,text_int \
         --valid_shape_file data/dev/windows
-    ${python} -m espnet_prune.bin.export_encoder "${expdir}/voices/latest.pth" \
+    verb export_encoder "${expdir}/voices/latest.pth" \
         --output "${expdir}/voice_encoder"
 }
 
 stage_3() {
     # Another seed than the demo's, so that its meetings are not seen here; the same voices.
     # shellcheck disable=SC2086
-    ${python} local/generate_meetings.py --seed "$((seed + 1000))" --nj "${nj}" ${meeting_opts} \
+    run "${python}" local/generate_meetings.py --seed "$((seed + 1000))" --nj "${nj}" ${meeting_opts} \
         --data_dir data/meetings
     for set in train dev; do
-        ${python} -m espnet_prune.bin.make_windows "data/meetings/${set}"
+        verb make_windows "data/meetings/${set}"
     done
 }
 
@@ -76,14 +76,14 @@ stage_4() {
 }
 
 stage_5() {
-    ${python} -m espnet_prune.bin.export_diarizer "${expdir}/meetings/latest.pth" \
+    verb export_diarizer "${expdir}/meetings/latest.pth" \
         --output "${expdir}/meeting_model"
-    rm -rf "${output}"
-    ${python} -m espnet_prune.bin.convert "${expdir}/meeting_model/encoder" "${output}"
+    renew "${expdir}/encoder" verb convert "${expdir}/meeting_model/encoder"
+    run publish "${expdir}/encoder/config.json" --output "${output}/config.json"
+    run publish "${expdir}/encoder/model.safetensors" --output "${output}/model.safetensors"
 }
 
 titles=("" "generate voices" "train on voices" "generate meetings" "train on meetings" "export")
-inputs=("" "${seed}" "${voice_config} ${seed}" "${meeting_opts} ${seed}" "${meeting_config} ${seed}"
-    "${output}")
-outputs=("" "" "${expdir}/voices" "" "${expdir}/meetings" "")
+homes=([1]=data [3]=data)
+made+=(data)
 run_stages

@@ -2,10 +2,10 @@
 # Makes wavlm_words, the small encoder that the recipes of mini_speech start from. The result is in
 # the repository, so that this runs only when somebody wants to make it anew; ./run.sh --help.
 set -euo pipefail
-cd "$(dirname "$0")"
+cd -- "$(dirname -- "$0")"
 
 # Another seed than the recipes', so that their training utterances are not seen here.
-./asr.sh \
+exec ./asr.sh \
     --ssl_model ../../mini_meeting/ssl1/wavlm_mini \
     --data_seed 1000 \
     --local_data_opts "--num_train 6000 --num_test 1" \

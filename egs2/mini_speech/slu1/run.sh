@@ -2,9 +2,9 @@
 # Intents and transcripts with a pruned encoder on a generated corpus, in minutes on two CPU cores;
 # ./run.sh --help.
 set -euo pipefail
-cd "$(dirname "$0")"
+cd -- "$(dirname -- "$0")"
 
-./asr.sh \
+exec ./asr.sh \
     --task slu \
     --ssl_model ../pretrain1/wavlm_words \
     --train_set train --valid_set dev --test_sets test \

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # DPHuBERT's method on a generated corpus, in minutes on two CPU cores; ./run.sh --help.
 set -euo pipefail
-cd "$(dirname "$0")"
+cd -- "$(dirname -- "$0")"
 
-./ssl.sh \
+exec ./ssl.sh \
     --ssl_model ../pretrain1/wavlm_words \
     --train_set train --valid_set dev --min_seconds 1.0 \
     --students "random uniform" \
