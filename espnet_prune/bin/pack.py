@@ -11,7 +11,6 @@ from espnet_prune.bin.errors import explained
 from espnet_prune.ssl import CheckpointError
 from espnet_prune.ssl.files import atomic_file
 
-
 # All that belongs to a model; whatever else lies in its folder stays out.
 _FILES = (
     *("config.json", "model.safetensors", "README.md"),

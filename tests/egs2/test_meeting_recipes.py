@@ -57,7 +57,7 @@ def test_one_corpus(recipe, tmp_path: Path) -> None:
     corpus = make_tree("ami", tmp_path / "corpus")
     options = ["--seed", 0, "--nj", 2, "--ami_dir", corpus]
     refused = run("local/data.sh", *options)
-    assert refused.returncode == 1 and "--allow_incomplete" in refused.stderr
+    assert refused.returncode == 2 and "--allow_incomplete" in refused.stderr
     result = run("local/data.sh", *options, "--allow_incomplete", "true")
     assert result.returncode == 0, result.stderr
     for split, number in SIZES["ami"].items():
@@ -120,7 +120,7 @@ def test_download_of_a_wrong_size_or_corpus(recipe, tmp_path: Path) -> None:
     (tools / "wget").chmod(0o755)
     environment = {"PATH": f"{tools}:{os.environ['PATH']}", "SERVED": str(tmp_path)}
     result = run("local/download.sh", tmp_path / "target", **environment)
-    assert result.returncode == 1 and "expected 78639309701 bytes" in result.stderr
+    assert result.returncode == 2 and "expected 78639309701 bytes" in result.stderr
     wrong = run("local/download.sh", "--corpus", "chime", tmp_path / "target")
     assert wrong.returncode == 2 and "found 'chime'" in wrong.stderr
     assert run("local/download.sh").returncode == 2

@@ -74,7 +74,7 @@ def test_sets(recipe, tmp_path: Path, name: str, make, option: str, sets: dict[s
 def test_a_part_is_refused(recipe, tmp_path: Path) -> None:
     corpus = make_slurp(tmp_path / "corpus")
     refused = recipe("slurp/slu1", "local/data.sh", "--slurp_dir", corpus)
-    assert refused.returncode == 1 and "--allow_incomplete" in refused.stderr
+    assert refused.returncode == 2 and "--allow_incomplete" in refused.stderr
 
 
 def serve(folder: Path, sources: dict[str, Path]) -> dict[str, str]:
@@ -140,7 +140,7 @@ def test_a_damaged_archive(recipe, tmp_path: Path) -> None:
     target = tmp_path / "downloads" / "LibriSpeech"
     command = ["librispeech_100/asr1", "local/download.sh"]
     result = recipe(*command, target, "dev-clean", SERVED=str(tmp_path))
-    assert result.returncode == 1 and "found a damaged one in" in result.stderr
+    assert result.returncode == 2 and "found a damaged one in" in result.stderr
     result = recipe(*command, tmp_path / "downloads" / "libri", "dev-clean")
     assert result.returncode == 2 and "expected a FOLDER named LibriSpeech" in result.stderr
     assert recipe(*command).returncode == 2
