@@ -160,7 +160,7 @@ train() {
     # shellcheck disable=SC2086
     launch "${expdir}/${name}_train" "${task}_train" "${config}" \
         "${token_opts[@]}" --token_list "${token_dir}/tokens.txt" \
-        --frontend_conf "model=${encoder}" "${data[@]}" ${asr_args} "$@"
+        --frontend_conf "model=$(as_yaml "${encoder}")" "${data[@]}" ${asr_args} "$@"
 }
 
 # fine_tune NAME CONFIG ENCODER options...: train, and keep what ESPnet's own commands load.

@@ -121,7 +121,7 @@ stage_4() {
 # fine_tune NAME CONFIG ENCODER
 fine_tune() {
     # shellcheck disable=SC2086
-    train "${expdir}/$1_train" powerset_train "$2" true --frontend_conf "model=$3" \
+    train "${expdir}/$1_train" powerset_train "$2" true --frontend_conf "model=$(as_yaml "$3")" \
         --diarization_conf "max_speakers=${max_speakers}" \
         --diarization_conf "window_size=${window_size}" ${train_args}
     verb export_diarizer "${expdir}/$1_train/${inference_model}" \

@@ -58,7 +58,7 @@ class Signer:
 
     def word(self, word: str) -> Any:
         """The word, and the content of the files that it names: FILE, KEY=FILE or FILE,KEY,TYPE."""
-        for path in (word, word.partition("=")[2], word.partition(",")[0]):
+        for path in (word, word.partition("=")[2].strip('"'), word.partition(",")[0]):
             found = self.content(path)
             if found is not None:
                 return [self.relative(word), found]

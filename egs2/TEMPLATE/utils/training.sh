@@ -5,6 +5,15 @@
 exec 9>&2
 export PROGRESS_FILE=/proc/$$/fd/9
 
+# as_yaml PATH: what ESPnet takes for that text, which it reads as YAML.
+as_yaml() {
+    local text=${1//\\/\\\\}
+    case "$1" in
+        *[!A-Za-z0-9._/@-]* | [!A-Za-z./]*) echo "\"${text//\"/\\\"}\"" ;;
+        *) echo "$1" ;;
+    esac
+}
+
 # launch DIR VERB CONFIG options...: one training into DIR; a killed one resumes.
 launch() {
     local dir=$1 verb=$2 config=$3
