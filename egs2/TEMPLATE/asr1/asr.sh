@@ -271,7 +271,7 @@ stage_11() {
     trainings+=("${expdir}/prune_train")
     if "${fine_tune_pruned}"; then trainings+=("${expdir}/pruned_train"); fi
     if [ -z "${dense_expdir}" ]; then options+=(--gather "${dense}" "${expdir}/dense_train"); fi
-    # shellcheck disable=SC2086
+    # shellcheck disable=SC2086,SC2248
     verb asr_report "dense=${dense}" "${tag}=${expdir}/pruned" \
         ${other_results} "${options[@]}" --gather "${expdir}/pruned" "${trainings[@]}" \
         --sets ${test_sets} --reference_seconds "${reference_seconds}" --seed "${seed}" \
