@@ -10,7 +10,7 @@ CORE_TESTS := tests/ssl tests/pruning tests/distillation
 TORCH ?= newest
 SHELL_FILES := $(shell git ls-files '*.sh' '*run.pl' '.ci/run')
 
-.PHONY: demo bench test test-slow test-core test-newest test-s3prl lint install clean
+.PHONY: demo bench test test-slow drill test-core test-newest test-s3prl lint install clean
 
 demo: install
 	cd egs2/mini_meeting/diar1 && ./run.sh
@@ -28,6 +28,11 @@ test: install
 
 test-slow: install
 	$(BIN)/python -m pytest -q -m "slow or not slow"
+
+# Kills, full disks, hostile files, changed options in the recipes, and whether all held; under
+# 40 min on 2 cores. Narrowed by, say, ROWS="kill full"; a name may have a blank as kill_stage.
+drill: install
+	$(BIN)/python -m tests.drill $(if $(ROWS),--rows $(ROWS))
 
 # The core beside torch and nothing else.
 test-core: .venv-core-$(TORCH)/.installed

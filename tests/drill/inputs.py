@@ -1,0 +1,150 @@
+"""Tiny valid inputs of every verb of ``espnet_prune.bin``, and a valid command line for each."""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+
+import numpy as np
+import soundfile
+
+import espnet_prune.bin
+from espnet_prune.diarization import Region, cut_windows, write_windows
+from tests.espnet.conftest import encoder
+from tests.espnet.speech_corpus import training_options, write_corpus, write_tokens
+from tests.espnet.trainer_options import trainer_options
+from tests.report.recipe import make_recipe
+from tests.speech.trees import make_librispeech
+
+_HEAD = "head={hidden: 8, num_layers: 1, num_heads: 2, ffn: 8, kernel: 3}"
+# A verb and its words a line; those of the trainings are added by build().
+_TABLE = """
+apply_pruning trained/distill/latest.pth --output out
+apply_task trained/asr/latest.pth --output out
+asr_report dense=exp/dense pruned=exp/pruned --seed 0 --output out.md
+bench --models wavlm_mini --inputs 1x0.2 --rounds 1 --limit 0.1 --threads 1 --output out
+bench_training --models wavlm_mini --inputs 1x0.2 --rounds 1 --limit 0.1 --threads 1 --output out
+bench_diarization --models wavlm_mini --minutes 0.1 --threads 1 --output out
+check_data data --output out
+compare_der data/rttm data/rttm exp/diarized_dense/test.rttm --uem data/uem
+convert encoder out --to huggingface
+diar_inference exp/pruned data --output out.rttm --device cpu --config decode.yaml
+diarize exp/pruned data/a.wav --output out --device cpu --config decode.yaml
+export encoder out.pt2 --output last_hidden_state --no-check
+export_diarizer trained/powerset/latest.pth --output out
+export_encoder trained/distill/latest.pth --output out
+format_speech speech --output out --min_seconds 0.1 --max_seconds 9 --nj 1
+macro_der exp/diarized_dense/test.json --published 10.0
+make_windows data --window_size 2 --window_shift 1 --output out
+merge_data data data2 out
+pack exp/pruned exp/dense/config.json --output out.zip
+plot_pruning exp/prune_train exp/dense/encoder exp/pruned/encoder --output out
+plot_timeline data/rttm data/rttm --recording a --output out.png --uem data/uem
+prepare_meetings ami data out --nj 1 --allow_incomplete
+prepare_speech librispeech libri --output out --allow_incomplete
+probe_encoder a=encoder --probe s utt2spk speech speech --output out.json
+probe_report probes.json --output out.md
+probe_student random exp/pruned/encoder exp/dense/encoder --output out --seed 0
+profile encoder --json
+report exp --data_dir meetings --set test --seed 0
+run -m espnet_prune.bin.profile encoder
+score_asr speech/text a=speech/text --output out.json
+score_der data/rttm data/rttm --uem data/uem --collar 0.25 --bootstrap 9 --json
+superb_table superb --published published.yaml --output out
+superb_task show SID --tasks tasks.yaml --upstream_ckpt encoder --output out
+tune_diarization exp/pruned data --grid min_share=0.1,0.2 --output out.yaml --device cpu
+"""
+COMMANDS = {line.split()[0]: line.split()[1:] for line in _TABLE.strip().splitlines()}
+
+
+def verbs() -> list[str]:
+    """The names of all commands."""
+    names = [module.name for module in iter_modules(espnet_prune.bin.__path__)]
+    return [n for n in names if hasattr(import_module(f"espnet_prune.bin.{n}"), "main")]
+
+
+def _windows(labels: bool) -> list[str]:
+    words = trainer_options(max_epoch=1, output_dir="out", config="train.yaml")
+    for split in ("train", "valid"):
+        words += [f"--{split}_shape_file", "data/windows"]
+        option = f"--{split}_data_path_and_name_and_type"
+        words += [option, "data/windows,speech,window_sound"]
+        words += [option, "data/windows,spk_labels,window_labels_2"] if labels else []
+    return words
+
+
+def _training_commands() -> dict[str, list[str]]:
+    model = ["--frontend_conf", "model=encoder"]
+    pruning = ["target=0.5", "warmup_steps=4", "gate_lr=0.1"]
+    powerset = [*model, "--diarization_conf", _HEAD, "--diarization_conf", "max_speakers=2"]
+    distill = ["--student", "encoder", "--teacher", "encoder", "--distill_conf", "layers=[0, 3]"]
+    return {
+        "powerset_train": [*_windows(True), *powerset, "--diarization_conf", "window_size=2.0"],
+        "distill_train": [*_windows(False), *distill]
+        + [word for each in pruning for word in ("--pruning_conf", each)],
+    }
+
+
+def build(folder: Path) -> Path:
+    """Write the inputs of all commands to ``folder``."""
+    folder.mkdir(parents=True)
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        encoder(Path("encoder"), 0)
+        make_recipe(Path("exp"), Path("meetings"))
+        for name in ("data", "data2", "speech", "trained"):
+            Path(name).mkdir()
+        _write_meetings(Path("data"), ("a", "b"))
+        _write_meetings(Path("data2"), ("c",))
+        write_corpus(Path("speech"))
+        speakers = "".join(f"u{i} {'xy'[i % 2]}\n" for i in range(8))
+        Path("speech/utt2spk").write_text(speakers)
+        make_librispeech(Path("libri"))
+        Path("decode.yaml").write_text("step: 0.5\nbatch_size: 2\nvbx_conf: {Fa: 0.07}\n")
+        Path("train.yaml").write_text("batch_size: 4\noptim: adamw\noptim_conf: {lr: 1.0e-3}\n")
+        score = {"encoder": "a", "probe": "s", "accuracy": 50.0}
+        Path("probes.json").write_text(json.dumps([score]))
+        Path("superb/SID").mkdir(parents=True)
+        Path("superb/SID/result.json").write_text("{}")
+        Path("published.yaml").write_text("SID: {acc: 90.0}\n")
+        Path("tasks.yaml").write_text("SID: {downstream: voxceleb1, metric: acc}\n")
+        COMMANDS.update(_training_commands())
+        _train_all()
+    finally:
+        os.chdir(before)
+    return folder
+
+
+def _train_all() -> None:
+    for name in ("powerset", "distill"):
+        words = list(COMMANDS[f"{name}_train"])
+        words[words.index("out")] = f"trained/{name}"
+        import_module(f"espnet_prune.bin.{name}_train").main(words)
+    tokens = write_tokens(Path("speech"), "char")
+    options = training_options(Path("speech"), Path("trained/asr"), Path("encoder"))
+    command = [*options, *tokens, "--max_epoch", "1"]
+    import_module("espnet_prune.bin.asr_train").main(command)
+    for verb in ("asr_train", "slu_train"):
+        COMMANDS[verb] = ["out" if word == "trained/asr" else word for word in command]
+    COMMANDS["voice_train"] = _windows(False)
+    COMMANDS["diar_train"] = [*_windows(False), "--frontend_conf", "model=encoder"]
+
+
+def _write_meetings(folder: Path, names: tuple[str, ...]) -> None:
+    noise = np.random.default_rng(0)
+    regions = {name: [Region(name, 0.0, 4.0)] for name in names}
+    for name in names:
+        soundfile.write(folder / f"{name}.wav", 0.1 * noise.standard_normal(64000), 16000)
+    lines = (
+        f"SPEAKER {n} 1 {s} 1.5 <NA> <NA> {w} <NA> <NA>\n"
+        for n in names
+        for s, w in ((0.5, "x"), (2.0, "y"))
+    )
+    (folder / "rttm").write_text("".join(lines))
+    (folder / "wav.scp").write_text("".join(f"{n} {folder}/{n}.wav\n" for n in names))
+    (folder / "uem").write_text("".join(f"{n} 1 0.0 4.0\n" for n in names))
+    write_windows(folder / "windows", cut_windows(regions, 2.0, 1.0))
