@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import multiprocessing
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -41,9 +45,47 @@ def _line(result: Result) -> str:
 
 
 def _run(name: str, work: Path) -> Result:
-    sys.stdout = sys.stderr = open(work / f"{name.replace(' ', '_').replace('/', '_')}.out", "w")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # clean up
+    log = os.open(
+        work / f"{name.replace(' ', '_').replace('/', '_')}.out", os.O_CREAT | os.O_WRONLY
+    )
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    signal.signal(signal.SIGTERM, _stopped)
     return run(ROWS[name], Reference(work))
+
+
+def _stopped(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _results(rows: list[Row], jobs: int, work: Path) -> Iterator[Result]:
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("fork")) as pool:
+        futures = {pool.submit(_run, row.name, work): row for row in rows}
+        try:
+            for future in as_completed(futures):
+                try:
+                    yield future.result()
+                except BrokenProcessPool as error:
+                    row = futures[future]
+                    yield Result(row.name, row.expected, "NOT HELD", f"crashed: {error}", 0.0)
+        except KeyboardInterrupt:
+            for worker in multiprocessing.active_children():
+                worker.terminate()
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _clean(work: Path) -> None:
+    """End and unmount what rows that were killed have left below ``work``."""
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            pid = int(link.parent.name)
+            if pid != os.getpid() and work in link.readlink().parents:
+                os.kill(pid, signal.SIGKILL)
+    for line in Path("/proc/mounts").read_text().splitlines():
+        if work in Path(line.split()[1]).parents:
+            subprocess.run(["umount", "-l", line.split()[1]], check=False)
 
 
 def main() -> int:
@@ -58,17 +100,17 @@ def main() -> int:
     if args.list:
         print("\n".join(f"{row.name:32} {row.expected}" for row in rows))
         return 0
-    work = args.work or Path(tempfile.mkdtemp(prefix="drill-"))
+    work = (args.work or Path(tempfile.mkdtemp(prefix="drill-"))).resolve()
     work.mkdir(exist_ok=True)
+    signal.signal(signal.SIGTERM, _stopped)
+    results = []
     try:
         Reference(work).make()
-        fork = multiprocessing.get_context("fork")
-        results = []
-        with ProcessPoolExecutor(args.jobs, fork, max_tasks_per_child=None) as pool:
-            for future in as_completed([pool.submit(_run, row.name, work) for row in rows]):
-                results.append(future.result())
-                print(_line(results[-1]), flush=True)
+        for result in _results(rows, args.jobs, work):
+            results.append(result)
+            print(_line(result), flush=True)
     finally:
+        _clean(work)
         if not args.work:
             shutil.rmtree(work, ignore_errors=True)
     order = {row.name: index for index, row in enumerate(rows)}
