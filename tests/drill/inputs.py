@@ -28,8 +28,8 @@ bench --models wavlm_mini --inputs 1x0.2 --rounds 1 --limit 0.1 --threads 1 --ou
 bench_training --models wavlm_mini --inputs 1x0.2 --rounds 1 --limit 0.1 --threads 1 --output out
 bench_diarization --models wavlm_mini --minutes 0.1 --threads 1 --output out
 check_data data --output out
-compare_der data/rttm data/rttm exp/diarized_dense/test.rttm --uem data/uem
-convert encoder out --to huggingface
+compare_der data/rttm data/rttm data/rttm --uem data/uem
+convert encoder out
 diar_inference exp/pruned data --output out.rttm --device cpu --config decode.yaml
 diarize exp/pruned data/a.wav --output out --device cpu --config decode.yaml
 export encoder out.pt2 --output last_hidden_state --no-check
@@ -40,17 +40,17 @@ macro_der exp/diarized_dense/test.json --published 10.0
 make_windows data --window_size 2 --window_shift 1 --output out
 merge_data data data2 out
 pack exp/pruned exp/dense/config.json --output out.zip
-plot_pruning exp/prune_train exp/dense/encoder exp/pruned/encoder --output out
+plot_pruning exp/prune_train encoder encoder --output out
 plot_timeline data/rttm data/rttm --recording a --output out.png --uem data/uem
 prepare_meetings ami data out --nj 1 --allow_incomplete
 prepare_speech librispeech libri --output out --allow_incomplete
 probe_encoder a=encoder --probe s utt2spk speech speech --output out.json
 probe_report probes.json --output out.md
-probe_student random exp/pruned/encoder exp/dense/encoder --output out --seed 0
+probe_student random encoder encoder --output out --seed 0
 profile encoder --json
 report exp --data_dir meetings --set test --seed 0
 run -m espnet_prune.bin.profile encoder
-score_asr speech/text a=speech/text --output out.json
+score_asr speech/text speech/text --output out.json
 score_der data/rttm data/rttm --uem data/uem --collar 0.25 --bootstrap 9 --json
 superb_table superb --published published.yaml --output out
 superb_task show SID --tasks tasks.yaml --upstream_ckpt encoder --output out

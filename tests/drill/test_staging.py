@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
 
 def finish(folder: Path, first: int, last: int, *options: str) -> Run:
     run = stub.begin(folder, first, last, *options)
-    run.wait(60)
+    run.wait(20)
     return run
 
 
