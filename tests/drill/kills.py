@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -102,40 +103,28 @@ def _signalled(reference: Reference, stage: int, sig: signal.Signals, group: boo
     )
 
 
-def trainers(run: Run) -> list[int]:
-    """The training commands of a run, without the workers that they forked."""
-    found = []
+def _workers(run: Run) -> list[int]:
+    """The loader workers of a run: copies of the training that forked them."""
+    found = {}
     for pid, fields in processes():
-        if int(fields[3]) == run.process.pid and b"_train\0" in _command(pid):
-            found.append((pid, int(fields[1])))
-    pids = {pid for pid, _ in found}
-    return [pid for pid, parent in found if parent not in pids or b"launch" in _command(parent)]
-
-
-def _command(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
+        with contextlib.suppress(OSError):
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if int(fields[3]) == run.process.pid and words[1:2] == [b"-m"]:
+                if words[2].startswith(b"espnet_prune.bin.") and words[2].endswith(b"_train"):
+                    found[pid] = int(fields[1])
+    return [pid for pid, parent in found.items() if parent in found]
 
 
 def _worker_killed(reference: Reference) -> str:
-    folder, workers = folder_of(reference, "worker", 5), []
-
-    def worker() -> bool:
-        parents = trainers(run)
-        workers[:] = [pid for pid, fields in processes() if int(fields[1]) in parents]
-        return bool(workers) and (folder / "exp/prune_train/checkpoint.pth").exists()
-
-    with running(folder, 6, pruning_args=_WORKER) as run:
-        hit = until(worker, run)
+    folder, workers = reference.fresh("worker", 5), []
+    longer = _WORKER.replace("epoch 14", "epoch 60")
+    with running(folder, 6, pruning_args=longer) as run:
+        hit = until(lambda: workers.extend(_workers(run)) or workers, run)
         for pid in workers[:1]:
             os.kill(pid, signal.SIGKILL)
-        status = run.wait(90)
-        said = run.said
-    return wrong(hit=hit, failed=status != 0, says_worker="worker" in said.lower()) or again(
-        reference, folder, 6, pruning_args=_WORKER
-    )
+        status, said = run.wait(90), run.said
+    ended = wrong(hit=hit, failed=status != 0, says_worker="worker" in said.lower())
+    return ended or again(reference, folder, 6)
 
 
 def _two_at_once(reference: Reference, **options: str) -> str:
