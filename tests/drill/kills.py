@@ -109,9 +109,9 @@ def _workers(run: Run) -> list[int]:
     for pid, fields in processes():
         with contextlib.suppress(OSError):
             words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            if int(fields[3]) == run.process.pid and words[1:2] == [b"-m"]:
-                if words[2].startswith(b"espnet_prune.bin.") and words[2].endswith(b"_train"):
-                    found[pid] = int(fields[1])
+            trains = words[1:2] == [b"-m"] and words[2].endswith(b"_train")
+            if int(fields[3]) == run.process.pid and trains:
+                found[pid] = int(fields[1])
     return [pid for pid, parent in found.items() if parent in found]
 
 
