@@ -52,7 +52,10 @@ def _run(name: str, work: Path) -> Result:
     os.dup2(log, 2)
     os.close(log)
     signal.signal(signal.SIGTERM, _stopped)
-    return run(ROWS[name], Reference(work))
+    try:
+        return run(ROWS[name], Reference(work))
+    except KeyboardInterrupt:
+        os._exit(1)  # it has cleaned up; the pool would give it another row
 
 
 def _stopped(*_: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -62,8 +63,10 @@ class Run:
             )
 
     def wait(self, limit: float = 400) -> int:
-        """The exit status."""
-        return self.process.wait(limit)
+        """The exit status; that of a run which takes longer is -1."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self.process.wait(limit)
+        return -1
 
     def running(self) -> list[int]:
         """The processes of its session that live."""
