@@ -59,6 +59,7 @@ def _run(name: str, work: Path) -> Result:
 
 
 def _stopped(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough, and cleaning up takes time
     raise KeyboardInterrupt
 
 
