@@ -10,6 +10,10 @@ from torchaudio.models import Conformer
 
 from espnet_prune.ssl import ConfigError
 from espnet_prune.ssl.norm import length_mask
+from espnet_prune.ssl.typed import settle_types
+
+# Far above any head: sizes that can be built.
+_MOST = {"hidden": 10**5, "num_layers": 1000, "num_heads": 1000, "ffn": 10**6, "kernel": 10**4}
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,8 @@ class HeadConfig:
             the authors' own.
 
     Raises:
-        ConfigError: an unknown norm, or a width that the heads do not share out.
+        ConfigError: a value of another type or out of its range, or a width that the heads do not
+            share out.
     """
 
     hidden: int = 256
@@ -37,9 +42,15 @@ class HeadConfig:
     norm: Literal["group", "batch"] = "group"
 
     def __post_init__(self) -> None:
-        if self.norm not in ("group", "batch"):
-            raise ConfigError(f"expected a head's norm group or batch, found {self.norm!r}")
-        if self.num_heads < 1 or self.hidden % self.num_heads:
+        settle_types(self)
+        for name, most in _MOST.items():
+            if not 1 <= (value := getattr(self, name)) <= most:
+                raise ConfigError(f"expected a head's {name} from 1 to {most}, found {value}")
+        if self.kernel % 2 == 0:
+            raise ConfigError(f"expected a head's kernel of an odd number, found {self.kernel}")
+        if not 0 <= self.dropout <= 1:
+            raise ConfigError(f"expected a head's dropout from 0 to 1, found {self.dropout}")
+        if self.hidden % self.num_heads:
             raise ConfigError(
                 f"expected a head's num_heads to divide its width of {self.hidden}, found "
                 f"{self.num_heads}"

@@ -12,6 +12,7 @@ from espnet_prune.diarization.embedding import WESPEAKER
 from espnet_prune.ssl import ConfigError
 from espnet_prune.ssl.importers.diarizen import CONFIG, read_toml
 from espnet_prune.ssl.inference import PRECISIONS
+from espnet_prune.ssl.typed import settle_types
 
 SSL = "ssl"
 """The embedding that pools a hidden state of the model itself."""
@@ -55,8 +56,7 @@ class InferenceConfig:
         clustering: ``ahc``, agglomerative, or ``vbx`` (Bayesian, with PLDA).
         threshold, linkage, min_cluster_size: of ``ahc``, see
             :class:`~espnet_prune.diarization.clustering.AgglomerativeClustering`.
-        vbx_conf: keyword arguments of
-            :class:`~espnet_prune.diarization.clustering.vbx.VBxClustering`.
+        vbx_conf: keyword arguments of :class:`~espnet_prune.diarization.clustering.vbx.VBxConfig`.
         num_speakers: of a recording, where it is known.
         min_speakers, max_speakers: of a recording, where bounds are known.
         batch_size: windows per forward pass.
@@ -85,6 +85,7 @@ class InferenceConfig:
     precision: str = "float32"
 
     def __post_init__(self) -> None:
+        settle_types(self)
         for name, known in (
             ("precision", PRECISIONS),
             ("clustering", CLUSTERINGS),

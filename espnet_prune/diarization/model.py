@@ -17,10 +17,10 @@ from espnet_prune.ssl.checkpoint import load_folder, load_strictly, save_folder
 from espnet_prune.ssl.hub import push_folder
 from espnet_prune.ssl.importers.diarizen import CONFIG
 from espnet_prune.ssl.importers.sources import find_source
-from espnet_prune.ssl.typed import read_typed
+from espnet_prune.ssl.typed import read_typed, settle_types
 
 _KIND = "diarization_model"
-_MAX_SPEAKERS, _LONGEST = 20, 3600
+_MAX_SPEAKERS, _LONGEST = 8, 3600
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class DiarizationConfig:
     window_size: float = 8.0
 
     def __post_init__(self) -> None:
+        settle_types(self)
         # The loss tries every order of the speakers, and the classes grow with their sets.
         if not 1 <= self.max_simultaneous <= self.max_speakers <= _MAX_SPEAKERS:
             raise ConfigError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,8 +33,8 @@ from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.diarization.rttm import Turn, to_annotation
 from espnet_prune.diarization.stitching import stitch, to_turns
 from espnet_prune.progress import progress
-from espnet_prune.ssl import ConfigError
 from espnet_prune.ssl.importers.sources import find_source
+from espnet_prune.ssl.typed import read_typed
 
 if TYPE_CHECKING:
     from pyannote.core import Annotation
@@ -196,12 +197,9 @@ def make_clustering(config: InferenceConfig) -> Clustering:
     """
     if config.clustering == "ahc":
         return AgglomerativeClustering(config.threshold, config.linkage, config.min_cluster_size)
-    from espnet_prune.diarization.clustering.vbx import VBxClustering
+    from espnet_prune.diarization.clustering.vbx import VBxClustering, VBxConfig
 
-    try:
-        return BoundedClustering(VBxClustering(**config.vbx_conf))
-    except TypeError as error:
-        raise ConfigError(f"vbx_conf: {error}") from error
+    return BoundedClustering(VBxClustering(read_typed(VBxConfig, config.vbx_conf, "vbx_conf")))
 
 
 def find_pipeline(source: str | Path) -> Path:
@@ -215,7 +213,12 @@ def find_pipeline(source: str | Path) -> Path:
 
 def recording_name(path: str | Path) -> str:
     """The name of a file's recording: that of the file, without its blanks and its suffix."""
-    return "_".join(Path(path).stem.split())
+    return without_blanks(Path(path).stem)
+
+
+def without_blanks(path: str | Path) -> str:
+    """A path as RTTM files can hold it: ``_`` for blanks, ``\\xff`` for bytes that are no UTF-8."""
+    return "_".join(os.fsencode(path).decode("utf-8", "backslashreplace").split())
 
 
 def _evenly(items: NDArray[np.int64], number: int) -> NDArray[np.int64]:

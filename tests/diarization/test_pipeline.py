@@ -141,12 +141,37 @@ def test_precision_is_close(model, wav, precision, agreement):
         ({"step": 0.0}, "expected a step above zero, found 0.0"),
         ({"max_clustered": 0}, "expected a max_clustered above zero"),
         ({"num_speakers": 0}, "min_speakers 0"),
+        ({"batch_size": 2.5}, "batch_size: expected a whole number, found 2.5"),
+        ({"threshold": float("nan")}, "threshold: expected a number, found nan"),
+        ({"step": "fast", "median": None}, "step: expected a number.*; median: expected"),
+        ({"step": 1e18}, "expected a step above zero, .*the most is"),
+        ({"vbx_conf": 3}, "vbx_conf: expected values by name"),
         ({"num_speakers": 2, "max_speakers": 3}, "leave one out"),
     ],
 )
 def test_bad_configurations(values, message):
     with pytest.raises(ConfigError, match=message):
         InferenceConfig(**values)
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"max_speakers": 10**6}, "max_speakers <= 8, found 2 and 1000000"),
+        ({"max_speakers": 2.5}, "max_speakers: expected a whole number, found 2.5"),
+        ({"max_simultaneous": 0}, "expected 1 <= max_simultaneous"),
+        *(({"window_size": size}, "window_size") for size in (-1, 1e18, float("nan"), "long")),
+        ({"head": {"hidden": 10**9}}, "head: expected a head's hidden from 1"),
+        ({"head": {"kernel": 4}}, "head: expected a head's kernel of an odd"),
+        ({"head": {"dropout": 2}}, "head: expected a head's dropout"),
+        ({"head": {"norm": "layer"}}, "head.norm: expected 'group' or 'batch'"),
+        ({"head": {"num_headz": 3}}, "unknown key head.num_headz .*num_heads"),
+        ({"head": 3}, "head: expected values by name"),
+    ],
+)
+def test_bad_models(values, message):
+    with pytest.raises(ConfigError, match=message):
+        DiarizationConfig.from_dict(values)
 
 
 def test_the_commands(model, wav, tmp_path):

@@ -235,8 +235,8 @@ def test_vbx(tmp_path: Path, number: int | None) -> None:
         assert len(subject(path, num_speakers=number).labels()) == number
     silent = write_script(tmp_path / "silent.wav", [], 5.0)
     assert len(subject(silent, num_speakers=number)) == 0
-    for wrong in ({"depth": 3}, {"plda": plda, "depth": 3}):
-        with pytest.raises(ConfigError, match="vbx_conf: .*depth|vbx_conf: .*plda"):
+    for wrong in ({"depth": 3}, {"plda": plda, "Fa": float("nan")}, {"plda": plda, "Fb": 0}):
+        with pytest.raises(ConfigError, match="vbx_conf: .*(depth|Fa|Fb)"):
             diarizer(clustering="vbx", vbx_conf=wrong)
 
 

@@ -6,7 +6,8 @@ embedding tells nothing about who spoke before.
 
 from __future__ import annotations
 
-from os import PathLike
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from espnet_prune.diarization.clustering.agglomerative import AgglomerativeClust
 from espnet_prune.diarization.clustering.bounds import in_order
 from espnet_prune.diarization.clustering.plda import load_plda
 from espnet_prune.ssl import ConfigError
+from espnet_prune.ssl.typed import settle_types
 
 # Log odds of the first responsibilities: an embedding is a little of every speaker.
 _SHARPNESS = 7.0
@@ -42,13 +44,11 @@ class Responsibilities(NamedTuple):
     bounds: list[float]
 
 
-class VBxClustering:
-    """Start from AHC with too many clusters, and let Bayesian inference do away with some.
+@dataclass(frozen=True)
+class VBxConfig:
+    """The choices of VBx.
 
-    The number of speakers is found, not given. That two embeddings of one window are of different
-    speakers is not used here, but by the assignment afterwards.
-
-    Args:
+    Attributes:
         plda: folder with ``xvec_transform.npz`` and ``plda.npz``, as in a DiariZen release; of the
             model that makes the embeddings.
         Fa: how much an embedding counts: less than 1, since overlapping windows say the same again.
@@ -58,26 +58,37 @@ class VBxClustering:
         lda_dim: directions of PLDA that are used, where speakers differ most.
 
     Raises:
-        CheckpointError: no PLDA in that folder.
-        ConfigError: a value out of range.
+        ConfigError: a value of another type or out of range.
     """
 
-    def __init__(
-        self,
-        plda: str | PathLike[str],
-        Fa: float = 0.07,
-        Fb: float = 0.8,
-        threshold: float = 0.6,
-        max_iters: int = 20,
-        lda_dim: int = 128,
-    ):
-        given = {"Fa": Fa, "Fb": Fb, "max_iters": max_iters, "lda_dim": lda_dim}
-        for name, value in given.items():
-            if not value > 0:
+    plda: str | Path
+    Fa: float = 0.07
+    Fb: float = 0.8
+    threshold: float = 0.6
+    max_iters: int = 20
+    lda_dim: int = 128
+
+    def __post_init__(self) -> None:
+        settle_types(self)
+        for name in ("Fa", "Fb", "max_iters", "lda_dim"):
+            if not (value := getattr(self, name)) > 0:
                 raise ConfigError(f"expected {name} of VBx above 0, found {value!r}; correct it")
-        self.plda = load_plda(plda, lda_dim)
-        self.initial = AgglomerativeClustering(threshold, linkage="centroid")
-        self.Fa, self.Fb, self.max_iters = Fa, Fb, max_iters
+
+
+class VBxClustering:
+    """Start from AHC with too many clusters, and let Bayesian inference do away with some.
+
+    The number of speakers is found, not given. That two embeddings of one window are of different
+    speakers is not used here, but by the assignment afterwards.
+
+    Raises:
+        CheckpointError: no PLDA in its folder.
+    """
+
+    def __init__(self, config: VBxConfig):
+        self.plda = load_plda(config.plda, config.lda_dim)
+        self.initial = AgglomerativeClustering(config.threshold, linkage="centroid")
+        self.config = config
 
     def __call__(
         self, embeddings: NDArray[np.float32], windows: NDArray[np.int64]
@@ -91,7 +102,10 @@ class VBxClustering:
         """
         vectors = self.plda(embeddings)
         first = one_hot_softened(self.initial(embeddings, windows))
-        values, priors, _ = infer(vectors, self.plda.psi, first, self.Fa, self.Fb, self.max_iters)
+        config = self.config
+        values, priors, _ = infer(
+            vectors, self.plda.psi, first, config.Fa, config.Fb, config.max_iters
+        )
         return in_order(values[:, priors > _SMALLEST_PRIOR].argmax(axis=1))
 
 

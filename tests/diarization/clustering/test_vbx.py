@@ -10,7 +10,12 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
 from espnet_prune.diarization.clustering.bounds import BoundedClustering, SpeakerBounds
-from espnet_prune.diarization.clustering.vbx import VBxClustering, infer, one_hot_softened
+from espnet_prune.diarization.clustering.vbx import (
+    VBxClustering,
+    VBxConfig,
+    infer,
+    one_hot_softened,
+)
 from espnet_prune.ssl import CheckpointError, ConfigError
 from tests.diarization.clustering.plda_files import draw, write_plda
 from tests.diarization.clustering.voices import same_partition
@@ -26,7 +31,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def vbx(folder):
-    return VBxClustering(folder, Fa=0.2, Fb=1.0, threshold=0.62)
+    return VBxClustering(VBxConfig(folder, Fa=0.2, Fb=1.0, threshold=0.62))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -39,7 +44,7 @@ def test_speakers_are_found_where_ahc_finds_too_many(vbx, seed):
 def test_one_speaker(vbx, folder):
     embeddings = draw(np.zeros(60, dtype=np.int64), seed=1)
     assert vbx.initial(embeddings, np.arange(60)).max() > 0
-    for clustering in (vbx, VBxClustering(folder)):
+    for clustering in (vbx, VBxClustering(VBxConfig(folder))):
         assert not clustering(embeddings, np.arange(60)).any()
 
 
@@ -68,7 +73,7 @@ def test_bounds_on_the_number_of_speakers(vbx):
 
 def test_only_leading_directions_count(folder):
     embeddings = draw(SPEAKERS, seed=0)
-    assert VBxClustering(folder, lda_dim=7).plda(embeddings).shape == (200, 7)
+    assert VBxClustering(VBxConfig(folder, lda_dim=7)).plda(embeddings).shape == (200, 7)
 
 
 def test_the_bound_reaches_the_evidence():
@@ -119,6 +124,6 @@ def test_speakers_without_embeddings_go(vbx):
 def test_wrong_settings(folder, tmp_path):
     for name in ("Fa", "Fb", "max_iters", "lda_dim"):
         with pytest.raises(ConfigError, match=f"expected {name} of VBx above 0, found 0"):
-            VBxClustering(folder, **{name: 0})
-    with pytest.raises(CheckpointError, match="plda folder of a DiariZen release"):
-        VBxClustering(tmp_path)
+            VBxConfig(folder, **{name: 0})
+    with pytest.raises(CheckpointError, match="expected a NumPy archive, found none"):
+        VBxClustering(VBxConfig(tmp_path))
