@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import NoReturn
 
-from espnet_prune.bin.diarizer_options import add_diarizer_options, load_diarizer
-from espnet_prune.bin.errors import explained, refused
-from espnet_prune.diarization import DataError, write_rttm
-from espnet_prune.diarization.pipeline import Diarizer, recording_name
-from espnet_prune.progress import progress
-from espnet_prune.ssl.files import require_writable
+from espnet_prune.bin.diarizer_options import (
+    add_diarizer_options,
+    diarize_missing,
+    load_diarizer,
+)
+from espnet_prune.bin.errors import explained
+from espnet_prune.diarization import DataError
+from espnet_prune.diarization.audio import FOREIGN
+from espnet_prune.diarization.pipeline import recording_name, without_blanks
 
 # What a folder is searched for; files that are named are read whatever their suffix.
 SUFFIXES = frozenset({
     ".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".snd",
     ".caf", ".w64", ".rf64", ".sph", ".nist",
 })  # fmt: skip
-# Media that libsndfile does not read: found in a folder they are failures, not passed over.
-UNREADABLE = frozenset({
-    ".m4a", ".mp4", ".webm", ".aac", ".wma", ".mkv", ".amr", ".mov", ".avi", ".m4b", ".3gp",
-})  # fmt: skip
-
-logger = logging.getLogger(__name__)
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -47,84 +46,75 @@ def get_parser() -> argparse.ArgumentParser:
 def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    logger.setLevel(logging.INFO)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     with explained("diarize"):
         files = find_audio(args.audio)
         outputs = {name: args.output / f"{name}.rttm" for name in files}
-        missing = {name for name in files if args.redo or not outputs[name].is_file()}
-        if done := len(files) - len(missing):
-            logger.info("skipping %d file(s) with a result in %s", done, args.output)
-        todo = {name: path for name, path in files.items() if name in missing}
-        for name in todo:
-            require_writable(outputs[name])
-        failures = diarize_files(load_diarizer(args), todo, outputs) if todo else {}
-    if failures:
-        report_failures("diarize", failures, len(todo))
+        diarize_missing("diarize", partial(load_diarizer, args), files, outputs, args.redo)
 
 
 def find_audio(paths: Iterable[Path]) -> dict[str, Path]:
     """The files that ``paths`` name or contain, by the name of their recording.
 
+    Files of one name go by their path below the folder that all have in common, without its
+    suffix where that tells them apart.
+
     Raises:
-        DataError: a path is missing, none has audio, or two files have one name.
+        DataError: a path is missing, none has audio, or two files have one name after all.
     """
-    files: dict[str, Path] = {}
+    found: dict[Path, Path] = {}
     problems = []
     for path in paths:
         if not path.exists():
             problems.append(f"expected audio, found none at {path}; correct the path")
-        found = _search(path) if path.is_dir() else [path]
-        if not found:
+        inside = _search(path) if path.is_dir() else [path]
+        if not inside:
             problems.append(f"expected audio in {path}, found no {', '.join(sorted(SUFFIXES))}")
-        for file in found:
-            name = recording_name(file)
-            if name in files and files[name].resolve() != file.resolve():
-                problems.append(
-                    f"expected files of different names, found {files[name]} and {file}, whose "
-                    f"results would both be {name}.rttm; diarize them into different folders"
-                )
-            files.setdefault(name, file)
+        for file in inside:
+            found.setdefault(file.resolve(), file)
+    files: dict[str, Path] = {}
+    for file, name in _names(found).items():
+        other = files.setdefault(name, found[file])
+        if other is not found[file]:
+            problems.append(
+                f"expected files of different names, found {other} and {found[file]}, whose "
+                f"results would both be {name}.rttm; diarize them into different folders"
+            )
     if problems:
         raise DataError(*problems)
     return files
 
 
-def diarize_files(
-    diarizer: Diarizer, files: Mapping[str, Path], outputs: Mapping[str, Path]
-) -> dict[Path, Exception]:
-    """Diarize recording by recording, and return those that failed with their errors."""
-    failures: dict[Path, Exception] = {}
-    for name, path in progress(files.items(), "files", len(files)):
-        try:
-            if path.suffix.lower() in UNREADABLE:
-                raise DataError(
-                    f"expected audio that libsndfile reads, found {path.suffix}; convert it, as "
-                    "with ffmpeg -i IN OUT.flac"
-                )
-            turns = diarizer.diarize(path, name, show_progress=True)
-            write_rttm(outputs[name], {name: turns})
-        except Exception as error:  # whatever it is, the other files do not wait for it
-            foreseen = isinstance(error, (ValueError, OSError))
-            logger.error("%s failed", path, exc_info=not foreseen)
-            failures[path] = error
-    return failures
-
-
-def report_failures(verb: str, failures: Mapping[Path, Exception], number: int) -> NoReturn:
-    """List what failed of a number of files, and end with status 2."""
-    lines = [f"{path}: {error}" for path, error in failures.items()]
-    raise refused("\n".join([f"{verb}: {len(lines)} of {number} file(s) failed:", *lines]))
+def _names(files: Iterable[Path]) -> dict[Path, str]:
+    """The name of each file's recording, as short as tells it apart."""
+    names = {file: recording_name(file) for file in files}
+    common = os.path.commonpath([file.parent for file in names]) if names else ""
+    for suffixes in ("left out", "kept"):
+        counts = Counter(names.values())
+        for file in [file for file, name in names.items() if counts[name] > 1]:
+            below = file.relative_to(common)
+            names[file] = without_blanks(below if suffixes == "kept" else below.with_suffix(""))
+    return names
 
 
 def _search(folder: Path) -> list[Path]:
-    """Audio files in ``folder`` and its subfolders; names with a dot in front are hidden."""
-    return sorted(
+    """Audio files in ``folder`` and its subfolders; names with a dot in front are hidden.
+
+    Those that libsndfile does not read are among them, so that their failure is told, unless they
+    were converted already.
+    """
+    files = [
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES | UNREADABLE
+        if path.suffix.lower() in SUFFIXES | FOREIGN
         and path.is_file()
         and not path.name.startswith(".")
+    ]
+    readable = {path.with_suffix("") for path in files if path.suffix.lower() in SUFFIXES}
+    return sorted(
+        path
+        for path in files
+        if path.suffix.lower() in SUFFIXES or path.with_suffix("") not in readable
     )
 
 

@@ -1,20 +1,28 @@
-"""Options of the commands that diarize, and the diarizer that they describe."""
+"""What the commands that diarize share: options, the diarizer they describe, and its work."""
 
 from __future__ import annotations
 
 import argparse
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from espnet_prune.bin.errors import refused
+from espnet_prune.diarization import write_rttm
 from espnet_prune.diarization.inference_config import InferenceConfig, config_of_release
 from espnet_prune.diarization.pipeline import Diarizer, find_pipeline
+from espnet_prune.progress import progress
 from espnet_prune.ssl.config_files import read_yaml
+from espnet_prune.ssl.files import require_writable
 from espnet_prune.ssl.typed import read_typed
 
 _SPEAKERS = ("num_speakers", "min_speakers", "max_speakers")
+
+logger = logging.getLogger(__name__)
 
 
 def add_diarizer_options(parser: argparse.ArgumentParser) -> None:
@@ -40,8 +48,8 @@ def add_diarizer_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max_speakers", type=int, metavar="N", help="upper bound on them")
 
 
-def load_diarizer(args: argparse.Namespace) -> Diarizer:
-    """The diarizer of a command line.
+def find_diarizer(args: argparse.Namespace) -> tuple[Path, InferenceConfig]:
+    """Where the model of a command line is, and its configuration; no weights are read.
 
     Raises:
         ConfigError: the configuration has an unknown key, or a value that there is not.
@@ -52,8 +60,57 @@ def load_diarizer(args: argparse.Namespace) -> Diarizer:
     if any(value is not None for value in speakers.values()):
         changes |= speakers
     path = find_pipeline(args.model)
-    config = read_config(args.config, config_of_release(path), **changes)
-    return Diarizer.from_pretrained(path, config, args.device)
+    return path, read_config(args.config, config_of_release(path), **changes)
+
+
+def load_diarizer(args: argparse.Namespace) -> Diarizer:
+    """The diarizer of a command line.
+
+    Raises:
+        ConfigError, CheckpointError: see :func:`find_diarizer`.
+    """
+    return Diarizer.from_pretrained(*find_diarizer(args), args.device)
+
+
+def diarize_missing(
+    command: str,
+    load: Callable[[], Diarizer],
+    files: Mapping[str, str | Path],
+    outputs: Mapping[str, Path],
+    redo: bool = False,
+) -> None:
+    """Diarize the recordings whose RTTM files are not there, and write each as it comes.
+
+    Args:
+        command: for messages.
+        load: makes the diarizer, once, if there is anything to do.
+        files: audio by recording.
+        outputs: RTTM file by recording.
+        redo: also those whose RTTM files are there.
+
+    Raises:
+        Refused: some recordings failed, which are listed; the others' files are there.
+        OSError: a result cannot be written.
+    """
+    todo = {name: path for name, path in files.items() if redo or not outputs[name].is_file()}
+    for folder in {outputs[name].parent for name in todo}:
+        require_writable(folder / "any")
+    if done := len(files) - len(todo):
+        logger.info("skipping %d recording(s) with a result already", done)
+    failures = []
+    diarizer = load() if todo else None
+    for name, path in progress(todo.items(), "recordings", len(todo)):
+        try:
+            turns = diarizer.diarize(path, name, show_progress=True)
+        except Exception as error:  # whatever it is, the other recordings do not wait for it
+            foreseen = isinstance(error, (ValueError, OSError))
+            logger.error("%s failed", path, exc_info=not foreseen)
+            failures.append(f"{path}: {error}")
+        else:
+            write_rttm(outputs[name], {name: turns})
+    if failures:
+        count = f"{len(failures)} of {len(todo)} recording(s) failed"
+        raise refused("\n".join([f"{command}: {count}:", *failures]))
 
 
 def read_config(path: Path | None, default: InferenceConfig, **changes: Any) -> InferenceConfig:

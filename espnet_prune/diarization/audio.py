@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,10 @@ SAMPLE_RATE = 16000
 _UNKNOWN_SIZE = 0x7FFFF000
 # Rates in Hz beyond which a header is damaged.
 _MIN_RATE, _MAX_RATE = 1_000, 768_000
+# Common containers that libsndfile does not read.
+FOREIGN = frozenset({
+    ".3gp", ".aac", ".amr", ".avi", ".m4a", ".m4b", ".mkv", ".mov", ".mp4", ".webm", ".wma",
+})  # fmt: skip
 # Seconds that are decoded, mixed and resampled at a time.
 _BLOCK = 10
 
@@ -114,7 +119,11 @@ def open_any_audio(
     except soundfile.LibsndfileError as error:
         raise DataError(
             f"expected readable audio, found {error.error_string!r} in {path}; "
-            "copy or convert the file again"
+            + (
+                f"convert it: ffmpeg -i {shlex.quote(str(path))} -ac 1 -ar {SAMPLE_RATE} new.wav"
+                if Path(path).suffix.lower() in FOREIGN
+                else "copy or convert the file again"
+            )
         ) from error
     if audio.frames == 0 and (place := _size_of_endless(path)):
         audio.close()

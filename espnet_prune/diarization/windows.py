@@ -174,6 +174,24 @@ class TurnIndex:
         return [turn for turn in self._turns[first:last] if turn.end > start]
 
 
+def read_wavs(path: str | Path) -> dict[str, str]:
+    """Read the path of the audio of every recording of a `wav.scp`.
+
+    Raises:
+        DataError: With every malformed or doubled line, or if there is none.
+    """
+    rows, problems = scan_table(path, parse_wav, max_fields=2)
+    wavs: dict[str, str] = {}
+    for line, (recording, wav) in rows:
+        if wavs.setdefault(recording, wav) != wav:
+            problems.append(f"{path}:{line}: expected unique ids, found {recording!r} twice")
+    if not (rows or problems):
+        problems.append(f"{path}: expected at least one recording, found none; add one")
+    if problems:
+        raise DataError(*problems)
+    return wavs
+
+
 class _WindowData(Mapping[str, np.ndarray]):
     """Arrays of the windows of a `windows` file, keyed by window id; files are read when used."""
 
@@ -223,10 +241,7 @@ class WindowAudio(_WindowData):
 
     @cached_property
     def _paths(self) -> dict[str, str]:
-        rows, problems = scan_table(self.windows_file.with_name("wav.scp"), parse_wav, max_fields=2)
-        if problems:
-            raise DataError(*problems)
-        return dict(wav for _, wav in rows)
+        return read_wavs(self.windows_file.with_name("wav.scp"))
 
 
 class WindowLabels(_WindowData):

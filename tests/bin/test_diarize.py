@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from espnet_prune.bin import diarize, diarizer_options
-from espnet_prune.diarization import read_rttm
+from espnet_prune.bin import diar_inference, diarize, diarizer_options
+from espnet_prune.diarization import read_rttm, write_rttm
 from espnet_prune.diarization.clustering.vbx import VBxClustering
 from espnet_prune.diarization.pipeline import Diarizer, InferenceConfig
 from tests.diarization.embedding.pyannote_format import random_resnet, write_published
@@ -99,21 +100,161 @@ def test_failures_do_not_stop_the_others(
     with pytest.raises(SystemExit) as ended:
         diarize.main([*command, *files])
     assert ended.value.code == 2
-    assert str(ended.value).startswith("diarize: 4 of 5 file(s) failed:\n")
+    assert str(ended.value).startswith("diarize: 4 of 5 recording(s) failed:\n")
     for name in ("a.wav: expected readable audio", "b.wav: expected samples", "d.wav: out of"):
         assert f"{tmp_path}/{name}" in str(ended.value)
     assert names(tmp_path) == ["e.rttm"]
 
 
-def test_clashing_names_are_told_before_the_start(
-    tmp_path: Path, command: list[str], loaded
-) -> None:
-    (tmp_path / "x").mkdir()
-    first = write_script(tmp_path / "a.wav", TURNS, 8.0)
-    second = write_script(tmp_path / "x/a.flac", TURNS, 8.0)
-    with pytest.raises(SystemExit, match=r"a\.wav and .*a\.flac, whose results would both be a\."):
+def test_files_of_one_name_go_by_their_path(tmp_path: Path, command: list[str]) -> None:
+    scripts = {"x/a.wav": 1, "y/deep er/a.wav": 2, "y/a.flac": 3, "y/a.wav": 2, "b.wav": 1}
+    for name, number in scripts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        write_script(tmp_path / name, TURNS[:number], 8.0)
+    diarize.main([*command, f"{tmp_path}/x", f"{tmp_path}/y", f"{tmp_path}/b.wav"])
+    out = tmp_path / "out"
+    counts = {
+        str(path.relative_to(out)): len(turns)
+        for path in out.rglob("*.rttm")
+        for turns in read_rttm(path).values()
+    }
+    assert counts == {
+        "x/a.rttm": 1, "y/deep_er/a.rttm": 2, "y/a.flac.rttm": 3, "y/a.wav.rttm": 2, "b.rttm": 1
+    }  # fmt: skip
+    assert set(read_rttm(out / "y/deep_er/a.rttm")) == {"y/deep_er/a"}
+
+
+def test_names_that_no_path_tells_apart(tmp_path: Path, command: list[str], loaded) -> None:
+    first = write_script(tmp_path / "a b.wav", TURNS, 8.0)
+    second = write_script(tmp_path / "a_b.wav", TURNS, 8.0)
+    with pytest.raises(SystemExit, match=r"a b\.wav and .*a_b\.wav, whose results would both be "):
         diarize.main([*command, str(first), str(second)])
     assert not (tmp_path / "out").exists() and not loaded
+
+
+def test_a_name_that_is_no_text(tmp_path: Path, command: list[str]) -> None:
+    path = write_script(tmp_path / "a.wav", TURNS, 8.0)
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.wav")
+    os.rename(path, odd)
+    diarize.main([*command, odd])
+    assert names(tmp_path) == ["caf\\xe9.rttm"]
+    assert set(read_rttm(tmp_path / "out/caf\\xe9.rttm")) == {"caf\\xe9"}
+
+
+def test_containers_that_need_ffmpeg_are_told(tmp_path: Path, command: list[str]) -> None:
+    for name in ("talk.m4a", "film.MP4", "done.webm"):
+        (tmp_path / name).write_bytes(b"\0\0\0\x20ftypM4A ")
+    write_script(tmp_path / "done.wav", TURNS, 8.0)
+    with pytest.raises(SystemExit) as ended:
+        diarize.main([*command, str(tmp_path)])
+    assert ended.value.code == 2 and str(ended.value).count("ffmpeg -i") == 2
+    assert names(tmp_path) == ["done.rttm"]
+
+
+@pytest.mark.parametrize("output", ["file/out", "taken"])
+def test_outputs_are_tried_before_the_model_is_loaded(
+    tmp_path: Path, command: list[str], loaded, output: str
+) -> None:
+    path = write_script(tmp_path / "a.wav", TURNS, 8.0)
+    (tmp_path / "file").write_text("")
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "wav.scp").write_text(f"a {path}\n")
+    command[command.index("--output") + 1] = f"{tmp_path}/{output}"
+    with pytest.raises(SystemExit, match=r"^diar_inference: .*(folder|directory|exists)"):
+        diar_inference.main([*command, str(tmp_path)])
+    if output == "file/out":
+        with pytest.raises(SystemExit, match=r"^diarize: .*(directory|exists)"):
+            diarize.main([*command, str(path)])
+    assert not loaded
+
+
+class Meetings:
+    """A data directory without ``rttm``, of four recordings."""
+
+    def __init__(self, folder: Path, command: list[str]):
+        self.folder, self.output = folder, folder / "out/hyp.rttm"
+        self.command = [*command, str(folder)]
+        self.command[self.command.index("--output") + 1] = str(self.output)
+        self.paths = {
+            f"m{i}": write_script(folder / f"{i}.flac", TURNS[: 3 - i % 3], 8.0) for i in range(4)
+        }
+        (folder / "wav.scp").write_text(
+            "".join(f"{name} {path}\n" for name, path in reversed(self.paths.items()))
+        )
+
+    def run(self, *options: str) -> None:
+        diar_inference.main([*self.command, *options])
+
+    def left(self) -> list[str]:
+        return sorted(path.name for path in self.output.parent.iterdir())
+
+
+@pytest.fixture
+def diarized(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The recordings that were diarized so far."""
+    names: list[str] = []
+    inside = Diarizer.diarize
+
+    def spy(self, path, recording, *rest, **options):
+        names.append(recording)
+        return inside(self, path, recording, *rest, **options)
+
+    monkeypatch.setattr(Diarizer, "diarize", spy)
+    return names
+
+
+def test_a_damaged_recording_costs_no_other(
+    tmp_path: Path, command: list[str], diarized: list[str], loaded
+) -> None:
+    meetings = Meetings(tmp_path, command)
+    meetings.run()
+    expected = meetings.output.read_bytes()
+    whole = Diarizer(scripted_model(), InferenceConfig(step=0.5))
+    turns = {name: whole.diarize(path, name) for name, path in meetings.paths.items()}
+    write_rttm(tmp_path / "direct.rttm", turns)
+    assert expected == (tmp_path / "direct.rttm").read_bytes()
+    assert meetings.left() == ["hyp.rttm"]
+
+    meetings.output.unlink()
+    good = meetings.paths["m1"].read_bytes()
+    meetings.paths["m1"].write_bytes(good[: len(good) // 2])
+    with pytest.raises(SystemExit) as ended:
+        meetings.run()
+    assert ended.value.code == 2
+    assert str(ended.value).startswith("diar_inference: 1 of 4 recording(s) failed:\n")
+    assert "1.flac: expected" in str(ended.value)
+    assert not meetings.output.exists()
+    diarized.clear()
+    meetings.paths["m1"].write_bytes(good)
+    meetings.run()
+    assert diarized == ["m1"] and meetings.output.read_bytes() == expected
+    assert meetings.left() == ["hyp.rttm"]
+
+
+@pytest.mark.parametrize("change", ["config", "option", "model", "audio", "path", "nothing"])
+def test_only_what_is_the_same_is_gone_on_from(
+    tmp_path: Path, command: list[str], diarized: list[str], loaded, change: str
+) -> None:
+    meetings = Meetings(tmp_path, command)
+    other = tmp_path / "3.copy"
+    other.write_bytes(meetings.paths["m3"].read_bytes())
+    meetings.paths["m0"].write_bytes(b"")
+    with pytest.raises(SystemExit):
+        meetings.run()
+    diarized.clear()
+    if change == "config":
+        (tmp_path / "decode.yaml").write_text("step: 0.4\n")
+    elif change == "model":
+        (tmp_path / "model/weights").write_text("other")
+    elif change == "audio":
+        write_script(meetings.paths["m3"], TURNS[:2], 9.0)
+    elif change == "path":
+        scp = tmp_path / "wav.scp"
+        scp.write_text(scp.read_text().replace("3.flac", "3.copy"))
+    with pytest.raises(SystemExit):
+        meetings.run(*["--num_speakers", "1"] * (change == "option"))
+    again = {"nothing": ["m0"], "audio": ["m0", "m3"], "path": ["m0", "m3"]}
+    assert sorted(diarized) == again.get(change, ["m0", "m1", "m2", "m3"])
 
 
 def test_what_is_not_there(tmp_path: Path, command: list[str]) -> None:
