@@ -19,7 +19,7 @@ from espnet_prune.espnet.finite import (
     watched_gradients,
 )
 from espnet_prune.espnet.statistics import relate_to_speech
-from espnet_prune.progress import progress, progress_file
+from espnet_prune.progress import progress, progress_stream
 from espnet_prune.ssl import CheckpointError
 
 
@@ -52,8 +52,9 @@ class ResumableTrainer(Trainer):
         losses = [loss for _, loss in sorted(cls._losses.items())]
         if losses and (message := divergence(losses, cls._pruned)):
             logging.warning(message)
-            if not distributed_option.dist_rank and (terminal := progress_file()) is not sys.stderr:
-                print(f"warning: {trainer_options.output_dir}: {message}", file=terminal)
+            with progress_stream() as terminal:
+                if not distributed_option.dist_rank and terminal is not sys.stderr:
+                    print(f"warning: {trainer_options.output_dir}: {message}", file=terminal)
 
     @classmethod
     def resume(cls, checkpoint, model, reporter, **kwargs) -> None:
