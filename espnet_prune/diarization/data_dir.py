@@ -11,13 +11,13 @@ from typing import TypeVar
 
 import numpy as np
 import soundfile
-from tqdm import tqdm
 
 from espnet_prune.diarization.audio import SAMPLE_RATE, open_audio, parse_wav
 from espnet_prune.diarization.rttm import Turn, parse_turn, rttm_lines, to_annotation
 from espnet_prune.diarization.segments import Segment, parse_segment
 from espnet_prune.diarization.tables import NIST_COMMENTS, DataError, scan_table, to_text
 from espnet_prune.diarization.uem import Region, parse_region, uem_lines
+from espnet_prune.progress import progress
 from espnet_prune.ssl.files import replace_files
 
 T = TypeVar("T")
@@ -174,7 +174,7 @@ def check_data_dir(path: str | Path) -> Statistics:
     tables = _Tables(Path(path))
     problems = list(tables.problems)
     durations: dict[str, float] = {}
-    for line, (recording, wav) in tqdm(tables.wavs, desc="check audio", disable=None):
+    for line, (recording, wav) in progress(tables.wavs, "check audio"):
         try:
             durations[recording] = _check_samples(wav)
         except DataError as error:

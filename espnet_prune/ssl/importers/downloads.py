@@ -10,8 +10,8 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 import torch
-from torch.hub import tqdm
 
+from espnet_prune.progress import counter
 from espnet_prune.ssl.files import atomic_file
 from espnet_prune.ssl.hub import explained, load_hub
 
@@ -67,9 +67,9 @@ def _download(url: str, path: Path) -> None:
         if response.headers.get_content_type() == "text/html":
             raise OSError("expected a file, found a web page, perhaps one to sign in")
         expected = int(response.headers.get("Content-Length", 0))
-        with tqdm(total=expected or None, unit="B", unit_scale=True, unit_divisor=1024) as bar:
+        with counter(path.name, expected or None, "B") as advance:
             while block := response.read(1 << 20):
                 file.write(block)
-                bar.update(len(block))
+                advance(len(block))
         if expected and file.tell() != expected:
             raise OSError(f"expected {expected} bytes, found {file.tell()}; try again")

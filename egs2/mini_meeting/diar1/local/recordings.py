@@ -75,7 +75,7 @@ def render_all(
     # Forking spares each process the start of Python and its imports.
     context = get_context("fork")
     running: dict[Any, tuple[Job, BaseProcess]] = {}
-    with tqdm(total=len(waiting), desc=folder.name, unit="recording") as progress:
+    with tqdm(total=len(waiting), desc=folder.name, disable=None) as progress:
         while waiting or running:
             while waiting and len(running) < nj:
                 job = waiting.pop(0)
