@@ -14,8 +14,10 @@ import torch
 from espnet_prune.bin.errors import refused
 from espnet_prune.diarization import write_rttm
 from espnet_prune.diarization.inference_config import InferenceConfig, config_of_release
+from espnet_prune.diarization.local import usable_device
 from espnet_prune.diarization.pipeline import Diarizer, find_pipeline
 from espnet_prune.progress import progress
+from espnet_prune.ssl import ConfigError
 from espnet_prune.ssl.config_files import read_yaml
 from espnet_prune.ssl.files import require_writable
 from espnet_prune.ssl.typed import read_typed
@@ -126,15 +128,6 @@ def read_config(path: Path | None, default: InferenceConfig, **changes: Any) -> 
 
 def _device(text: str) -> torch.device:
     try:
-        device = torch.device(text)
-    except RuntimeError as error:
-        raise argparse.ArgumentTypeError(f"expected a device of PyTorch, found {text!r}") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise argparse.ArgumentTypeError(f"found no GPU for {text!r}; use cpu")
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise argparse.ArgumentTypeError(f"found no device {text!r} here; use cpu") from error
-    if device.type == "meta":
-        raise argparse.ArgumentTypeError("expected a device that computes, found 'meta'; use cpu")
-    return device
+        return usable_device(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

@@ -63,13 +63,19 @@ class LocalDiarizer:
     ):
         self.config = config
         self.grid = FrameGrid.of(model.encoder.config)
+        self.size = round(model.config.window_size * SAMPLE_RATE)
+        self.frames = self.grid.num_frames(self.size)
+        if self.frames < 1:
+            raise ConfigError(
+                f"expected windows of {self.grid.receptive_field / SAMPLE_RATE:g} s, which one "
+                f"frame hears, or longer, found {model.config.window_size:g} s"
+            )
         if not self.grid.shift <= config.step <= model.config.window_size:
             raise ConfigError(
                 f"expected a step of {self.grid.shift:g} s, one frame, to the window's "
                 f"{model.config.window_size:g} s, found {config.step:g} s; "
                 "others leave audio unheard"
             )
-        self.size = round(model.config.window_size * SAMPLE_RATE)
         self.layer = _layer(config.embedding_layer, len(model.encoder.config.layers) + 1)
         self.model = model.eval()
         self.embedder = make_embedder(config.embedding, self.layer)
@@ -79,14 +85,15 @@ class LocalDiarizer:
         """Move the model and the embeddings.
 
         Raises:
-            ConfigError: ``device`` does not have the precision.
+            ConfigError: there is no such ``device``, or it does not have the precision.
         """
-        self.device = torch.device(device)
-        if self.config.precision == "int8" and self.device.type != "cpu":
+        kind = str(device).partition(":")[0]
+        if self.config.precision == "int8" and kind != "cpu":
             raise ConfigError(
-                f"expected a precision of float32, bfloat16 or float16 of {self.device.type}, "
-                "found int8, which only CPUs have"
+                f"expected a precision of float32, bfloat16 or float16 of {kind}, found int8, "
+                "which only CPUs have"
             )
+        self.device = usable_device(device)
         self.model.to(self.device)
         self.encoder = inference_form(self.model.encoder, PRECISIONS[self.config.precision])
         if isinstance(self.embedder, nn.Module):
@@ -99,7 +106,9 @@ class LocalDiarizer:
         """
         if self.grid.num_frames(num_samples) < 1:
             return []
-        step = max(1, round(self.config.step * SAMPLE_RATE / self.grid.hop)) * self.grid.hop
+        # A window has no frames of its last samples: the next begins no later than where they are.
+        step = min(self.frames, round(self.config.step * SAMPLE_RATE / self.grid.hop))
+        step *= self.grid.hop
         starts = list(range(0, max(1, num_samples - self.size + 1), step))
         if starts[-1] + self.size < num_samples:
             starts.append(-(-(num_samples - self.size) // self.grid.hop) * self.grid.hop)
@@ -114,9 +123,8 @@ class LocalDiarizer:
             watch: passes on the first samples of the windows, say under a progress bar.
         """
         starts = self.starts(audio.num_samples)
-        frames = self.grid.num_frames(self.size)
         slots = self.model.config.max_speakers
-        activity = np.zeros((len(starts), frames, slots), dtype=np.uint8)
+        activity = np.zeros((len(starts), self.frames, slots), dtype=np.uint8)
         alone = np.zeros((len(starts), slots), dtype=np.int64)
         embeddings = []
         first = 0
@@ -194,6 +202,23 @@ class LocalDiarizer:
         theirs = {layer: state[chosen] for layer, state in states.items()}
         voices = self.embedder(spoken, theirs, shares)
         return voices.float().cpu().numpy()[active[rows]]
+
+
+def usable_device(device: torch.device | str) -> torch.device:
+    """The device of that name, which this machine has.
+
+    Raises:
+        ConfigError: it has none, or the name is no device's.
+    """
+    problem = "which computes nothing"
+    try:
+        found = torch.device(device)
+        if found.type != "meta":
+            torch.empty(1, device=found)
+            return found
+    except (RuntimeError, AssertionError, ImportError) as error:
+        problem = str(error).split("\n")[0].rstrip(".")
+    raise ConfigError(f"expected a device of this machine, found {device} ({problem}); use cpu")
 
 
 def _layer(layer: int, states: int) -> int:

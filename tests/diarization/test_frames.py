@@ -24,13 +24,14 @@ def convs(grid):
 
 @pytest.mark.parametrize("grid", GRIDS)
 @pytest.mark.parametrize("window", [2.0, 1.99, 2.013])
-def test_known_speech_comes_back_to_within_a_hop(grid, window, tmp_path):
+@pytest.mark.parametrize("step", [0.5, "window"])
+def test_known_speech_comes_back_to_within_a_hop(grid, window, step, tmp_path):
     model = scripted_model(window_size=window, convs=convs(grid))
     samples = np.zeros(round(23.7 * 16000))
     for start, end, voice in [(1.0, 21.0, 0), (20.0, 23.0, 1)]:
         samples[round(start * 16000) : round(end * 16000)] += (1 << voice) / SCALE
     soundfile.write(tmp_path / "a.wav", samples, 16000, subtype="PCM_24")
-    config = InferenceConfig(step=0.5, median=1)
+    config = InferenceConfig(step=window if step == "window" else step, median=1)
     first, second = Diarizer(model, config).diarize(tmp_path / "a.wav", "a")
     hop = model.encoder.config.hop / 16000
     found = [first.start, first.end, second.start, second.end]
@@ -55,6 +56,11 @@ def test_labels_lie_at_the_centres_of_the_grid():
 def test_steps_that_leave_audio_unheard_are_refused(step):
     with pytest.raises(ConfigError, match="expected a step of"):
         Diarizer(scripted_model(), InferenceConfig(step=step))
+
+
+def test_windows_shorter_than_a_frame_are_refused():
+    with pytest.raises(ConfigError, match="expected windows of 0.025 s, which one frame hears"):
+        Diarizer(scripted_model(window_size=0.022), InferenceConfig(step=0.02))
 
 
 def test_labels_have_no_gaps_and_missing_speakers_are_told(caplog):

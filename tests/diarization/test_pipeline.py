@@ -154,6 +154,16 @@ def test_bad_configurations(values, message):
         InferenceConfig(**values)
 
 
+@pytest.mark.parametrize("device", ["cuda:77", "xpu", "mps", "hpu", "meta", "toaster", "cpu:x"])
+def test_devices_that_are_not_there(model, device, capsys):
+    with pytest.raises(ConfigError, match=f"expected a device of this machine, found {device} "):
+        Diarizer(model, device=device)
+    with pytest.raises(SystemExit) as ended:
+        diar_inference.main(["model", "data", "--output", "x", "--device", device])
+    assert ended.value.code == 2
+    assert f"--device: expected a device of this machine, found {device}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "values, message",
     [
