@@ -13,7 +13,7 @@ from espnet_prune.ssl.norm import length_mask
 from espnet_prune.ssl.typed import settle_types
 
 # Far above any head: sizes that can be built.
-_MOST = {"hidden": 10**5, "num_layers": 1000, "num_heads": 1000, "ffn": 10**6, "kernel": 10**4}
+_MOST = {"hidden": 10**5, "num_layers": 100, "num_heads": 1000, "ffn": 10**6, "kernel": 10**4}
 
 
 @dataclass(frozen=True)

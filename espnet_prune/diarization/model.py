@@ -13,10 +13,16 @@ from torch import Tensor, nn
 from espnet_prune.diarization.head import HeadConfig, PowersetHead
 from espnet_prune.diarization.powerset import Powerset
 from espnet_prune.ssl import ConfigError, Featurizer, SSLConfig, SSLEncoder
-from espnet_prune.ssl.checkpoint import load_folder, load_strictly, save_folder
+from espnet_prune.ssl.checkpoint import (
+    load_folder,
+    load_strictly,
+    save_folder,
+    without_memory,
+)
 from espnet_prune.ssl.hub import push_folder
 from espnet_prune.ssl.importers.diarizen import CONFIG
 from espnet_prune.ssl.importers.sources import find_source
+from espnet_prune.ssl.sniffing import PYTORCH, require_kind
 from espnet_prune.ssl.typed import read_typed, settle_types
 
 _KIND = "diarization_model"
@@ -114,14 +120,24 @@ class DiarizationModel(nn.Module):
 
         Raises:
             CheckpointError: the source is missing, damaged, or of another kind of model.
+            ConfigError: its config describes none.
         """
         folder = find_source(source)
         if folder.is_file() or (folder / CONFIG).is_file():
             from espnet_prune.diarization.diarizen import import_diarization_model
 
+            if folder.is_file():
+                require_kind(folder, PYTORCH)
             return import_diarization_model(folder)
-        config, state = load_folder(folder, _KIND)
-        featurizer = Featurizer(SSLEncoder(SSLConfig.from_dict(config["encoder"])))
-        model = cls(featurizer, DiarizationConfig.from_dict(config["diarization"]))
-        load_strictly(model, state, folder)
+        values, state = load_folder(folder, _KIND)
+        try:
+            encoder = SSLConfig.from_dict(values.get("encoder", {}))
+            config = DiarizationConfig.from_dict(values.get("diarization"))
+        except ConfigError as error:
+            raise ConfigError(f"{folder / 'config.json'}: {error}") from error
+        # The weights are compared with the config before there is memory of its size.
+        with without_memory():
+            model = cls(Featurizer(SSLEncoder(encoder)), config)
+        model.powerset = Powerset(config.max_speakers, config.max_simultaneous)
+        load_strictly(model, state, folder, assign=True)
         return model.eval()

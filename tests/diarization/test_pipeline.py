@@ -112,10 +112,31 @@ def test_save_and_load(model, wav, tmp_path):
     assert again.diarize(path, "r") == Diarizer(model).diarize(path, "r")
     assert again.to("cpu").diarize(path, "r") == Diarizer(model).diarize(path, "r")
     config = json.loads((tmp_path / "model/config.json").read_text())
-    config["diarization"]["depth"] = 1
-    (tmp_path / "model/config.json").write_text(json.dumps(config))
-    with pytest.raises(ConfigError, match="depth"):
-        DiarizationModel.from_pretrained(tmp_path / "model")
+    for key, value, message in [
+        ("depth", 1, "config.json: .*depth"),
+        (
+            "head",
+            {"hidden": 10**5, "num_heads": 1, "ffn": 10**6},
+            "expected the w",
+        ),
+        ("max_speakers", 10**6, "config.json: .*max_speakers <= 8"),
+    ]:
+        changed = {**config, "diarization": {**config["diarization"], key: value}}
+        (tmp_path / "model/config.json").write_text(json.dumps(changed))
+        with pytest.raises(ValueError, match=message):
+            DiarizationModel.from_pretrained(tmp_path / "model")
+    del config["diarization"], changed["encoder"]
+    for missing in (config, changed):
+        (tmp_path / "model/config.json").write_text(json.dumps(missing))
+        with pytest.raises(ConfigError, match="config.json: "):
+            DiarizationModel.from_pretrained(tmp_path / "model")
+
+
+def test_a_pack_given_as_a_model(model, tmp_path):
+    model.save_pretrained(tmp_path / "model")
+    shutil.make_archive(str(tmp_path / "pack"), "zip", tmp_path / "model")
+    with pytest.raises(CheckpointError, match="pack.zip: .*such as a pack; unpack it"):
+        Diarizer.from_pretrained(tmp_path / "pack.zip")
 
 
 @pytest.mark.parametrize("precision, agreement", [("bfloat16", 0.9), ("int8", 0.9)])
