@@ -13,6 +13,7 @@ import torch
 from espnet_prune.bench.results import Setting, this_setting
 from espnet_prune.report.timing import benchmark_device
 from espnet_prune.ssl import PRESETS
+from espnet_prune.ssl.files import require_writable
 
 DENSE = [name for name in PRESETS if not name.endswith("_s80")]
 
@@ -57,14 +58,18 @@ def add_options(
 
 
 def prepare(args: argparse.Namespace) -> Setting:
-    """Set threads and logging, and make the output folder."""
+    """Set threads and logging, and make the output folder.
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
     logging.basicConfig(level=logging.ERROR, format="%(asctime)s %(message)s")
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     logging.getLogger("espnet_prune.bench").setLevel(logging.INFO)
     warnings.simplefilter("ignore")  # of what the compared use and is deprecated
     if args.threads:
         torch.set_num_threads(args.threads)
-    args.output.mkdir(parents=True, exist_ok=True)
+    require_writable(args.output / "any")
     return this_setting(benchmark_device().type, torch.get_num_threads(), args.seed)
 
 

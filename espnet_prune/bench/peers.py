@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from espnet_prune.ssl import SSLConfig, SSLEncoder
+from espnet_prune.ssl.config_files import read_json
 from espnet_prune.ssl.exporters import export_huggingface
 from espnet_prune.ssl.importers import fairseq, torchaudio
 from espnet_prune.ssl.importers.conversion import Table, source_keys
@@ -129,7 +129,7 @@ def load_onnx(folder: Path, precision: str, device: str) -> Run:
 
 
 def _shape(folder: Path) -> SSLConfig:
-    return SSLConfig.from_dict(json.loads((folder / SHAPE).read_text()))
+    return SSLConfig.from_dict(read_json(folder / SHAPE))
 
 
 def _normalized(wavs: Tensor, config: SSLConfig) -> Tensor:

@@ -19,7 +19,7 @@ from espnet_prune.report.asr_results import (
     render_table,
     write_results,
 )
-from espnet_prune.ssl.files import atomic_write
+from espnet_prune.ssl.files import atomic_write, require_writable
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -54,6 +54,9 @@ def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
     with explained("asr_report"):
+        outputs = [folder / "results.json" for folder, *_ in args.gather]
+        for output in [*outputs, *([args.output] if args.output else [])]:
+            require_writable(output)
         for folder, *trainings in args.gather:
             found = gather(folder / "encoder", trainings, folder, args.sets, args.reference_seconds)
             write_results(found, folder / "results.json")

@@ -15,6 +15,7 @@ from espnet_prune.report.history import read_history
 from espnet_prune.report.plots import PRUNING, STRUCTURE
 from espnet_prune.report.structure_plot import plot_structure
 from espnet_prune.ssl import SSLEncoder
+from espnet_prune.ssl.files import require_writable
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -34,6 +35,8 @@ def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
     with explained("plot_pruning"):
+        for name in (PRUNING, STRUCTURE):
+            require_writable(args.output / name)
         prune, further = (
             folder and read_history(folder / "checkpoint.pth")
             for folder in (args.training, args.further)

@@ -9,10 +9,10 @@ from pathlib import Path
 from espnet_prune.bin.errors import explained
 from espnet_prune.report.html import render_report
 from espnet_prune.report.inputs import find_inputs
-from espnet_prune.report.plots import plot_all
+from espnet_prune.report.plots import TRAINING, plot_all
 from espnet_prune.report.results import gather, write_results
 from espnet_prune.report.table import render_results, render_tables
-from espnet_prune.ssl.files import atomic_write
+from espnet_prune.ssl.files import atomic_write, require_writable
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -32,6 +32,8 @@ def main(cmd: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
     with explained("report"):
         inputs = find_inputs(args.exp, args.data_dir, args.set)
+        for name in ("results.json", "RESULTS.md", "report.html", f"images/{TRAINING}"):
+            require_writable(args.exp / name)
         results = gather(inputs, args.seed)
         write_results(results, args.exp / "results.json")
         atomic_write(args.exp / "RESULTS.md", render_results(results, args.exp.name))

@@ -14,7 +14,9 @@ from espnet_prune.report.environment import this_environment
 from espnet_prune.report.history import read_history
 from espnet_prune.report.markdown import markdown_table
 from espnet_prune.ssl import SSLEncoder
+from espnet_prune.ssl.config_files import read_json
 from espnet_prune.ssl.files import atomic_write
+from espnet_prune.ssl.typed import read_typed
 
 
 @dataclass(frozen=True)
@@ -76,17 +78,9 @@ def read_results(path: Path) -> AsrModelResults:
     """Read what :func:`write_results` wrote.
 
     Raises:
-        DataError: no such file, or another one.
+        ConfigError: no such file, or another one.
     """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        scores = {name: AsrScores(**each) for name, each in values.pop("scores").items()}
-        return AsrModelResults(**values, scores=scores)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DataError(
-            f"{path}: expected the figures of a model, found a missing, truncated or foreign file "
-            f"({error!r}); run the recipe's report stage"
-        ) from error
+    return read_typed(AsrModelResults, read_json(path), path)
 
 
 def render_table(models: Mapping[str, AsrModelResults]) -> str:

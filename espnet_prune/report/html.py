@@ -175,10 +175,10 @@ def _training_table(caption: str, history: History, columns: Sequence[_Column]) 
 
 def _curve(history: History, column: _Column) -> list[Cell]:
     """A cell for each epoch."""
-    values = dict(zip(*history.curve(column.split, column.statistic), strict=True))
-    return [
-        cell(values.get(epoch), column.pattern, column.scale) for epoch in sorted(history.epochs)
-    ]
+    history.curve(column.split, column.statistic)  # raises where no epoch has it
+    splits = [history.epochs[epoch].get(column.split, {}) for epoch in sorted(history.epochs)]
+    values = [split.get(column.statistic) for split in splits]
+    return [cell(value, column.pattern, column.scale) for value in values]
 
 
 def _recordings(inputs: Inputs) -> list[_Recording]:

@@ -17,6 +17,7 @@ from espnet_prune.report.history import read_history
 from espnet_prune.report.inputs import Inputs, ModelFiles
 from espnet_prune.report.timing import benchmark_device, median_seconds
 from espnet_prune.ssl import SSLConfig
+from espnet_prune.ssl.config_files import read_json
 from espnet_prune.ssl.files import atomic_write
 from espnet_prune.ssl.inference import inference_form
 
@@ -115,19 +116,24 @@ def read_scores(path: Path) -> dict[str, Any]:
     """Read the output of ``score_der --json``.
 
     Raises:
-        DataError: the file is truncated or another one.
+        ConfigError: the file is missing, or no JSON.
+        DataError: it is another one.
     """
-    try:
-        scores = json.loads(path.read_text(encoding="utf-8"))
-        for each in (scores, *scores["recordings"].values()):
-            for rate in _RATES:
-                each[rate]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    scores = read_json(path)
+    recordings = scores.get("recordings")
+    listed = [scores, *(recordings.values() if isinstance(recordings, dict) else [None])]
+    if not all(
+        isinstance(each, dict) and all(_is_rate(each.get(r, "")) for r in _RATES) for each in listed
+    ):
         raise DataError(
-            f"{path}: expected the output of score_der --json, found a truncated or foreign file "
-            f"({error!r}); run stage 11 again"
-        ) from error
+            f"{path}: expected the output of score_der --json, with {', '.join(_RATES)} of all and "
+            "of each of its recordings, found something else; run stage 11 again"
+        )
     return scores
+
+
+def _is_rate(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def encoder_config(model: Path) -> SSLConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -59,8 +60,10 @@ def percent(fraction: float | None) -> Cell:
 
 
 def cell(value: float | None, pattern: str, scale: float = 1) -> Cell:
-    """Show ``scale`` times ``value`` by a pattern of ``str.format``; None as "n/a"."""
-    return Cell(value, "n/a" if value is None else pattern.format(scale * value))
+    """Show ``scale`` times ``value`` by a pattern of ``str.format``; None as "n/a"; NaN as such."""
+    if value is None or math.isnan(value):
+        return Cell(None, "n/a" if value is None else "NaN")
+    return Cell(value, pattern.format(scale * value))
 
 
 def _row(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,8 @@ import yaml
 from espnet_prune.diarization.tables import DataError
 from espnet_prune.report.environment import this_environment
 from espnet_prune.report.markdown import markdown_table
+from espnet_prune.ssl.config_files import read_json
+from espnet_prune.ssl.typed import read_typed
 
 RESULT = "result.json"
 PARAMS = "params"
@@ -30,7 +33,7 @@ class TaskResult:
         lr: learning rate, None where nothing is trained.
         seed: of the training.
         s3prl: its version.
-        metrics: by name, fractions but for MTWV.
+        metrics: by name, fractions but for MTWV; None where there is none, as of no speech.
         details: how the metrics came about.
     """
 
@@ -40,12 +43,13 @@ class TaskResult:
     lr: float | None
     seed: int
     s3prl: str
-    metrics: dict[str, float]
+    metrics: dict[str, float | None]
     details: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """The content of ``result.json``."""
-        return json.dumps(asdict(self), indent=2) + "\n"
+        """The content of ``result.json``, which has no NaN."""
+        metrics = {name: None if value != value else value for name, value in self.metrics.items()}
+        return json.dumps(asdict(replace(self, metrics=metrics)), indent=2) + "\n"
 
 
 class Model(NamedTuple):
@@ -92,14 +96,11 @@ def read_results(folder: str | Path) -> list[TaskResult]:
     """Read the results of every task below the folder of an encoder.
 
     Raises:
-        DataError: there are none, one is damaged, or they are of encoders of several sizes.
+        ConfigError: one is damaged.
+        DataError: there are none, or they are of encoders of several sizes.
     """
-    results = []
-    for path in sorted(Path(folder).glob(f"*/{RESULT}")):
-        try:
-            results.append(TaskResult(**json.loads(path.read_text())))
-        except (TypeError, ValueError) as error:
-            raise DataError(f"{path}: {error}; score the task again") from error
+    paths = sorted(Path(folder).glob(f"*/{RESULT}"))
+    results = [read_typed(TaskResult, read_json(path), path) for path in paths]
     sizes = {result.params for result in results}
     if len(sizes) != 1:
         raise DataError(
@@ -114,9 +115,9 @@ def measured(folder: str | Path) -> Model:
     results = read_results(folder)
     values = {PARAMS: results[0].params / 1e6}
     for result in results:
-        values |= {
-            name: value if name == _PLAIN else 100 * value for name, value in result.metrics.items()
-        }
+        for name, value in result.metrics.items():
+            number = math.nan if value is None else value
+            values[name] = number if name == _PLAIN else 100 * number
     return Model(Path(folder).name, values, False)
 
 

@@ -95,7 +95,7 @@ def test_an_interrupted_run_keeps_what_is_finished(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(bench, "compare", compare)
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit, match="130"):
         bench.main(["--models", "tiny", "--output", str(tmp_path)])
     assert [(each["batch"], each["seconds"]) for each in found_in(tmp_path)] == [(1, 8), (4, 8)]
     assert "## tiny, 4 x 8 s" in (tmp_path / "bench.md").read_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from espnet_prune.report.superb import (
     read_results,
     render,
 )
+from espnet_prune.ssl import ConfigError
 
 PUBLISHED = Path(__file__).parents[2] / "egs2/superb/conf/published.yaml"
 # A second transcription of the paper's table, in the paper's order, SF as F1 and CER.
@@ -107,8 +109,14 @@ def test_no_result_and_a_damaged_one(tmp_path):
         read_results(tmp_path)
     (tmp_path / "ic").mkdir()
     (tmp_path / "ic" / RESULT).write_text("{}")
-    with pytest.raises(DataError, match="result.json.*score the task again"):
+    with pytest.raises(ConfigError, match="result.json: task: expected a value, found none"):
         read_results(tmp_path)
+
+
+def test_a_metric_that_is_no_number_is_shown(tmp_path):
+    made = result(tmp_path / "s75", "sd", DER=math.nan)
+    assert "NaN" not in made.to_json()
+    assert "nan" in render([tmp_path / "s75"])
 
 
 def test_the_command_writes_both_files(tmp_path, capsys):
