@@ -20,7 +20,7 @@ import yaml
 
 from espnet_prune.bin.diarizer_options import (
     add_diarizer_options,
-    load_diarizer,
+    find_diarizer,
     read_config,
 )
 from espnet_prune.bin.errors import explained
@@ -31,8 +31,15 @@ from espnet_prune.diarization.inference_config import (
     config_of_release,
     with_plda,
 )
-from espnet_prune.diarization.pipeline import find_pipeline
-from espnet_prune.diarization.tuning import Trial, best, grid_points, local_once, tune
+from espnet_prune.diarization.pipeline import Diarizer
+from espnet_prune.diarization.tuning import (
+    Trial,
+    best,
+    grid_points,
+    local_once,
+    require_audio,
+    tune,
+)
 from espnet_prune.report.figure import DENSE, PRUNED, TARGET, new_figure, save_plot, tidy
 from espnet_prune.report.markdown import markdown_table
 from espnet_prune.ssl.config_files import read_yaml
@@ -81,13 +88,12 @@ def main(cmd: Sequence[str] | None = None) -> None:
             require_writable(args.output.with_suffix(suffix))
         require_writable(args.output)
         data = read_data_dir(args.data_dir)
-        model = find_pipeline(args.model)
+        require_audio(data)
+        model, config = find_diarizer(args)
         plain = read_config(args.config, config_of_release(model))
-        diarizer = load_diarizer(args)
         changes = [changes_at(point, plain) for point in points]
-        configs = [
-            with_plda(read_config(None, diarizer.config, **change), model) for change in changes
-        ]
+        configs = [with_plda(read_config(None, config, **change), model) for change in changes]
+        diarizer = Diarizer.from_pretrained(model, config, args.device)
         trials = tune(
             partial(local_once, diarizer), points, configs, data, args.collar, args.skip_overlap
         )

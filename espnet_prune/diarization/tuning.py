@@ -56,7 +56,7 @@ def tune(
     Raises:
         DataError: For audio that cannot be read, or a set without speech.
     """
-    scored = sorted(data.wavs if data.uem is None else data.uem)
+    scored = _scored(data)
     groups = _by_local_settings(configs)
 
     def work() -> Iterator[tuple[list[int], DiarizeEach, str]]:
@@ -78,6 +78,27 @@ def tune(
             "check its rttm and uem"
         )
     return trials
+
+
+def require_audio(data: DataDir) -> None:
+    """Find out, before long work begins, whether the recordings to be scored can be opened.
+
+    Raises:
+        DataError: names all that cannot.
+    """
+    problems = []
+    for recording in _scored(data):
+        try:
+            with AudioStream(data.wavs[recording]):
+                pass
+        except DataError as error:
+            problems += error.args
+    if problems:
+        raise DataError(*problems)
+
+
+def _scored(data: DataDir) -> list[str]:
+    return sorted(data.wavs if data.uem is None else data.uem)
 
 
 def best(trials: Sequence[Trial]) -> Trial:

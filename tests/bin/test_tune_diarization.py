@@ -139,3 +139,35 @@ def test_keys_within_keys() -> None:
         "step": 1.0,
         "vbx_conf": {"fa": 3, "fb": 2, "new": 4},
     }
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"damage": "a.wav"}, r"expected readable audio.*a\.wav(?s:.)*expected an audio .*b\.wav"),
+        ({"grid": "batch_size=1,2.5"}, "batch_size: expected a whole number, found 2.5"),
+        ({"grid": "threshold=nan"}, "threshold: expected a number, found nan"),
+        ({"output": "file/t.yaml"}, "file"),
+    ],
+)
+def test_what_cannot_be_is_told_before_the_model_is_loaded(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change, message: str
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("loaded")
+
+    monkeypatch.setattr(Diarizer, "from_pretrained", never)
+    (tmp_path / "file").write_text("")
+    (tmp_path / "rttm").write_bytes((folder / "rttm").read_bytes())
+    if "damage" in change:
+        (tmp_path / "a.wav").write_text("no audio")
+        (tmp_path / "wav.scp").write_text(f"a {tmp_path}/a.wav\nb {tmp_path}/b.wav\n")
+    else:
+        (tmp_path / "wav.scp").write_bytes((folder / "wav.scp").read_bytes())
+    with pytest.raises(SystemExit, match=message) as ended:
+        tune_diarization.main([
+            f"{folder}/model", str(tmp_path), "--device", "cpu",
+            "--output", f"{tmp_path}/{change.get('output', 't.yaml')}",
+            "--grid", change.get("grid", "threshold=0.1"),
+        ])  # fmt: skip
+    assert ended.value.code == 2
