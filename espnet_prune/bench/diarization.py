@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from espnet_prune.bench.memory import PeakOfCuda, PeakOfProcess, peak_meter, run_alone
 from espnet_prune.bench.results import Setting
 from espnet_prune.bench.table import describe
-from espnet_prune.diarization import SAMPLE_RATE, Powerset
+from espnet_prune.diarization import SAMPLE_RATE, FrameGrid, Powerset
 from espnet_prune.diarization.audio import AudioStream
 from espnet_prune.diarization.model import DiarizationConfig, DiarizationModel
 from espnet_prune.diarization.pipeline import Diarizer, InferenceConfig
@@ -160,9 +160,10 @@ class StageMeter:
 class ScriptedHead(nn.Module):
     """A head that does its work, and then decides as a script says."""
 
-    def __init__(self, head: nn.Module, powerset: Powerset):
+    def __init__(self, head: nn.Module, powerset: Powerset, grid: FrameGrid):
         super().__init__()
         self.head, self.powerset = head, powerset
+        self.turn = round(2.0 / grid.shift)  # frames
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Features ``(B, L, D)``, frames ``(B,)`` to scores ``(B, L, K)``.
@@ -171,10 +172,10 @@ class ScriptedHead(nn.Module):
         """
         scores = self.head(features, lengths)
         place = torch.arange(scores.size(1), device=scores.device)
-        turn, rest = place // 100 % 2, place % 100
+        turn, rest = place // self.turn % 2, place % self.turn
         active = scores.new_zeros(1, scores.size(1), self.powerset.max_speakers)
         active[0, place, turn] = 1.0
-        active[0, rest >= 75, :2] = 1.0
+        active[0, rest >= 3 * self.turn // 4, :2] = 1.0
         script = nn.functional.one_hot(self.powerset.to_classes(active), scores.size(-1))
         return scores + 1e4 * script
 
@@ -208,7 +209,8 @@ def main() -> None:
     meter = StageMeter(peak_meter(args.device, ("scipy.cluster.hierarchy", "sklearn.cluster")))
     featurizer = Featurizer(SSLEncoder(PRESETS[args.model]()))
     model = DiarizationModel(featurizer, DiarizationConfig())
-    model.head = ScriptedHead(model.head, model.powerset)
+    grid = FrameGrid.of(model.encoder.config)
+    model.head = ScriptedHead(model.head, model.powerset, grid)
     diarizer = Diarizer(model, InferenceConfig(**args.config), args.device)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "meeting.wav"

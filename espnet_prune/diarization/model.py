@@ -85,7 +85,12 @@ class DiarizationModel(nn.Module):
         return self.featurizer.encoder
 
     def forward(self, wavs: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Windows ``(B, T)``, samples ``(B,)`` to log-probabilities ``(B, L, K)`` and frames."""
+        """Windows ``(B, T)``, samples ``(B,)`` to log-probabilities ``(B, L, K)`` and frames.
+
+        Windows of another floating-point type, as NumPy's float64, become the model's.
+        """
+        if wavs.is_floating_point():
+            wavs = wavs.to(self.featurizer.weights.dtype)
         features, frames = self.featurizer(wavs, lengths)
         return self.head(features, frames), frames
 

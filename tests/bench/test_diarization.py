@@ -12,6 +12,7 @@ from espnet_prune.bench import diarization
 from espnet_prune.bench.diarization import STAGES, ScriptedHead, StageMeter, generate, measure
 from espnet_prune.bench.results import this_setting
 from espnet_prune.bin import bench_diarization
+from espnet_prune.diarization import FrameGrid
 from espnet_prune.diarization.audio import AudioStream
 from espnet_prune.diarization.pipeline import InferenceConfig
 from espnet_prune.diarization.powerset import Powerset
@@ -37,7 +38,9 @@ def test_stages_are_accounted_for_apart(monkeypatch: pytest.MonkeyPatch) -> None
 def test_the_script_is_what_is_decided(slots: int, simultaneous: int) -> None:
     powerset = Powerset(slots, simultaneous)
     noise = torch.randn(3, 399, powerset.num_classes, generator=torch.Generator().manual_seed(0))
-    scores = ScriptedHead(lambda features, lengths: noise, powerset)(noise, torch.tensor([399]))
+    scores = ScriptedHead(lambda features, lengths: noise, powerset, FrameGrid())(
+        noise, torch.tensor([399])
+    )
     active = powerset.to_multilabel(scores)
     assert active.any(dim=-1).all() and active[..., 2:].sum() == 0
     assert all(float(share) > 0.3 for share in active[0].mean(dim=0)[:2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 import soundfile
 import soxr
 
-from espnet_prune.diarization.audio import AudioStream
+from espnet_prune.diarization import DataError
+from espnet_prune.diarization.audio import AudioStream, open_any_audio
 
 
 def write(path: Path, rate: int, channels: int, seconds: float = 23.457, **options: str) -> Path:
@@ -56,3 +58,10 @@ def test_reading_goes_one_way(tmp_path: Path) -> None:
         assert len(audio.read(1000, 3000)) == 2000 and len(audio.read(1500, 1600)) == 100
         with pytest.raises(ValueError, match="expected a start of 1500 or later, found 1499"):
             audio.read(1499, 2000)
+
+
+def test_a_pipe_is_named(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    for path in (tmp_path / "pipe.wav", tmp_path, "/dev/null"):
+        with pytest.raises(DataError, match="found a folder, pipe or device at"):
+            open_any_audio(path)
