@@ -31,6 +31,7 @@ from espnet_prune.diarization.inference_config import (
     config_of_release,
     with_plda,
 )
+from espnet_prune.diarization.local import require_step
 from espnet_prune.diarization.pipeline import Diarizer
 from espnet_prune.diarization.tuning import (
     Trial,
@@ -94,6 +95,8 @@ def main(cmd: Sequence[str] | None = None) -> None:
         changes = [changes_at(point, plain) for point in points]
         configs = [with_plda(read_config(None, config, **change), model) for change in changes]
         diarizer = Diarizer.from_pretrained(model, config, args.device)
+        for each in configs:
+            require_step(diarizer.model, each)
         trials = tune(
             partial(local_once, diarizer), points, configs, data, args.collar, args.skip_overlap
         )

@@ -70,12 +70,7 @@ class LocalDiarizer:
                 f"expected windows of {self.grid.receptive_field / SAMPLE_RATE:g} s, which one "
                 f"frame hears, or longer, found {model.config.window_size:g} s"
             )
-        if not self.grid.shift <= config.step <= model.config.window_size:
-            raise ConfigError(
-                f"expected a step of {self.grid.shift:g} s, one frame, to the window's "
-                f"{model.config.window_size:g} s, found {config.step:g} s; "
-                "others leave audio unheard"
-            )
+        require_step(model, config)
         self.layer = _layer(config.embedding_layer, len(model.encoder.config.layers) + 1)
         self.model = model.eval()
         self.embedder = make_embedder(config.embedding, self.layer)
@@ -202,6 +197,16 @@ class LocalDiarizer:
         theirs = {layer: state[chosen] for layer, state in states.items()}
         voices = self.embedder(spoken, theirs, shares)
         return voices.float().cpu().numpy()[active[rows]]
+
+
+def require_step(model: DiarizationModel, config: InferenceConfig) -> None:
+    """Raise ConfigError unless windows of the model meet at the step that is configured."""
+    shift, window = FrameGrid.of(model.encoder.config).shift, model.config.window_size
+    if not shift <= config.step <= window:
+        raise ConfigError(
+            f"expected a step of {shift:g} s, one frame, to the window's {window:g} s, found "
+            f"{config.step:g} s; others leave audio unheard"
+        )
 
 
 def usable_device(device: torch.device | str) -> torch.device:

@@ -137,7 +137,7 @@ class DiarizationModel(nn.Module):
         values, state = load_folder(folder, _KIND)
         try:
             encoder = SSLConfig.from_dict(values.get("encoder", {}))
-            config = DiarizationConfig.from_dict(values.get("diarization"))
+            config = read_typed(DiarizationConfig, values.get("diarization"), "diarization")
         except ConfigError as error:
             raise ConfigError(f"{folder / 'config.json'}: {error}") from error
         # The weights are compared with the config before there is memory of its size.

@@ -171,3 +171,12 @@ def test_what_cannot_be_is_told_before_the_model_is_loaded(
             "--grid", change.get("grid", "threshold=0.1"),
         ])  # fmt: skip
     assert ended.value.code == 2
+
+
+def test_steps_are_tried_before_long_work(folder: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(tune_diarization, "tune", lambda *_: pytest.fail("diarized"))
+    with pytest.raises(SystemExit, match="expected a step of .*found 2.5 s"):
+        tune_diarization.main([
+            f"{folder}/model", str(folder), "--device", "cpu", "--output", f"{tmp_path}/t.yaml",
+            "--grid", "step=0.5,2.5",
+        ])  # fmt: skip
