@@ -26,7 +26,7 @@ done
 [ "$verb" != convert ] || output=$last
 echo "$verb" >> calls
 if [ -n "$output" ]; then
-    case $output in
+    case ${output##*/} in
         *.*) mkdir -p "$(dirname "$output")" ;;
         *) mkdir -p "$output"; output+=/model ;;
     esac
