@@ -24,7 +24,7 @@ bench: install
 	  $(if $(TRAINING_INPUTS),--inputs $(TRAINING_INPUTS))
 
 test: install
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 test-slow: install
 	$(BIN)/python -m pytest -q -m "slow or not slow"

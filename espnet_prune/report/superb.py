@@ -9,12 +9,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from espnet_prune.diarization.tables import DataError
 from espnet_prune.report.environment import this_environment
 from espnet_prune.report.markdown import markdown_table
-from espnet_prune.ssl.config_files import read_json
+from espnet_prune.ssl.config_files import read_json, read_yaml
 from espnet_prune.ssl.typed import read_typed
 
 RESULT = "result.json"
@@ -74,22 +72,32 @@ class Published(NamedTuple):
     models: list[Model]
 
 
+@dataclass(frozen=True)
+class _Table:
+    """A published table as its file has it."""
+
+    source: str
+    columns: tuple[str, ...]
+    models: Mapping[str, tuple[int | float | None, ...]]
+
+
 def read_published(path: str | Path) -> Published:
     """Read a published table.
 
     Raises:
+        ConfigError: the file is none, or has values of another type.
         DataError: a row has another number of values than there are columns.
     """
-    table = yaml.safe_load(Path(path).read_text())
-    columns = table["columns"]
-    for name, values in table["models"].items():
+    table = read_typed(_Table, read_yaml(path), path)
+    columns = list(table.columns)
+    for name, values in table.models.items():
         if len(values) != len(columns):
             raise DataError(f"{path}: {name}: expected {len(columns)} values, found {len(values)}")
     models = [
         Model(name, dict(zip(columns, values, strict=True)), True)
-        for name, values in table["models"].items()
+        for name, values in table.models.items()
     ]
-    return Published(table["source"], columns, models)
+    return Published(table.source, columns, models)
 
 
 def read_results(folder: str | Path) -> list[TaskResult]:

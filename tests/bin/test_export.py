@@ -124,5 +124,5 @@ def test_missing_source_is_one_line(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert result.returncode == 1 and "Traceback" not in result.stderr
+    assert result.returncode == 2 and "Traceback" not in result.stderr
     assert result.stderr.splitlines()[-1].startswith("export: ")

@@ -24,7 +24,7 @@ from tests.drill.forked import forked
 from tests.drill.recipe import Reference
 from tests.drill.rows import Row
 
-_SECONDS, _LINES = 30, 6
+_SECONDS, _LINES = 30, 12
 
 
 class Hostile(NamedTuple):

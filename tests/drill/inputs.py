@@ -109,7 +109,9 @@ def build(folder: Path) -> Path:
         Path("probes.json").write_text(json.dumps([score]))
         Path("superb/SID").mkdir(parents=True)
         Path("superb/SID/result.json").write_text("{}")
-        Path("published.yaml").write_text("SID: {acc: 90.0}\n")
+        Path("published.yaml").write_text(
+            "source: a paper\ncolumns: [SID]\nmodels: {dense: [90]}\n"
+        )
         Path("tasks.yaml").write_text("SID: {downstream: voxceleb1, metric: acc}\n")
         COMMANDS.update(_training_commands())
         _train_all()

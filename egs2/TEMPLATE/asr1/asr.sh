@@ -123,6 +123,7 @@ words_of() { # TABLE FILE: the table without its keys
 # make_tokens FOLDER
 make_tokens() {
     local dir=$1 options=(--token_type "${token_type}")
+    run mkdir -p -- "${dir}"
     if [ "${token_type}" = bpe ]; then
         options+=(--bpemodel "${dir}/bpe.model")
         run words_of "${raw}/${train_set}/text" "${dir}/text"
