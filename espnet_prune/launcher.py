@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import runpy
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 
@@ -18,7 +19,19 @@ def launcher_parser(prog: str, description: str, example: str) -> argparse.Argum
 
 
 def launch(args: argparse.Namespace) -> None:
-    """Run what :func:`launcher_parser` parsed."""
+    """Run what :func:`launcher_parser` parsed.
+
+    Raises:
+        SystemExit: with status 2, there is no such module or script.
+    """
+    try:
+        found = find_spec(args.target) if args.as_module else Path(args.target).is_file()
+    except (ImportError, ValueError):
+        found = None
+    if not found:
+        kind = "module" if args.as_module else "script"
+        print(f"expected a {kind} to run, found none named {args.target!r}", file=sys.stderr)
+        sys.exit(2)
     sys.argv = [args.target, *args.arguments]
     if args.as_module:
         runpy.run_module(args.target, run_name="__main__", alter_sys=True)

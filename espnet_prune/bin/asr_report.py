@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_prune.bin.errors import explained
+from espnet_prune.bin.numbers import amount, seed
 from espnet_prune.diarization import DataError
 from espnet_prune.report.asr_results import (
     gather,
@@ -43,9 +44,9 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--sets", nargs="+", default=[], help="names of the test sets")
     parser.add_argument(
-        "--reference_seconds", type=float, default=10.0, help="input length at which MACs count"
+        "--reference_seconds", type=amount, default=10.0, help="input length at which MACs count"
     )
-    parser.add_argument("--seed", type=int, required=True, help="seed of the recipe")
+    parser.add_argument("--seed", type=seed, required=True, help="seed of the recipe")
     parser.add_argument("--output", type=Path, help="Markdown file to write as well")
     return parser
 

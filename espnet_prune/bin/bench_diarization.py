@@ -11,6 +11,7 @@ from espnet_prune.bench.options import prepare
 from espnet_prune.bench.results import write_json
 from espnet_prune.bin.diarizer_options import read_config
 from espnet_prune.bin.errors import explained
+from espnet_prune.bin.numbers import amount, seed
 from espnet_prune.diarization.pipeline import InferenceConfig
 from espnet_prune.ssl import PRESETS
 from espnet_prune.ssl.files import atomic_write
@@ -28,7 +29,7 @@ def get_parser() -> argparse.ArgumentParser:
         help=f"of the encoder: {', '.join(PRESETS)} (default: wavlm_base_plus_s80)",
     )
     parser.add_argument(
-        "--minutes", nargs="+", type=float, default=[6.0, 60.0, 120.0], help="(default: 6 60 120)"
+        "--minutes", nargs="+", type=amount, default=[6.0, 60.0, 120.0], help="(default: 6 60 120)"
     )
     parser.add_argument(
         "--config",
@@ -36,7 +37,7 @@ def get_parser() -> argparse.ArgumentParser:
         help="YAML with keyword arguments of InferenceConfig (default: step 0.8)",
     )
     parser.add_argument("--threads", type=int, help="of the CPU (default: every core)")
-    parser.add_argument("--seed", type=int, default=0, help="of weights and audio")
+    parser.add_argument("--seed", type=seed, default=0, help="of weights and audio")
     parser.add_argument("--output", type=Path, default=Path("exp"), help="folder (default: exp)")
     return parser
 

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from espnet_prune.bin.errors import explained
-from espnet_prune.bin.numbers import positive
+from espnet_prune.bin.numbers import amount, positive, seed
 from espnet_prune.bin.score_der import add_der_options, add_uem_option, or_null, percent
 from espnet_prune.diarization.rttm import read_rttm
 from espnet_prune.diarization.scoring import score
@@ -37,7 +37,7 @@ def get_parser() -> argparse.ArgumentParser:
     add_der_options(parser)
     parser.add_argument(
         "--margin",
-        type=float,
+        type=amount,
         default=MARGIN,
         help="DER, as a fraction, that B may lose without it being called a degradation; "
         f"to be chosen before looking at results (default: {MARGIN})",
@@ -49,7 +49,7 @@ def get_parser() -> argparse.ArgumentParser:
         metavar="N",
         help=f"resamples of the recordings (default: {RESAMPLES})",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the resamples (default: 0)")
+    parser.add_argument("--seed", type=seed, default=0, help="of the resamples (default: 0)")
     parser.add_argument(
         "--json", action="store_true", help="print fractions as JSON instead of a table in percent"
     )

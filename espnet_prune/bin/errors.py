@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import sys
@@ -63,7 +64,10 @@ def _give_up_output() -> None:
 
 
 def _message(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        where = "" if error.filename is None else f"{error.filename}: "
-        return where + error.strerror
-    return str(error)
+    if not (isinstance(error, OSError) and error.strerror):
+        return str(error)
+    if error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    if error.errno == errno.ENOSPC:
+        return "no space left on the disk of the output; make room and run it again"
+    return error.strerror

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_prune.bin.errors import explained
-from espnet_prune.bin.numbers import positive
+from espnet_prune.bin.numbers import amount, positive
 from espnet_prune.speech.formatting import LengthLimits, format_speech
 
 
@@ -28,7 +28,7 @@ def get_parser() -> argparse.ArgumentParser:
         help="where wav.scp, utt2num_samples, utt2spk, spk2utt and text go; audio is not copied",
     )
     parser.add_argument(
-        "--min_seconds", type=float, default=0.0, help="leave out shorter ones (default: none)"
+        "--min_seconds", type=amount, default=0.0, help="leave out shorter ones (default: none)"
     )
     parser.add_argument(
         "--max_seconds", type=float, default=math.inf, help="leave out longer ones (default: none)"

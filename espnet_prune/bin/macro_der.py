@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from espnet_prune.bin.errors import explained
+from espnet_prune.bin.numbers import amount
 from espnet_prune.bin.score_der import RATES, percent
 from espnet_prune.diarization.tables import DataError
 from espnet_prune.report.markdown import markdown_table
@@ -28,7 +29,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--published",
-        type=float,
+        type=amount,
         nargs="+",
         metavar="DER",
         help="published DER of each set in percent, in the order of the files, to show beside",

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_prune.bin.errors import explained
+from espnet_prune.bin.numbers import amount
 from espnet_prune.diarization.data_dir import read_data_dir, scored_regions
 from espnet_prune.diarization.tables import DataError
 from espnet_prune.diarization.windows import cut_windows, write_windows
@@ -18,11 +19,11 @@ def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data_dir", type=Path, help="directory with wav.scp, rttm, optionally uem")
     parser.add_argument(
-        "--window_size", type=float, default=8.0, help="window length in seconds (default: 8)"
+        "--window_size", type=amount, default=8.0, help="window length in seconds (default: 8)"
     )
     parser.add_argument(
         "--window_shift",
-        type=float,
+        type=amount,
         default=6.0,
         help="seconds from the start of a window to that of the next (default: 6)",
     )

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import argparse
+import math
 
 
 def positive(text: str) -> int:
-    """A whole number above zero.
+    """A whole number above zero."""
+    return _whole(text, 1, "a whole number above 0")
 
-    Raises:
-        argparse.ArgumentTypeError: another number, or none.
-    """
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number above 0, found {text!r}")
+
+def seed(text: str) -> int:
+    """A whole number, zero or above."""
+    return _whole(text, 0, "a whole number of 0 or more")
+
+
+def amount(text: str) -> float:
+    """A finite number, zero or above: seconds, percent."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number of 0 or more, found {text!r}")
+    return number
+
+
+def _whole(text: str, least: int, expected: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) >= least):
+        raise argparse.ArgumentTypeError(f"expected {expected}, found {text!r}")
     return int(text)

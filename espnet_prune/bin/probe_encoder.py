@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from espnet_prune.bin.errors import explained
+from espnet_prune.bin.numbers import seed
 from espnet_prune.espnet.probe_classifier import Probe, run_probe
 from espnet_prune.pruning import count_macs, count_params
 from espnet_prune.ssl import SSLEncoder
@@ -39,7 +40,7 @@ def get_parser() -> argparse.ArgumentParser:
         "utt2spk, in the data directories TRAIN and TEST; without TEST, five folds of TRAIN. "
         "May be repeated",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the folds, and noted (default: 0)")
+    parser.add_argument("--seed", type=seed, default=0, help="of the folds, and noted (default: 0)")
     parser.add_argument("--output", type=Path, required=True, help="JSON file")
     return parser
 

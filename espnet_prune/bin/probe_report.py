@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from espnet_prune.diarization import DataError
 from espnet_prune.report.environment import this_environment
 from espnet_prune.report.history import read_history
 from espnet_prune.report.markdown import markdown_table
+from espnet_prune.ssl.config_files import read_json
 from espnet_prune.ssl.files import atomic_write
 
 
@@ -42,7 +42,7 @@ def read_results(path: Path) -> dict[str, Any]:
         DataError: the file is truncated or another one.
     """
     try:
-        results = json.loads(path.read_text(encoding="utf-8"))
+        results = read_json(path)
         for probe in results["probes"].values():
             if probe["accuracy"].keys() != results["encoders"].keys():
                 raise KeyError("accuracy")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_prune.bin.errors import explained
+from espnet_prune.bin.numbers import seed
 from espnet_prune.espnet.probe_students import random_student, uniform_student
 from espnet_prune.pruning import count_params
 from espnet_prune.ssl import SSLEncoder
@@ -29,7 +30,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("pruned", help="encoder whose size the student gets")
     parser.add_argument("teacher", help="encoder that was pruned")
     parser.add_argument("--output", type=Path, required=True, help="folder for the student")
-    parser.add_argument("--seed", type=int, default=0, help="of fresh weights (default: 0)")
+    parser.add_argument("--seed", type=seed, default=0, help="of fresh weights (default: 0)")
     return parser
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_prune.bin.errors import explained
+from espnet_prune.bin.numbers import seed
 from espnet_prune.report.html import render_report
 from espnet_prune.report.inputs import find_inputs
 from espnet_prune.report.plots import TRAINING, plot_all
@@ -23,7 +24,7 @@ def get_parser() -> argparse.ArgumentParser:
         "--data_dir", type=Path, required=True, help="formatted test set, with rttm and uem"
     )
     parser.add_argument("--set", required=True, help="name of the test set that was scored")
-    parser.add_argument("--seed", type=int, required=True, help="seed of the recipe")
+    parser.add_argument("--seed", type=seed, required=True, help="seed of the recipe")
     return parser
 
 

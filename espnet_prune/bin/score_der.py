@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from espnet_prune.bin.errors import explained
-from espnet_prune.bin.numbers import positive
+from espnet_prune.bin.numbers import amount, positive, seed
 from espnet_prune.diarization.rttm import read_rttm
 from espnet_prune.diarization.scoring import Score, Scores, score
 from espnet_prune.diarization.significance import Intervals, rate_intervals
@@ -33,7 +33,7 @@ def get_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="add 95 %% intervals of DER and JER from N resamples of the recordings, say 10000",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the resamples (default: 0)")
+    parser.add_argument("--seed", type=seed, default=0, help="of the resamples (default: 0)")
     parser.add_argument(
         "--json", action="store_true", help="print fractions as JSON instead of a table in percent"
     )
@@ -51,7 +51,7 @@ def add_der_options(parser: argparse.ArgumentParser) -> None:
     """Add what DER may leave out."""
     parser.add_argument(
         "--collar",
-        type=float,
+        type=amount,
         default=0.0,
         help="seconds on each side of a reference boundary that DER leaves out (default: 0)",
     )

@@ -120,7 +120,8 @@ def score(
         )
     scored = sorted(reference if uem is None else uem)
     if left_out := {*reference, *hypothesis} - set(scored):
-        logger.warning("%d recording(s) are not in the uem: not scored", len(left_out))
+        names = ", ".join(sorted(left_out)[:5])
+        logger.warning("%d recording(s) are not in the uem: not scored: %s", len(left_out), names)
 
     # pyannote's collar is the whole width, half of it on each side.
     der = DiarizationErrorRate(collar=2 * collar, skip_overlap=skip_overlap)

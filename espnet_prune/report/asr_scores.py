@@ -11,7 +11,9 @@ import editdistance
 
 from espnet_prune.diarization import DataError
 from espnet_prune.diarization.tables import scan_table
+from espnet_prune.ssl.config_files import read_json
 from espnet_prune.ssl.files import atomic_write
+from espnet_prune.ssl.typed import read_typed
 
 
 @dataclass(frozen=True)
@@ -101,15 +103,9 @@ def read_scores(path: Path) -> AsrScores:
     """Read what :func:`write_scores` wrote.
 
     Raises:
-        DataError: no such file, or another one.
+        ConfigError: no such file, or another one.
     """
-    try:
-        return AsrScores(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise DataError(
-            f"{path}: expected the scores that score_asr wrote, found a missing, truncated or "
-            f"foreign file ({error}); score again"
-        ) from error
+    return read_typed(AsrScores, read_json(path), path)
 
 
 def _split_intent(text: str) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from espnet_prune.diarization import DataError
 from espnet_prune.pruning import count_macs
 from espnet_prune.report import asr_results
 from espnet_prune.report.asr_scores import AsrScores, read_scores, read_texts, score, write_scores
+from espnet_prune.ssl import ConfigError
 from tests.encoders import random_encoder, tiny_config
 
 
@@ -47,7 +48,10 @@ def test_texts_that_do_not_fit_are_refused(tmp_path):
     with pytest.raises(DataError, match="every utterance once"):
         read_texts(tmp_path / "text")
     (tmp_path / "dev.json").write_text('{"utterances": 3}')
-    with pytest.raises(DataError, match="score again"):
+    with pytest.raises(ConfigError, match="wer: expected a value, found none"):
+        read_scores(tmp_path / "dev.json")
+    (tmp_path / "dev.json").write_text("[" * 100_000)
+    with pytest.raises(ConfigError, match="expected a JSON file"):
         read_scores(tmp_path / "dev.json")
 
 
