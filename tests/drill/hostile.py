@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from espnet_prune.ssl.importers.diarizen import _MODEL
+from espnet_prune.ssl.importers.pickles import REPORTED, load_pickle
 from tests.drill import inputs
 from tests.drill.forked import forked
 from tests.drill.recipe import Reference
@@ -84,7 +85,7 @@ def _training(folder: Path, witness: Path) -> Iterator[Hostile]:
         for file in ("checkpoint.pth", "1epoch.pth"):
             output = folder / f"{name}_{file}"
             shutil.copytree(folder / f"trained/{name}", output, symlinks=True)
-            state = torch.load(output / file, weights_only=False)
+            state = load_pickle(output / file, also=REPORTED)
             (output / file).unlink()
             torch.save({**state, "evil": _Evil(witness)}, output / file)
             changed = [output.name if word == "out" else word for word in words]

@@ -152,9 +152,10 @@ def _orphan(reference: Reference) -> str:
         hit = until((folder / "exp/prune_train/checkpoint.pth").exists, first)
         os.kill(first.process.pid, signal.SIGKILL)
         first.process.wait()
-        time.sleep(2)
-        orphaned = first.running()
-        if orphaned:
+        end = time.monotonic() + 10
+        while first.running() and time.monotonic() < end:
+            time.sleep(0.05)
+        if first.running():
             status, _ = call(folder, 6)
             held = wrong(refused_while_an_orphan_trains=status == 2)
         else:

@@ -20,6 +20,7 @@ from espnet_prune.espnet.trainer import ResumableTrainer
 from espnet_prune.report.history import read_history
 from espnet_prune.ssl import CheckpointError
 from espnet_prune.ssl.files import atomic_file
+from espnet_prune.ssl.importers.pickles import REPORTED, load_pickle
 from tests.espnet.test_training import assert_same, distillation, powerset, weights
 
 
@@ -170,7 +171,7 @@ def test_a_divergence_reaches_the_terminal(tmp_path, train, monkeypatch):
 def test_resuming_runs_no_code(tmp_path, train, refused, whole):
     train(tmp_path, max_epoch=1)
     path, evil = tmp_path / "checkpoint.pth", Evil(tmp_path / "evil")
-    state = torch.load(path, weights_only=False)
+    state = load_pickle(path, also=REPORTED)
     torch.save(evil if whole else {**state, "evil": evil}, path)
     assert "checkpoint.pth" in (line := refused(tmp_path)) and "weights_only" not in line
     assert not evil.path.exists()
