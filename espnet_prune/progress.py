@@ -9,8 +9,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import TextIO, TypeVar
 
-from tqdm import tqdm
-
 T = TypeVar("T")
 
 # Seconds to the first line, and between two of them at most: each time they double.
@@ -43,6 +41,11 @@ def counter(
         total: how many there will be, where that is known.
         unit: what they are; ``B`` are bytes.
     """
+    try:
+        from tqdm import tqdm
+    except ImportError:  # the core needs torch alone
+        yield lambda _: None
+        return
     scale = {"unit": unit, "unit_scale": unit == "B", "unit_divisor": 1024 if unit == "B" else 1000}
     with progress_stream() as stream:
         if stream.isatty():
@@ -70,6 +73,8 @@ class _Lines:
             return
         self._wait = min(2 * self._wait, _LONGEST)
         self._next = now + self._wait
+        from tqdm import tqdm
+
         elapsed = now - self._since
         line = tqdm.format_meter(self._done, elapsed=elapsed, bar_format=_LINE, **self._form)
         print(line, file=self._stream, flush=True)
