@@ -91,6 +91,7 @@ def test_ranges(values):
 
 
 def test_files_of_users():
+    pytest.importorskip("yaml")
     found = PruningConfig.from_dict(read_yaml(CASES / "exponent.yaml")["pruning_conf"])
     assert (found.gate_lr, found.warmup_steps) == (1e-3, 100)
     with pytest.raises(ConfigError) as refusal:
