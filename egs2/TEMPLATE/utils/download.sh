@@ -1,6 +1,19 @@
 # Downloads that resume; to be sourced.
 # shellcheck shell=bash
 
+. utils/folders.sh
+
+# clone REPOSITORY VERSION FOLDER: FOLDER is there only when it is whole.
+clone() {
+    local part=$3.part
+    if [ -d "$3" ]; then return; fi
+    fresh "${part}"
+    git -C "${part}" init --quiet
+    git -C "${part}" fetch --quiet --depth 1 "$1" "$2"
+    git -C "${part}" -c advice.detachedHead=false checkout --quiet FETCH_HEAD
+    mv -T -- "${part}" "$3"
+}
+
 # download URL FILE [BYTES]: FILE is there only when it is whole.
 download() {
     local url=$1 file=$2 expected=${3:-} found

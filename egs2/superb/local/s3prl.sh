@@ -9,12 +9,7 @@ if [ -d "${folder}" ]; then
     found=$(cat "${folder}/s3prl/version.txt" 2> /dev/null || true)
     [ "${found}" = 0.4.18 ] && exit 0
     echo "$0: expected s3prl 0.4.18 in ${folder}, found '${found}'; move that away" >&2
-    exit 1
+    exit 2
 fi
-partial=${folder}.partial
-rm -rf "${partial}"
-mkdir -p "${partial}"
-git -C "${partial}" init --quiet
-git -C "${partial}" fetch --quiet --depth 1 https://github.com/s3prl/s3prl "${commit}"
-git -C "${partial}" -c advice.detachedHead=false checkout --quiet FETCH_HEAD
-mv "${partial}" "${folder}"
+. utils/download.sh
+clone https://github.com/s3prl/s3prl "${commit}" "${folder}"

@@ -28,12 +28,7 @@ folder=$1
 
 ami() {
     local setup=${folder}/AMI-diarization-setup meeting name
-    if [ ! -d "${setup}" ]; then
-        rm -rf "${setup}.part"
-        git clone --quiet "${ami_setup}" "${setup}.part"
-        git -C "${setup}.part" checkout --quiet "${ami_setup_version}"
-        mv "${setup}.part" "${setup}"
-    fi
+    clone "${ami_setup}" "${ami_setup_version}" "${setup}"
     # The array recordings of these two were lost.
     cat "${setup}"/lists/{train,dev,test}.meetings.txt | grep -vx -e IS1003b -e IS1007d \
         | while read -r meeting; do

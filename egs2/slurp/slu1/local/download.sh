@@ -23,12 +23,10 @@ EOM
 folder=$1
 
 if [ ! -d "${folder}/dataset/slurp" ]; then
-    rm -rf "${folder}.part"
-    git clone --quiet "${repository}" "${folder}.part"
-    git -C "${folder}.part" checkout --quiet "${version}"
+    clone "${repository}" "${version}" "${folder}.clone"
     mkdir -p "${folder}"
-    mv "${folder}.part/dataset" "${folder}/dataset"
-    rm -rf "${folder}.part"
+    mv "${folder}.clone/dataset" "${folder}/dataset"
+    clear "${folder}.clone"
 fi
 
 for archive in ${archives}; do
