@@ -14,7 +14,8 @@ as_yaml() {
     esac
 }
 
-# launch DIR VERB CONFIG options...: one training into DIR; a killed one resumes.
+# launch DIR VERB CONFIG options...: one training into DIR; a killed one resumes. Of one that fails
+# run.pl shows the end of the log; that ESPnet shows a thousand lines and a traceback is left out.
 launch() {
     local dir=$1 verb=$2 config=$3
     shift 3
@@ -24,5 +25,5 @@ launch() {
         --num_nodes "${num_nodes}" --init_file_prefix "${dir}/.dist_init_" \
         --multiprocessing_distributed true -- \
         "${python}" -m "espnet_prune.bin.${verb}" --config "${config}" --output_dir "${dir}" \
-        --seed "${seed}" --resume true "$@"
+        --seed "${seed}" --resume true "$@" 2> >(sed -u '/returned non-zero exit status/,$d' >&2)
 }
