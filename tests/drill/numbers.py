@@ -7,8 +7,8 @@ from functools import partial
 
 import numpy as np
 import soundfile
+from safetensors.torch import load_file, save_file
 
-from espnet_prune.ssl.safetensors import load_file, save_file
 from tests.drill.recipe import FOLDER, OPTIONS, TRAININGS, Reference, call
 from tests.drill.rows import Row, folder_of, wrong
 
