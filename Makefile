@@ -29,8 +29,9 @@ test: install
 test-slow: install
 	$(BIN)/python -m pytest -q -m "slow or not slow"
 
-# Kills, full disks, hostile files, changed options in the recipes, and whether all held; under
-# 40 min on 2 cores. Narrowed by, say, ROWS="kill full"; a name may have a blank as kill_stage.
+# Kills, full disks, hostile files, changed options in the recipes, and whether all held. Its
+# rows add up to about an hour on 2 slow cores. Narrowed by, say, ROWS="kill full"; in a name of
+# several words, an underscore stands for a blank.
 drill: install
 	$(BIN)/python -m tests.drill $(if $(ROWS),--rows $(ROWS))
 
