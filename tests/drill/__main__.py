@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
@@ -64,20 +64,34 @@ def _stopped(*_: object) -> None:
 
 
 def _results(rows: list[Row], jobs: int, work: Path) -> Iterator[Result]:
+    """Rows that need no reference run while it is being made."""
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("fork")) as pool:
-        futures = {pool.submit(_run, row.name, work): row for row in rows}
+        reference = pool.submit(Reference(work).make)
+        futures = {pool.submit(_run, row.name, work): row for row in rows if row.alone}
+        pending = {reference, *futures}
         try:
-            for future in as_completed(futures):
-                try:
-                    yield future.result()
-                except BrokenProcessPool as error:
-                    row = futures[future]
-                    yield Result(row.name, row.expected, "NOT HELD", f"crashed: {error}", 0.0)
-        except KeyboardInterrupt:
+            while pending:
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for future in done:
+                    if future is not reference:
+                        yield _result(future, futures[future])
+                        continue
+                    future.result()
+                    more = {pool.submit(_run, row.name, work): row for row in rows if not row.alone}
+                    futures.update(more)
+                    pending.update(more)
+        except BaseException:
             for worker in multiprocessing.active_children():
                 worker.terminate()
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _result(future: Future[Result], row: Row) -> Result:
+    try:
+        return future.result()
+    except BrokenProcessPool as error:
+        return Result(row.name, row.expected, "NOT HELD", f"crashed: {error}", 0.0)
 
 
 def _clean(work: Path) -> None:
@@ -109,7 +123,6 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _stopped)
     results = []
     try:
-        Reference(work).make()
         for result in _results(rows, args.jobs, work):
             results.append(result)
             print(_line(result), flush=True)

@@ -186,6 +186,6 @@ def _row(reference: Reference, names: list[str]) -> str:
 
 
 ROWS = [
-    Row(f"fuzz {name}", "a result or one refusal", partial(_row, names=[*names]))
+    Row(f"fuzz {name}", "a result or one refusal", partial(_row, names=[*names]), True)
     for name, names in (("one", verbs()[::2]), ("two", verbs()[1::2]))
 ]

@@ -297,6 +297,11 @@ def _row(reference: Reference, kind: str) -> str:
 
 
 ROWS = [
-    Row(f"hostile {kind}", "nothing runs; 2 in a few words, in limits", partial(_row, kind=kind))
+    Row(
+        f"hostile {kind}",
+        "nothing runs; 2 in a few words, in limits",
+        partial(_row, kind=kind),
+        True,
+    )
     for kind in KINDS
 ]

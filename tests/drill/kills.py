@@ -45,14 +45,24 @@ def hidden(folder: Path) -> set[Path]:
     }
 
 
-def _killed_at_random(reference: Reference, stage: int) -> str:
+def _killed_twice(reference: Reference, stage: int) -> str:
+    """At random and while a file is being written, which comes first where there are several."""
     folder = folder_of(reference, f"kill {stage}", stage - 1) if stage > 1 else _first(reference)
-    chance = random.Random(stage)
+    kills = [_kill_at_random, _kill_in_a_write]
+    if stage in TRAININGS:
+        kills.reverse()
+    hits = [kill(reference, folder, stage) for kill in kills]
+    return wrong(caught_a_write=all(hits) or stage not in TRAININGS) or again(
+        reference, folder, stage
+    )
+
+
+def _kill_at_random(reference: Reference, folder: Path, stage: int) -> bool:
     with running(folder, stage) as run:
-        delay = chance.uniform(0.15, 0.85) * reference.seconds(stage)
+        delay = random.Random(stage).uniform(0.15, 0.85) * reference.seconds(stage)
         until(partial(_past, time.monotonic() + delay), run)
         run.kill()
-    return again(reference, folder, stage)
+    return True
 
 
 def _past(moment: float) -> bool:
@@ -66,10 +76,10 @@ def _first(reference: Reference) -> Path:
     return folder
 
 
-def _killed_in_a_write(reference: Reference, stage: int) -> str:
-    folder = folder_of(reference, f"write {stage}", stage - 1)
-    chance = random.Random(stage)
-    before, seen, nth = hidden(folder), set(), chance.randrange(1, 4 if stage in TRAININGS else 2)
+def _kill_in_a_write(reference: Reference, folder: Path, stage: int) -> bool:
+    """Kill while the first, second or third temporary file is open; whether there was one."""
+    before, seen = hidden(folder), set()
+    nth = random.Random(stage).randrange(1, 4 if stage in TRAININGS else 2)
 
     def writing() -> bool:
         seen.update(hidden(folder) - before)
@@ -78,7 +88,7 @@ def _killed_in_a_write(reference: Reference, stage: int) -> str:
     with running(folder, stage) as run:
         hit = until(writing, run)
         run.kill() if hit else run.wait()
-    return wrong(caught_a_write=hit or stage not in TRAININGS) or again(reference, folder, stage)
+    return hit
 
 
 def _signalled(reference: Reference, stage: int, sig: signal.Signals, group: bool) -> str:
@@ -165,17 +175,21 @@ def _orphan(reference: Reference) -> str:
 
 EQUAL = "the next call gives the reference's artefacts, no temporaries"
 ROWS = [
-    *(Row(f"kill stage {k}", EQUAL, partial(_killed_at_random, stage=k)) for k in STAGES),
-    *(Row(f"kill write {k}", EQUAL, partial(_killed_in_a_write, stage=k)) for k in STAGES if k > 1),
+    *(Row(f"kill {k}", f"twice; {EQUAL}", partial(_killed_twice, stage=k)) for k in STAGES),
     *(
         Row(
             f"signal {sig.name} {'group' if group else 'shell'} {k}",
             f"all ends; {EQUAL}",
             partial(_signalled, stage=k, sig=sig, group=group),
         )
-        for k in (6, 10)
-        for sig in (signal.SIGTERM, signal.SIGINT)
-        for group in (True, False)
+        for k, sig, group in (
+            (6, signal.SIGTERM, True),
+            (6, signal.SIGTERM, False),
+            (6, signal.SIGINT, True),
+            (6, signal.SIGINT, False),
+            (10, signal.SIGTERM, False),
+            (10, signal.SIGINT, True),
+        )
     ),
     Row("worker killed", f"fails in words; {EQUAL}", _worker_killed),
     Row("two same", "the second ends with 2 and names the holder", _two_at_once),

@@ -6,6 +6,7 @@ import shlex
 import shutil
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 
 from espnet_prune.ssl.safetensors import load_file, save_file
 from tests.drill.forked import forked
@@ -17,11 +18,17 @@ def _skipped(said: str) -> bool:
     return "finished already" in said
 
 
+def _begun(folder: Path, stage: int) -> bool:
+    """Whether the record of a finished stage says that it has begun again."""
+    return (folder / f"exp/.stages/{stage}.done").read_text().startswith("begun")
+
+
 def _runs_again(reference: Reference, stage: int, options: dict[str, str]) -> str:
     folder = folder_of(reference, f"option {stage} {'_'.join(options)}", stage)
     _, same = call(folder, stage)
-    status, said = call(folder, stage, **options)
-    return wrong(first_skipped=_skipped(same), run_again=not _skipped(said) and not status)
+    with running(folder, stage, **options) as run:
+        begun = until(partial(_begun, folder, stage), run)
+    return wrong(first_skipped=_skipped(same), run_again=begun)
 
 
 def _killed_then(reference: Reference, stage: int, options: dict[str, str]) -> str:

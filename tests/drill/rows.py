@@ -21,6 +21,7 @@ class Row(NamedTuple):
     name: str
     expected: str
     check: Callable[[Reference], str]  # returns what was wrong instead, "" for nothing
+    alone: bool = False  # it needs the reference's folder to work in, and not the reference
 
 
 class Result(NamedTuple):

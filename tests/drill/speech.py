@@ -59,6 +59,6 @@ def _killed(reference: Reference, name: str) -> str:
 
 
 ROWS = [
-    Row(f"kill {name}", "the next call gives the same artefacts", partial(_killed, name=name))
+    Row(f"kill {name}", "the next call gives the same artefacts", partial(_killed, name=name), True)
     for name in RECIPES
 ]
