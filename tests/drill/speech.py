@@ -13,11 +13,24 @@ from tests.drill.rows import Row, wrong
 from tests.egs2.noise_recipe import make_recipe
 
 _SMALL = "--num_workers 0 --batch_bins 160000 --max_epoch 3 --num_iters_per_epoch 8"
-_PRUNING = f"--pruning_conf target=0.3 --pruning_conf warmup_steps=4 {_SMALL}"
+_PRUNING = "--pruning_conf target=0.3 --pruning_conf warmup_steps=4 "
+_PRUNING += f"--distill_conf layers=[0,3] --distill_conf projection_groups=[[0],[3]] {_SMALL}"
 # The recipe, its script, the stage that trains, the folder of that and further options.
 RECIPES = {
-    "asr": ("mini_speech/asr1", "asr.sh", 5, "dense_train", ["--asr_args", _SMALL]),
-    "ssl": ("mini_speech/ssl1", "ssl.sh", 4, "prune_train", ["--pruning_args", _PRUNING]),
+    "asr": (
+        "mini_speech/asr1",
+        "asr.sh",
+        5,
+        "dense_train",
+        ["--test_sets", "dev", "--asr_args", _SMALL],
+    ),
+    "ssl": (
+        "mini_speech/ssl1",
+        "ssl.sh",
+        4,
+        "prune_train",
+        ["--min_seconds", "0.5", "--pruning_args", _PRUNING],
+    ),
 }
 
 
@@ -35,8 +48,6 @@ def _killed(reference: Reference, name: str) -> str:
     recipe, script, stage, training, options = RECIPES[name]
     before = reference.work / f"speech_{name}"
     shutil.rmtree(before, ignore_errors=True)
-    if name == "ssl":
-        options = [*options, "--min_seconds", "0.5"]
     # Paths of the corpus are absolute, so the folder keeps its name.
     folder = make_recipe(before, recipe, script)
     with _running(folder, script, (1, stage - 1), options) as run:
