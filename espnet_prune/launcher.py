@@ -18,6 +18,11 @@ def launcher_parser(prog: str, description: str, example: str) -> argparse.Argum
     return parser
 
 
+def _is_readable(script: Path) -> bool:
+    with open(script, "rb") as file:
+        return bool(file.read(1))
+
+
 def launch(args: argparse.Namespace) -> None:
     """Run what :func:`launcher_parser` parsed.
 
@@ -25,8 +30,8 @@ def launch(args: argparse.Namespace) -> None:
         SystemExit: with status 2, there is no such module or script.
     """
     try:
-        found = find_spec(args.target) if args.as_module else Path(args.target).is_file()
-    except (ImportError, ValueError):
+        found = find_spec(args.target) if args.as_module else _is_readable(Path(args.target))
+    except (ImportError, ValueError, OSError):
         found = None
     if not found:
         kind = "module" if args.as_module else "script"

@@ -12,8 +12,8 @@ def positive(text: str) -> int:
 
 
 def seed(text: str) -> int:
-    """A whole number, zero or above."""
-    return _whole(text, 0, "a whole number of 0 or more")
+    """A whole number, zero or above, that a generator takes."""
+    return _whole(text, 0, "a whole number from 0 to 2^32 - 1", 2**32 - 1)
 
 
 def amount(text: str) -> float:
@@ -27,7 +27,7 @@ def amount(text: str) -> float:
     return number
 
 
-def _whole(text: str, least: int, expected: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) >= least):
+def _whole(text: str, least: int, expected: str, most: float = math.inf) -> int:
+    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
         raise argparse.ArgumentTypeError(f"expected {expected}, found {text!r}")
     return int(text)

@@ -43,15 +43,23 @@ def read_results(path: Path) -> dict[str, Any]:
     """
     try:
         results = read_json(path)
+        for size in results["encoders"].values():
+            _numbers(size["params"], size["macs"])
         for probe in results["probes"].values():
             if probe["accuracy"].keys() != results["encoders"].keys():
                 raise KeyError("accuracy")
+            _numbers(probe["utterances"], probe["classes"], *probe["accuracy"].values())
         return {key: results[key] for key in ("seed", "encoders", "probes")}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{path}: expected the output of probe_encoder, found a truncated or foreign file "
             f"({error!r}); run it again"
         ) from error
+
+
+def _numbers(*values: object) -> None:
+    if not all(isinstance(value, int | float) for value in values):
+        raise TypeError(f"numbers among {values}")
 
 
 def render_table(runs: Sequence[dict[str, Any]]) -> str:

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from espnet_prune.bin.errors import explained
+from espnet_prune.bin.numbers import seed
 from espnet_prune.diarization.tables import DataError
 from espnet_prune.pruning import count_params
 from espnet_prune.report.superb import RESULT, TaskResult
@@ -59,7 +60,7 @@ def get_parser() -> argparse.ArgumentParser:
         "of its sources (default: of the installed package)",
     )
     parser.add_argument("--lr", type=float, help="learning rate (default: the table's)")
-    parser.add_argument("--seed", type=int, default=1337, help="of the training (default: 1337)")
+    parser.add_argument("--seed", type=seed, default=1337, help="of the training (default: 1337)")
     parser.add_argument(
         "--override",
         action="append",

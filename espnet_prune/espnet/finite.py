@@ -35,12 +35,22 @@ class FiniteBatches:
         return len(self.batches)  # type: ignore[arg-type]
 
     def __iter__(self) -> Iterator[tuple[Sequence[str], Mapping[str, Tensor]]]:
-        for names, batch in self.batches:
+        for names, batch in self._batches():
             for key, values in batch.items():
                 # A sum is cheap, and finite only if all of its terms are.
                 if values.is_floating_point() and not math.isfinite(values.sum()):
                     _require_finite_rows(names, key, values)
             yield names, batch
+
+    def _batches(self) -> Iterator[tuple[Sequence[str], Mapping[str, Tensor]]]:
+        try:
+            yield from self.batches
+        except KeyError as error:  # ESPnet looks up what the shape file lists
+            key = str(error).rpartition("KeyError: ")[2].strip()  # a loader's worker says more
+            raise ValueError(
+                f"expected utterance {key} of the shape file in every table of data, found none "
+                "in one of them; make shape files and tables of the same set"
+            ) from error
 
 
 def watch_loss(reporter: SubReporter, model: nn.Module) -> None:

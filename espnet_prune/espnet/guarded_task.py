@@ -21,6 +21,9 @@ from espnet_prune.espnet.trainer import ResumableTrainer
 from espnet_prune.ssl import ConfigError
 from espnet_prune.ssl.typed import read_arguments, shortened, shown, similar
 
+_COUNTS = ("max_epoch", "accum_grad", "batch_size", "batch_bins", "num_iters_per_epoch")
+_COUNTS += ("keep_nbest_models",)
+_MOST = 10**12
 _AGAIN = "the last checkpoint stays: run the same command again"
 
 
@@ -47,12 +50,16 @@ class GuardedTask:
         missing = [f"--{name}" for name in args.required if getattr(args, name) is None]
         if missing:
             raise ConfigError(f"expected {', '.join(missing)}, found none; --help tells")
+        for name in _COUNTS:
+            for count in _listed(getattr(args, name)):
+                if not 1 <= count <= _MOST:
+                    raise ConfigError(f"expected --{name} from 1 to {_MOST}, found {count}")
         found = torch.cuda.device_count()
         if args.ngpu > found:
             raise ConfigError(f"expected --ngpu up to {found}, as many as here, found {args.ngpu}")
         for option, classes in cls._classes().items():
             name, conf = getattr(args, option, None), getattr(args, f"{option}_conf", None)
-            if name in classes and conf:
+            if conf and name in classes:
                 _check_arguments(classes[name], conf, f"{option}_conf")
 
     @classmethod
@@ -95,6 +102,11 @@ class GuardedTask:
         return {**own, "optim": optim_classes, "scheduler": scheduler_classes}
 
 
+def _listed(value: object) -> list[Any]:
+    """An option that may be left out or be a list, as a list."""
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
 def _check_arguments(function: Callable[..., Any], conf: Mapping[str, Any], where: str) -> None:
     """Names and, as far as ESPnet's and PyTorch's classes tell, types of keyword arguments."""
     if function.__module__.startswith("espnet_prune.") and where == "frontend_conf":
@@ -134,7 +146,7 @@ def _explained(error: Exception, begun: bool, output_dir: object) -> Exception:
     if isinstance(error, ValueError | OSError) or begun:
         return error
     return ConfigError(
-        "expected options that ESPnet can train with, found none "
+        "expected options and data that ESPnet can train with, found none "
         f"({type(error).__name__}: {_first_line(text)}); --log_level DEBUG shows where"
     )
 

@@ -111,18 +111,18 @@ def _typed(action: argparse.Action, value: Any) -> Any:
             raise ValueError("values by name")
         return value
     many = isinstance(action, argparse._AppendAction) or bool(action.nargs)
-    if isinstance(value, list):
-        if not many and action.type in _EXPECTED:
-            raise ValueError(_EXPECTED[action.type])
+    if isinstance(value, list) and (many or not (action.type in _EXPECTED or action.choices)):
         return [v if isinstance(v, list) else _scalar(action, v) for v in value]
-    if many and isinstance(value, str):
+    if many and (isinstance(value, str) or (value is None and action.default is not None)):
         raise ValueError("a list")
     return _scalar(action, value)
 
 
 def _scalar(action: argparse.Action, value: Any) -> Any:
     expected = _EXPECTED.get(action.type, "what --help says")
-    if isinstance(value, Mapping) or (value is None and action.type in _EXPECTED):
+    if action.choices:
+        expected = "one of " + shortened([str(c) for c in action.choices], 30)
+    if isinstance(value, Mapping | list) or (value is None and action.type in _EXPECTED):
         if value is None and action.default is None:
             return None
         raise ValueError(expected)
@@ -135,5 +135,5 @@ def _scalar(action: argparse.Action, value: Any) -> Any:
     if isinstance(read, float) and math.isnan(read):
         raise ValueError(expected)
     if action.choices and read is not None and read not in action.choices:
-        raise ValueError("one of " + shortened([str(c) for c in action.choices], 30))
+        raise ValueError(expected)
     return read if isinstance(value, str) else value

@@ -27,7 +27,7 @@ class ResumableTrainer(Trainer):
     """ESPnet's own training loop; everything here is a thin wrap round one of its steps.
 
     Attributes:
-        begun: whether :meth:`run` was entered, so that what fails is no matter of options.
+        begun: whether an epoch has been trained, so that what fails is no matter of options.
     """
 
     begun = False
@@ -45,7 +45,7 @@ class ResumableTrainer(Trainer):
             NotFinite: at the first step whose data, loss, gradients or weights are not finite.
             CheckpointError: the checkpoint to resume is of another training, or damaged.
         """
-        cls.begun, cls._options, cls._losses, cls._pruned = True, trainer_options, {}, False
+        cls._options, cls._losses, cls._pruned = trainer_options, {}, False
         super().run(
             trainer_options=trainer_options, distributed_option=distributed_option, **kwargs
         )
@@ -100,6 +100,7 @@ class ResumableTrainer(Trainer):
                 **kwargs,
             )
         require_finite_state(f"epoch {reporter.epoch}", model, optimizers)
+        cls.begun = True
         return invalid
 
     @classmethod

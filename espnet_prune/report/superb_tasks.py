@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
+from espnet_prune.ssl.config_files import read_yaml
+from espnet_prune.ssl.typed import ConfigError, read_typed
 
 SCORES = (
     "accuracy",
@@ -39,7 +40,7 @@ class Task:
         needs: modules to install beyond s3prl, or ``libsox`` or ``cuda``.
 
     Raises:
-        ValueError: an unknown score, no metric, or fewer than one fold.
+        ConfigError: an unknown score, no metric, or fewer than one fold.
     """
 
     name: str
@@ -57,13 +58,13 @@ class Task:
 
     def __post_init__(self) -> None:
         if self.score not in SCORES:
-            raise ValueError(
+            raise ConfigError(
                 f"{self.name}: expected a score of {', '.join(SCORES)}, found {self.score!r}"
             )
         if not self.metrics:
-            raise ValueError(f"{self.name}: expected metrics, found none; name at least one")
+            raise ConfigError(f"{self.name}: expected metrics, found none; name at least one")
         if self.folds < 1:
-            raise ValueError(f"{self.name}: expected 1 fold or more, found {self.folds}")
+            raise ConfigError(f"{self.name}: expected 1 fold or more, found {self.folds}")
 
 
 @dataclass(frozen=True)
@@ -100,15 +101,16 @@ def read_tasks(path: str | Path) -> dict[str, Task]:
     """Read a table of tasks.
 
     Raises:
-        ValueError: a task lacks a key, or has one that is unknown.
+        ConfigError: a task lacks a key, or has one that is unknown or of another type.
     """
-    tasks = {}
-    for name, values in yaml.safe_load(Path(path).read_text()).items():
-        try:
-            tasks[name] = Task(name=name, **values)
-        except TypeError as error:
-            raise ValueError(f"{path}: task {name}: {error}; correct its keys") from error
-    return tasks
+    return {
+        name: read_typed(
+            Task,
+            {"name": name, **values} if isinstance(values, Mapping) else values,
+            f"{path}: task {name}",
+        )
+        for name, values in read_yaml(path).items()
+    }
 
 
 def choose(tasks: Mapping[str, Task], name: str) -> Task:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,13 +46,15 @@ def _whole(folder: Path) -> dict[Path, bytes]:
 
 
 def _full(reference: Reference, stage: int, rooms: tuple[str, ...]) -> str:
-    """The stage with each room in turn, then with enough."""
+    """The stage with each room in turn, then with enough after the last."""
     folder = folder_of(reference, f"full {stage} {len(rooms)}", stage - 1)
     exp, problems = folder / "exp", []
     exp.mkdir(exist_ok=True)
     with small_disk(exp, 0):
         for room in rooms:
             (exp / FILLER).unlink()
+            if stage in TRAININGS:  # which would go on with what had room before
+                shutil.rmtree(exp / FOLDER[stage], ignore_errors=True)
             fill(exp, _bytes(reference, stage, room))
             before = _whole(exp)
             status, said = call(folder, stage)

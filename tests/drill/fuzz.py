@@ -79,7 +79,8 @@ def fuzz(verb: str, inputs: Path, work: Path, cases: int, seconds: float) -> Ite
         words, done = list(COMMANDS[verb]), "as it is"
         if number:
             done = chance.choice(_MUTATIONS)(words, folder, chance)
-        yield Case(verb, words, done, forked(main, words, folder=folder))
+        limit = 240 if verb.startswith("bench") else 60
+        yield Case(verb, words, done, forked(main, words, folder=folder, limit=limit))
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import soundfile
+import yaml
 
 import espnet_prune.bin
 from espnet_prune.diarization import Region, cut_windows, write_windows
+from tests.diarization.corpora.trees import make_tree
 from tests.espnet.conftest import encoder
 from tests.espnet.speech_corpus import training_options, write_corpus, write_tokens
 from tests.espnet.trainer_options import trainer_options
 from tests.report.recipe import make_recipe
+from tests.report.superb_files import task
 from tests.speech.trees import make_librispeech
 
 _HEAD = "head={hidden: 8, num_layers: 1, num_heads: 2, ffn: 8, kernel: 3}"
@@ -42,7 +46,7 @@ merge_data data data2 out
 pack exp/pruned exp/dense/config.json --output out.zip
 plot_pruning exp/prune_train encoder encoder --output out
 plot_timeline data/rttm data/rttm --recording a --output out.png --uem data/uem
-prepare_meetings ami data out --nj 1 --allow_incomplete
+prepare_meetings ami ami out --nj 1 --allow_incomplete
 prepare_speech librispeech libri --output out --allow_incomplete
 probe_encoder a=encoder --probe s utt2spk speech speech --output out.json
 probe_report probes.json --output out.md
@@ -53,7 +57,7 @@ run -m espnet_prune.bin.profile encoder
 score_asr speech/text speech/text --output out.json
 score_der data/rttm data/rttm --uem data/uem --collar 0.25 --bootstrap 9 --json
 superb_table superb --published published.yaml --output out
-superb_task show SID --tasks tasks.yaml --upstream_ckpt encoder --output out
+superb_task show SID --tasks tasks.yaml --upstream_ckpt encoder --output out --place fluent=.
 tune_diarization exp/pruned data --grid min_share=0.1,0.2 --output out.yaml --device cpu
 """
 COMMANDS = {line.split()[0]: line.split()[1:] for line in _TABLE.strip().splitlines()}
@@ -77,7 +81,7 @@ def _windows(labels: bool) -> list[str]:
 
 def _training_commands() -> dict[str, list[str]]:
     model = ["--frontend_conf", "model=encoder"]
-    pruning = ["target=0.5", "warmup_steps=4", "gate_lr=0.1"]
+    pruning = ["target=0.1", "warmup_steps=4", "gate_lr=0.1"]
     powerset = [*model, "--diarization_conf", _HEAD, "--diarization_conf", "max_speakers=2"]
     distill = ["--student", "encoder", "--teacher", "encoder", "--distill_conf", "layers=[0, 3]"]
     return {
@@ -105,14 +109,17 @@ def build(folder: Path) -> Path:
         make_librispeech(Path("libri"))
         Path("decode.yaml").write_text("step: 0.5\nbatch_size: 2\nvbx_conf: {Fa: 0.07}\n")
         Path("train.yaml").write_text("batch_size: 4\noptim: adamw\noptim_conf: {lr: 1.0e-3}\n")
-        score = {"encoder": "a", "probe": "s", "accuracy": 50.0}
-        Path("probes.json").write_text(json.dumps([score]))
+        probe = {"utterances": 8, "classes": 2, "accuracy": {"a": 0.5}}
+        probes = {"seed": 0, "encoders": {"a": {"params": 9, "macs": 9}}, "probes": {"s": probe}}
+        Path("probes.json").write_text(json.dumps(probes))
+        make_tree("ami", Path("ami"))
         Path("superb/SID").mkdir(parents=True)
         Path("superb/SID/result.json").write_text("{}")
         Path("published.yaml").write_text(
             "source: a paper\ncolumns: [SID]\nmodels: {dense: [90]}\n"
         )
-        Path("tasks.yaml").write_text("SID: {downstream: voxceleb1, metric: acc}\n")
+        sid = asdict(task(name="SID"))
+        Path("tasks.yaml").write_text(yaml.safe_dump({sid.pop("name"): sid}))
         COMMANDS.update(_training_commands())
         _train_all()
     finally:
@@ -131,8 +138,18 @@ def _train_all() -> None:
     import_module("espnet_prune.bin.asr_train").main(command)
     for verb in ("asr_train", "slu_train"):
         COMMANDS[verb] = ["out" if word == "trained/asr" else word for word in command]
+    layers = "{output_size: 8, attention_heads: 2, linear_units: 8, num_blocks: 1, "
+    layers += "input_layer: linear}"
+    block = ["--encoder", "transformer", "--encoder_conf", layers]
+    COMMANDS["slu_train"] += block
     COMMANDS["voice_train"] = _windows(False)
-    COMMANDS["diar_train"] = [*_windows(False), "--frontend_conf", "model=encoder"]
+    COMMANDS["diar_train"] = [*_windows(True), "--frontend", "pruned_ssl"]
+    COMMANDS["diar_train"] += ["--frontend_conf", "model=encoder", "--num_spk", "2"]
+    COMMANDS["diar_train"] += [
+        *block,
+        "--label_aggregator_conf",
+        "{win_length: 400, hop_length: 320}",
+    ]
 
 
 def _write_meetings(folder: Path, names: tuple[str, ...]) -> None:

@@ -31,9 +31,8 @@ def _runs_again(reference: Reference, stage: int, options: dict[str, str]) -> st
     return wrong(first_skipped=_skipped(same), run_again=begun)
 
 
-def _killed_then(reference: Reference, stage: int, options: dict[str, str]) -> str:
+def _killed_then(reference: Reference, name: str, stage: int, options: dict[str, str]) -> str:
     """Killed after an epoch; with other options the stage equals an undisturbed one with these."""
-    name = f"killed {stage} {'_'.join(options)}"
     folder, clean = (folder_of(reference, f"{name} {i}", stage - 1) for i in "ab")
     with running(folder, stage) as run:
         hit = until((folder / "exp" / FOLDER[stage] / "1epoch.pth").exists, run)
@@ -126,7 +125,7 @@ ROWS = [
         Row(
             f"option killed {i}",
             "afresh with the new options, or refused",
-            partial(_killed_then, stage=k, options=o),
+            partial(_killed_then, name=f"killed {i}", stage=k, options=o),
         )
         for i, (k, o) in enumerate(_KILLED)
     ),

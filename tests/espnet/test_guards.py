@@ -150,6 +150,15 @@ def test_damaged_audio_is_named(tmp_path, options, encoder_folder, windows):
             powerset_train.main(command + powerset(encoder_folder))
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_utterance_without_data_is_named(tmp_path, options, encoder_folder, windows, workers):
+    (tmp_path / "shape").write_text(windows.read_text() + "c-0000 a 0.00 2.00\n")
+    command = options(tmp_path / "exp", num_workers=workers)
+    command[command.index("--train_shape_file") + 1] = str(tmp_path / "shape")
+    with pytest.raises(SystemExit, match="expected utterance 'c-0000' of the shape file"):
+        powerset_train.main(command + powerset(encoder_folder))
+
+
 def test_a_divergence_is_told():
     assert divergence([1.0, 0.5], False) is None
     assert "0.5" in divergence([0.5, 1.0], False)
@@ -323,6 +332,7 @@ def test_a_full_disk_of_logs_is_told_as_well(tmp_path, refused, monkeypatch):
     "more, message",
     [
         (["--ngpu", "99"], "expected --ngpu up to"),
+        (["--max_epoch", "-1"], "expected --max_epoch from 1 to"),
         (["--optim_conf", "lrr=0.1"], "optim_conf: unknown key lrr (did you mean 'lr'?)"),
         (["--optim_conf", "lr=fast"], "optim_conf: lr: expected a number, found 'fast'"),
         (["--scheduler", "warmuplr", "--scheduler_conf", "warm=3"], "scheduler_conf: unknown key"),
@@ -331,7 +341,7 @@ def test_a_full_disk_of_logs_is_told_as_well(tmp_path, refused, monkeypatch):
         (["--frontend_conf", "hop_length=128"], "expected hop_length 320"),
         (["--diarization_conf", "max_speakers=many"], "max_speakers: expected a whole number"),
         (["--diarization_conf", "window=3"], "diarization_conf: unknown key window"),
-        (["--use_amp", "true", "--use_tf32", "true"], "expected options that ESPnet can train"),
+        (["--use_amp", "true", "--use_tf32", "true"], "expected options and data that ESPnet"),
     ],
 )
 def test_wrong_options_are_told_in_one_line(tmp_path, refused, more, message):

@@ -63,6 +63,8 @@ def parsed(*words):
         ({"resume": "perhaps"}, "resume: expected true or false, found 'perhaps'"),
         ({"resume": 7}, "resume: expected true or false, found 7"),
         ({"optim": "adamm"}, "optim: expected one of adam, adamw"),
+        ({"optim": []}, "optim: expected one of adam, adamw"),
+        ({"best_model_criterion": None}, "best_model_criterion: expected a list, found None"),
         ({"batch_type": "heap"}, "batch_type: expected one of unsorted"),
         ({"init_param": "a.pth"}, "init_param: expected a list"),
         ({"optim_conf": 3}, "optim_conf: expected values by name"),

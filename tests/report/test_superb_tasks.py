@@ -135,7 +135,9 @@ def test_a_wrong_task(changes, message):
 
 def test_a_wrong_key_and_a_wrong_name(tmp_path):
     path = write(tmp_path / "tasks.yaml", ["ic: {title: intents, rate: 0.1}"])
-    with pytest.raises(ValueError, match=r"tasks.yaml: task ic: .*'rate'"):
+    with pytest.raises(ValueError, match=r"tasks.yaml: task ic: .*unknown key rate"):
         read_tasks(path)
+    with pytest.raises(ValueError, match="task ic: .*expected values by name"):
+        read_tasks(write(path, ["ic:"]))
     with pytest.raises(ValueError, match="expected a task of ic, found 'st'"):
         choose({"ic": task()}, "st")
