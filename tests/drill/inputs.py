@@ -38,7 +38,6 @@ diar_inference exp/pruned data --output out.rttm --device cpu --config decode.ya
 diarize exp/pruned data/a.wav --output out --device cpu --config decode.yaml
 export encoder out.pt2 --output last_hidden_state --no-check
 export_diarizer trained/powerset/latest.pth --output out
-export_encoder trained/distill/latest.pth --output out
 format_speech speech --output out --min_seconds 0.1 --max_seconds 9 --nj 1
 macro_der exp/diarized_dense/test.json --published 10.0
 make_windows data --window_size 2 --window_shift 1 --output out
@@ -142,7 +141,6 @@ def _train_all() -> None:
     layers += "input_layer: linear}"
     block = ["--encoder", "transformer", "--encoder_conf", layers]
     COMMANDS["slu_train"] += block
-    COMMANDS["voice_train"] = _windows(False)
     COMMANDS["diar_train"] = [*_windows(True), "--frontend", "pruned_ssl"]
     COMMANDS["diar_train"] += ["--frontend_conf", "model=encoder", "--num_spk", "2"]
     COMMANDS["diar_train"] += [

@@ -16,7 +16,6 @@ from espnet2.tasks.abs_task import scheduler_classes
 
 from espnet_prune.espnet.distillation_task import DistillationTask
 from espnet_prune.espnet.powerset_task import PowersetDiarizationTask
-from espnet_prune.espnet.voice_task import VoiceTask
 from espnet_prune.ssl.config_files import read_yaml
 
 EGS2 = Path(__file__).parents[2] / "egs2"
@@ -36,7 +35,6 @@ DISTILLATION = {"loss", "loss_distill", "l1", "cosine"}
 TASKS = {
     "distill_conf": (DistillationTask, ["--student", "s", "--teacher", "t"], DISTILLATION),
     "diarization_conf": (PowersetDiarizationTask, ["--frontend_conf", "model=s"], ERRORS),
-    "preset": (VoiceTask, [], {"loss", "mel_loss", "acc"}),
 }
 
 

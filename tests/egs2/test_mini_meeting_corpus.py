@@ -69,13 +69,6 @@ def meetings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return generate_meetings(tmp_path_factory.mktemp("meetings"), "--nj", "1")
 
 
-@pytest.fixture(scope="module")
-def monologues(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    sizes = ("--num_voices", "2", "--num_train", "2", "--num_dev", "1", "--duration", "3")
-    folder = tmp_path_factory.mktemp("monologues")
-    return generate("ssl1/local/generate_voices.py", folder, *sizes, "--nj", "1")
-
-
 def test_bytes_depend_on_seed_but_not_on_processes_or_earlier_runs(
     meetings: Path, tmp_path: Path
 ) -> None:
@@ -188,21 +181,3 @@ def test_voices_are_many_distinct_and_in_one_set_only() -> None:
     assert len(voices["train"]) == pytest.approx(0.75 * len(names), rel=0.02)
     with pytest.raises(ValueError, match="found 'eval'"):
         voices_of("eval")
-
-
-def test_pre_training_hears_training_voices_only(meetings: Path, monologues: Path) -> None:
-    held_out = {
-        speaker
-        for name in ("dev", "test")
-        for speaker in table(meetings / "data" / name / "spk2utt")
-    }
-    voices_of = runpy.run_path(str(RECIPES / "diar1" / "local" / "voices.py"))["voices_of"]
-    train = {voice.name for voice in voices_of("train")}
-    for set_name, size in (("train", 4), ("dev", 2)):
-        folder = monologues / "data" / set_name
-        speakers = set(table(folder / "spk2utt"))
-        assert len(speakers) == 2
-        assert speakers <= train
-        assert not speakers & held_out
-        assert len(table(folder / "wav.scp")) == size
-        assert all((monologues / path).exists() for (path,) in table(folder / "wav.scp").values())
