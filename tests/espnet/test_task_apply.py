@@ -143,3 +143,11 @@ def test_what_is_no_tasks_training_is_refused(tmp_path):
         applied(tmp_path, tmp_path / "out")
     with pytest.raises(SystemExit, match="config.yaml that a training wrote"):
         applied(tmp_path / "nowhere", tmp_path / "out")
+
+
+def test_a_damaged_config_is_one_line(trained, tmp_path):
+    folder, _ = trained(UNITS)
+    values = yaml.safe_load((folder / "config.yaml").read_text())
+    (folder / "config.yaml").write_text(yaml.safe_dump({**values, "normalize": True}))
+    with pytest.raises(SystemExit, match="found that of another task or a damaged one"):
+        applied(folder, tmp_path / "out")
