@@ -33,6 +33,7 @@ from espnet_prune.ssl.importers.huggingface import (
 )
 from espnet_prune.ssl.importers.pickles import load_pickle
 from espnet_prune.ssl.importers.torchaudio import import_bundle, import_torchaudio
+from espnet_prune.ssl.importers.whisper import import_openai
 from espnet_prune.ssl.model import SSLEncoder
 from espnet_prune.ssl.presets import PRESETS
 from espnet_prune.ssl.sniffing import SAFETENSORS, CheckpointError, require_kind
@@ -44,7 +45,8 @@ SOURCES = """\
   folder             what save_pretrained of this package or of transformers wrote, a diarization
                      model of this package (its encoder is taken), or a release of DiariZen
   file               WavLM of Microsoft, HuBERT and wav2vec 2.0 of fairseq, s3prl's conversions
-                     of them, or an encoder that DPHuBERT's or DiariZen's code wrote
+                     of them, OpenAI's Whisper, or an encoder that DPHuBERT's or DiariZen's code
+                     wrote
   owner/name         such a folder on Hugging Face, or owner/name@revision
   https://...        such a file, or the page of such a folder on Hugging Face
   torchaudio:BUNDLE  for example torchaudio:HUBERT_BASE
@@ -56,6 +58,7 @@ _LAYOUTS: Mapping[tuple[str, ...], Callable[[Path, dict[str, Any]], SSLEncoder]]
     ("args", "model"): import_fairseq,
     ("task_cfg", "model_cfg", "model_weight"): import_fairseq,
     ("config", "state_dict"): import_dphubert,
+    ("dims", "model_state_dict"): import_openai,
 }
 _TORCHAUDIO = "torchaudio:"
 _HUB = re.compile(
