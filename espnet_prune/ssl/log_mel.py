@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import torch
@@ -40,7 +41,7 @@ class LogMel(nn.Module):
         is zero. None stands for items without padding.
         """
         frames = wavs.size(1) // HOP
-        with torch.autocast(wavs.device.type, enabled=False):
+        with _without_autocast(wavs.device.type):
             x = _reflected(wavs.to(self.fourier.dtype), lengths, frames)
             real, imaginary = F.conv1d(x[:, None], self.fourier, stride=HOP).chunk(2, dim=1)
             power = (real.square() + imaginary.square()).transpose(1, 2) @ self.filters.t()
@@ -49,6 +50,12 @@ class LogMel(nn.Module):
                 return _compressed(x)
             inside = length_mask(lengths // HOP, frames)[..., None]
             return _compressed(x.masked_fill(~inside, -10.0)) * inside
+
+
+def _without_autocast(device: str) -> contextlib.AbstractContextManager[object]:
+    # Exporters write the context itself down, needed or not.
+    needed = torch.is_autocast_enabled(device)
+    return torch.autocast(device, enabled=False) if needed else contextlib.nullcontext()
 
 
 def _compressed(x: Tensor) -> Tensor:

@@ -108,15 +108,14 @@ def _mark(text: str) -> str:
 def _summary(config: SSLConfig, num_params: int) -> str:
     order = "pre-norm" if config.norm_first else "post-norm"
     pruned = "a pruned" if is_pruned(config) else "a"
-    wavs = "scales them to zero mean and unit variance"
-    if not config.normalize_waveform:
-        wavs = "takes them as they are"
+    rules = config.rules
+    convolutions = len(config.conv_layers) + (rules.projection_kernel > 1)
     return (
-        f"This is {pruned} speech encoder of the {config.rules.title} family: "
-        f"{len(config.conv_layers)} convolutions and {len(config.layers)} {order} Transformer "
+        f"This is {pruned} speech encoder of the {rules.title} family: "
+        f"{convolutions} convolutions and {len(config.layers)} {order} Transformer "
         f"layers of width {config.embed_dim}, {num_params:,} parameters. It hears 16 kHz "
-        f"waveforms, {wavs}, and gives {len(config.layers) + 1} hidden states, with a frame "
-        f"every {config.hop / 16:g} ms."
+        f"waveforms, {rules.hearing(config)}, and gives {len(config.layers) + 1} hidden states, "
+        f"with a frame every {config.hop / 16:g} ms."
     )
 
 

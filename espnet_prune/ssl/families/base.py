@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from espnet_prune.ssl.attention import PositionGate
 from espnet_prune.ssl.config import SSLConfig
 from espnet_prune.ssl.front_end import FrontEnd
 
@@ -47,6 +48,12 @@ class Family:
         for name in ("mel_bands", "padded_to"):
             if (found := getattr(config, name)) is not None:
                 yield f"a {self.title} hears waveforms of any length, found {name} {found}"
+
+    def hearing(self, config: SSLConfig) -> str:
+        """What it does to waveforms, for readers."""
+        if config.normalize_waveform:
+            return "scales them to zero mean and unit variance"
+        return "takes them as they are"
 
     def hop(self, config: SSLConfig) -> int:
         """Samples between the starts of two frames."""
@@ -91,7 +98,7 @@ class Family:
         """The module that makes a bias on the attention's scores, shared by all layers."""
         return None
 
-    def position_gate(self, config: SSLConfig, heads: tuple[int, ...]) -> nn.Module | None:
+    def position_gate(self, config: SSLConfig, heads: tuple[int, ...]) -> PositionGate | None:
         """The module that scales this bias in a layer that keeps ``heads``."""
         return None
 

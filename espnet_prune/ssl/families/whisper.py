@@ -57,6 +57,12 @@ class Whisper(Family):
         if config.padded_to is not None and config.padded_to * 16000 < HOP:
             yield f"expected padded_to of {HOP / 16000} s or more, found {config.padded_to}"
 
+    def hearing(self, config: SSLConfig) -> str:
+        length = "their own length"
+        if config.padded_to is not None:
+            length = f"{config.padded_to:g} s, padded with silence"
+        return f"turns them into {config.mel_bands} log-mel bands every 10 ms at {length}"
+
     def hop(self, config: SSLConfig) -> int:
         return HOP * _STRIDE
 
@@ -70,7 +76,7 @@ class Whisper(Family):
 
     def longest(self, config: SSLConfig) -> int | None:
         """What gives no feature more than 30 s do, when that is what inputs are padded to."""
-        return None if config.padded_to is None else config.padded_samples + HOP - 1
+        return None if (padded := config.padded_samples) is None else padded + HOP - 1
 
     def first_centre(self, config: SSLConfig) -> float:
         """The first window is centred on the first sample, and the first frame on it."""
@@ -88,9 +94,16 @@ class Whisper(Family):
 
 
 def whisper_shape(
-    layers: int, ffn: int, embed_dim: int, num_heads: int, mel_bands: int, **dropouts: float
+    layers: int,
+    ffn: int,
+    embed_dim: int,
+    num_heads: int,
+    mel_bands: int,
+    hidden_dropout: float = 0.0,
+    attention_dropout: float = 0.0,
+    ffn_dropout: float = 0.0,
 ) -> SSLConfig:
-    """The dense Whisper encoder of these sizes; dropouts that are not given are zero."""
+    """The dense Whisper encoder of these sizes."""
     return SSLConfig(
         family="whisper",
         conv_layers=(ConvLayerConfig(embed_dim, _KERNEL, 1),),
@@ -106,7 +119,9 @@ def whisper_shape(
         normalize_waveform=False,
         mel_bands=mel_bands,
         projection_dropout=0.0,
-        **{"attention_dropout": 0.0, "hidden_dropout": 0.0, **dropouts},
+        attention_dropout=attention_dropout,
+        ffn_dropout=ffn_dropout,
+        hidden_dropout=hidden_dropout,
     )
 
 
