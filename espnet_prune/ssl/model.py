@@ -160,8 +160,9 @@ class SSLEncoder(nn.Module):
         """Load an encoder from wherever one is published, strictly, in eval mode.
 
         Args:
-            source: see :func:`espnet_prune.ssl.importers.import_encoder`: a folder, a file, an id
-                on Hugging Face, a URL, ``torchaudio:BUNDLE``, or a model of another library.
+            source: see :func:`espnet_prune.ssl.importers.import_encoder`: ``whisper_tiny_en``,
+                which comes with this package, a folder, a file, an id on Hugging Face, a URL,
+                ``torchaudio:BUNDLE``, or a model of another library.
 
         Raises:
             CheckpointError: the source is missing, damaged, unsafe or of a kind not known here.
