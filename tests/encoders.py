@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import torch
 
 from espnet_prune.ssl import (
+    PRESETS,
     ConvLayerConfig,
     Masks,
     SSLConfig,
@@ -65,6 +67,26 @@ def tiny_config(family: str = "wavlm", size: str = "large", **changes) -> SSLCon
             padded_to=3.0 if size == "padded" else None,
         )
     return SSLConfig(**{**values, **changes})
+
+
+def mini_encoder() -> SSLEncoder:
+    """An encoder of :func:`mini_config` before any training."""
+    torch.manual_seed(0)
+    return SSLEncoder(mini_config()).eval()
+
+
+def mini_config() -> SSLConfig:
+    """WavLM Large's recipe at 0.7 M parameters, enough to be pruned to a target in seconds."""
+    large = PRESETS["wavlm_large"]()
+    return replace(
+        large,
+        conv_layers=tuple(replace(conv, channels=48) for conv in large.conv_layers),
+        embed_dim=96,
+        num_heads=6,
+        head_dim=16,
+        layers=(TransformerLayerConfig(tuple(range(6)), 384),) * 6,
+        pos_conv_kernel=32,
+    )
 
 
 def random_encoder(config: SSLConfig, seed: int = 0) -> SSLEncoder:

@@ -61,7 +61,7 @@ def test_core_runs_without_anything_else():
         "sys.meta_path.insert(0, Refuse())\n"
         "import torch, espnet_prune, espnet_prune.distillation, espnet_prune.ssl.importers\n"
         "from espnet_prune.pruning import HardConcreteGates\n"
-        "config = espnet_prune.PRESETS['wavlm_mini']()\n"
+        "config = espnet_prune.PRESETS['whisper_tiny_en']()\n"
         "masks = HardConcreteGates(config).masks()\n"
         "espnet_prune.SSLEncoder(config)(torch.randn(1, 4000), masks=masks)\n"
     )

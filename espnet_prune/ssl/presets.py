@@ -111,29 +111,6 @@ def wav2vec2_large_lv60k() -> SSLConfig:
     return replace(_large("wav2vec2"), conv_bias=True, hidden_dropout=0.0)
 
 
-def wavlm_mini() -> SSLConfig:
-    """The embedded demo's encoder: WavLM Large's recipe at 0.7 M parameters."""
-    return SSLConfig(
-        family="wavlm",
-        conv_layers=_front_end(48),
-        conv_norm="layer",
-        conv_bias=False,
-        embed_dim=96,
-        num_heads=6,
-        head_dim=16,
-        layers=dense_layers(6, 6, 384),
-        norm_first=True,
-        pos_conv_kernel=32,
-        pos_conv_groups=16,
-        normalize_waveform=True,
-        num_buckets=64,
-        max_distance=200,
-        projection_dropout=0.05,
-        attention_dropout=0.0,
-        hidden_dropout=0.05,
-    )
-
-
 # Layers and width; heads of width 64, an FFN of four times the width (Radford et al., 2023).
 # 7.6, 19.8, 87.0, 305.7 and 634.9 M parameters, without the positions, which are fixed.
 _WHISPERS = {
@@ -157,7 +134,6 @@ PRESETS: dict[str, Callable[[], SSLConfig]] = {
         wav2vec2_base,
         wav2vec2_large,
         wav2vec2_large_lv60k,
-        wavlm_mini,
     )
 } | {
     f"whisper_{name}": partial(

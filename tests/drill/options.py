@@ -61,7 +61,7 @@ def _comment(reference: Reference, stage: int) -> str:
 def _model_changed(reference: Reference) -> str:
     folder = folder_of(reference, "other weights", 3)
     model = folder / "model"
-    shutil.copytree(OPTIONS["ssl_model"], model)
+    shutil.copytree(folder / OPTIONS["ssl_model"], model)
     call(folder, 4, ssl_model="model")
     state = load_file(model / "model.safetensors")
     save_file({k: 1.5 * v for k, v in state.items()}, model / "model.safetensors")

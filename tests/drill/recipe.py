@@ -20,12 +20,14 @@ from typing import Any
 
 import torch
 
+from tests.encoders import mini_encoder
+
 EGS2 = Path(__file__).parents[2] / "egs2"
 RECIPE, STAGES, TRAININGS = EGS2 / "mini_meeting/diar1", range(1, 14), (5, 6, 8, 9)
 FOLDER = {5: "dense_train", 6: "prune_train", 8: "distill_train", 9: "pruned_train"}
 _STEPS = "--max_epoch 3 --num_iters_per_epoch 5 --batch_size 2 --num_workers 0"
 OPTIONS = {
-    "ssl_model": str(EGS2 / "mini_meeting/ssl1/wavlm_mini"),
+    "ssl_model": "mini",
     "pruned_config": "conf/train.yaml",
     "nj": "1",
     "local_data_opts": "--num_train 4 --num_dev 1 --num_test 2 --duration 14 --num_speakers 2",
@@ -150,6 +152,7 @@ class Reference:
         for link in ("diar.sh", "path.sh", "cmd.sh", "utils", "local"):
             (current / link).symlink_to((RECIPE / link).resolve())
         shutil.copytree(RECIPE / "conf", current / "conf")
+        mini_encoder().save_pretrained(current / OPTIONS["ssl_model"])
         seconds = {}
         for stage in STAGES:
             start = time.monotonic()

@@ -37,7 +37,7 @@ def name(path):
 
 def encoder_of(path):
     if "mini_speech" in path.parts:
-        return "wavlm_mini"
+        return "whisper_tiny_en"
     return "hubert_large" if "hubert_large" in path.stem else "wav2vec2_base"
 
 

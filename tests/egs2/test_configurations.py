@@ -45,7 +45,7 @@ def name(path: Path) -> str:
 def encoder_of(path: Path) -> str:
     """The encoder that a recipe or its file is for."""
     if {"mini_meeting", "mini_speech"} & set(path.parts):
-        return "wavlm_mini"
+        return "whisper_tiny_en"
     return "wavlm_large" if "large" in path.stem else "wavlm_base_plus"
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from espnet_prune.bin import superb_task
+from espnet_prune.pruning import count_params
 from espnet_prune.report.superb_tasks import read_tasks
-from espnet_prune.ssl import SSLEncoder
 from tests.egs2.superb_trees import INTENTS, RECIPE, ROOT, fluent_tree, pairs_tree
+from tests.encoders import mini_config, mini_encoder
 from tests.report.superb_files import write
 
 MINI = read_tasks(RECIPE / "conf/mini.yaml")
-WAVLM_MINI = ROOT / "egs2/mini_meeting/ssl1/wavlm_mini"
 
 
 def light(folder: Path) -> dict[str, str]:
@@ -41,15 +41,18 @@ def run_task(action, name, tmp_path, monkeypatch, *options):
     monkeypatch.setenv("HOME", str(tmp_path))
     superb_task.main([
         *(action, name, "--tasks", str(RECIPE / "conf/mini.yaml"), "--device", "cpu"),
-        *("--upstream_ckpt", str(WAVLM_MINI), "--output", str(tmp_path / "exp")),
+        *("--upstream_ckpt", str(upstream(tmp_path)), "--output", str(tmp_path / "exp")),
         *(word for override in (*SMALL, *options) for word in ("--override", override)),
         *("--place", f"fluent={tmp_path / 'fluent'}", "--place", f"libri2mix={tmp_path / 'pairs'}"),
     ])  # fmt: skip
     return tmp_path / "exp" / name
 
 
-def encoder():
-    return SSLEncoder.from_pretrained(WAVLM_MINI)
+def upstream(folder):
+    """A small random encoder, saved once."""
+    if not (folder / "upstream").exists():
+        mini_encoder().save_pretrained(folder / "upstream")
+    return folder / "upstream"
 
 
 def result_of(folder):
@@ -76,7 +79,7 @@ def test_intents_from_training_to_the_result(tmp_path, monkeypatch):
     # What s3prl itself prints of the same evaluation.
     printed = re.findall(r"test acc: (\S+)", (results / "evaluate.log").read_text())
     assert result_of(folder)["metrics"] == {"IC": pytest.approx(float(printed[-1]))}
-    assert result_of(folder)["params"] == sum(p.numel() for p in encoder().parameters())
+    assert result_of(folder)["params"] == count_params(mini_config()).total
 
 
 @pytest.mark.slow

@@ -16,8 +16,8 @@ from espnet_prune.diarization import DataError
 from espnet_prune.espnet.probe_classifier import Probe, mean_states, run_probe
 from espnet_prune.espnet.probe_students import random_student, uniform_student
 from espnet_prune.pruning import apply, count_params
-from espnet_prune.ssl import PRESETS, SSLEncoder, open_masks
-from tests.encoders import random_encoder, tiny_config
+from espnet_prune.ssl import SSLEncoder, open_masks
+from tests.encoders import mini_config, random_encoder, tiny_config
 
 PITCHES = {"low": 200.0, "middle": 900.0, "high": 3000.0}
 
@@ -106,7 +106,7 @@ def test_random_student_has_the_shape_and_nothing_else():
 @torch.no_grad()
 def test_uniform_student_is_the_teachers_first_units():
     torch.manual_seed(0)
-    teacher = SSLEncoder(PRESETS["wavlm_mini"]()).eval()
+    teacher = SSLEncoder(mini_config()).eval()
     wanted = count_params(teacher.config).total // 4
     student = uniform_student(teacher, wanted)
     size = sum(parameter.numel() for parameter in student.parameters())

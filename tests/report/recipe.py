@@ -18,13 +18,13 @@ from espnet_prune.diarization import Region, Turn, write_rttm, write_uem
 from espnet_prune.diarization.head import HeadConfig
 from espnet_prune.diarization.model import DiarizationConfig, DiarizationModel
 from espnet_prune.ssl import (
-    PRESETS,
     ConvLayerConfig,
     Featurizer,
     SSLConfig,
     SSLEncoder,
     TransformerLayerConfig,
 )
+from tests.encoders import mini_config
 
 LENGTH = 60.0  # seconds of a meeting
 EPOCH_SECONDS = 1.5  # of training, and of validation
@@ -34,7 +34,7 @@ NOISY = ("loss", "loss_distill", "l1", "cosine", "der", "miss")  # worse in vali
 def dense_config() -> SSLConfig:
     """Three small layers behind the published front end's strides."""
     layer = TransformerLayerConfig((0, 1, 2, 3), 32)
-    mini = PRESETS["wavlm_mini"]()
+    mini = mini_config()
     return replace(
         mini,
         conv_layers=tuple(replace(conv, channels=8) for conv in mini.conv_layers),
