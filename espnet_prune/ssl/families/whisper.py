@@ -163,11 +163,13 @@ class WhisperFrontEnd(nn.Module):
         Beyond an item's end both convolutions see zeros, as in an item alone.
         """
         (mask,) = masks
-        x, _ = self.conv_layers[0](x, None, None, mask)
+        # Features are never computed in less than float32, what follows may be.
+        x, _ = self.conv_layers[0](x.to(self.projection.weight.dtype), None, None, mask)
         x = within(x, lengths)
         frames = F.gelu(self.projection(x, mask))
         lengths = None if lengths is None else (lengths + 1) // _STRIDE
-        return frames + self._positions(frames.size(1), frames.size(2)), lengths
+        positions = self._positions(frames.size(1), frames.size(2))
+        return frames + positions.to(frames.dtype), lengths
 
     def _positions(self, count: int, width: int) -> Tensor:
         if count <= POSITIONS:
