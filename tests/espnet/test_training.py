@@ -59,7 +59,12 @@ CLIPPED = ["--grad_clip", "inf", "--grad_clip_percentile", "50"]
 CLIPPED += ["--accum_grad", "2", "--batch_size", "3"]
 
 
-@pytest.mark.parametrize("extra", [[], CLIPPED], ids=["plain", "clipped and accumulated"])
+@pytest.mark.parametrize(
+    "family, extra",
+    [("whisper", []), ("wavlm", CLIPPED)],
+    indirect=["family"],
+    ids=["plain", "clipped and accumulated"],
+)
 @pytest.mark.parametrize("moment", ["in an epoch", "after the checkpoint"])
 def test_resumed_equals_uninterrupted(
     tmp_path, options, encoder_folder, monkeypatch, moment, extra
