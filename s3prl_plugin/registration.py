@@ -11,11 +11,12 @@ from s3prl_plugin.expert import UpstreamExpert
 def pruned_wavlm(
     ckpt: str | PathLike[str] | None = None, model_config: str | None = None, refresh: bool = False
 ) -> UpstreamExpert:
-    """A dense or pruned encoder, be it WavLM, HuBERT or wav2vec 2.0.
+    """A dense or pruned encoder, be it WavLM, HuBERT, wav2vec 2.0 or Whisper.
 
     Args:
         ckpt: anything that :meth:`~espnet_prune.SSLEncoder.from_pretrained` takes: a folder, a
-            file, a URL or a Hugging Face id (``-k`` in s3prl, ``path_or_url`` in ESPnet).
+            file, ``whisper_tiny_en``, a URL or a Hugging Face id (``-k`` in s3prl,
+            ``path_or_url`` in ESPnet).
         model_config: is not read; the encoder comes with its config (``-g`` in s3prl).
         refresh: download a URL again although s3prl has it already (``-r`` in s3prl).
 

@@ -18,7 +18,7 @@ class PrunedSSLFrontend(AbsFrontend):
 
     Args:
         model: see :meth:`~espnet_prune.SSLEncoder.from_pretrained`: a folder, a file, a URL or a
-            Hugging Face id.
+            Hugging Face id, or ``whisper_tiny_en``, which comes with this package.
         fs: sampling rate in Hz, which ESPnet's recipes pass on; must be 16 kHz.
         freeze: keep the encoder as it is, in evaluation mode; only the layer weights learn.
         hop_length, win_length: samples from frame to frame and of one frame, which ESPnet's

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from espnet2.spk.espnet_model import ESPnetSpeakerModel
 from espnet2.tasks.spk import SpeakerTask
 from torch import Tensor, nn
@@ -74,9 +75,9 @@ class ESPnetEmbedder(nn.Module):
 def _utterance(stretch: Stretch, row: int, weights: Tensor) -> Tensor:
     """The samples of a window's frames that have any weight of ``(L,)``, ``(T',)``."""
     start = stretch.starts[row]
-    window = stretch.samples[start : start + stretch.size]
-    frames = window[: len(weights) * _FRAME].unfold(0, _FRAME, _FRAME)
-    samples = frames[weights[: len(frames)].nonzero().flatten()].flatten()
+    window = stretch.samples[start : start + stretch.size][: len(weights) * _FRAME]
+    window = F.pad(window, (0, len(weights) * _FRAME - len(window)))  # Whisper's last may stick out
+    samples = window.view(-1, _FRAME)[weights.nonzero().flatten()].flatten()
     return samples.repeat(-(-_SHORTEST // len(samples))) if len(samples) < _SHORTEST else samples
 
 

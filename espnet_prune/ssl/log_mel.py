@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from espnet_prune.ssl.norm import length_mask
 
 SAMPLE_RATE, WINDOW, HOP = 16000, 400, 160  # Hz, samples, samples
-_BINS = WINDOW // 2 + 1
+BINS = WINDOW // 2 + 1  # frequencies
 
 
 class LogMel(nn.Module):
@@ -75,7 +75,7 @@ def _fourier() -> Tensor:
     """Cosines, then sines, of the frequencies that a window resolves, ``(402, 1, 400)``."""
     samples = torch.arange(WINDOW, dtype=torch.float64, device="cpu")
     window = 0.5 - 0.5 * torch.cos(samples * (2 * math.pi / WINDOW))
-    angles = torch.outer(samples[:_BINS], samples).fmod(WINDOW) * (2 * math.pi / WINDOW)
+    angles = torch.outer(samples[:BINS], samples).fmod(WINDOW) * (2 * math.pi / WINDOW)
     return (torch.cat([angles.cos(), angles.sin()]) * window)[:, None]
 
 
@@ -90,6 +90,6 @@ def mel_filters(bands: int) -> Tensor:
     mels = torch.arange(bands + 2, dtype=torch.float64, device="cpu") * (top / (bands + 1))
     edges = torch.where(mels < 15, mels * 200 / 3, 1000 * torch.exp((mels - 15) * step))
     low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    bins = torch.arange(_BINS, dtype=torch.float64, device="cpu") * (SAMPLE_RATE / WINDOW)
+    bins = torch.arange(BINS, dtype=torch.float64, device="cpu") * (SAMPLE_RATE / WINDOW)
     rising, falling = (bins - low) / (centre - low), (high - bins) / (high - centre)
     return torch.minimum(rising, falling).clamp(min=0) * (2 / (high - low))

@@ -32,20 +32,16 @@ def real_convs() -> tuple[ConvLayerConfig, ...]:
 class ScriptedEncoder(nn.Module):
     """Frames ``(B, L, VOICES)`` of who speaks, as every hidden state."""
 
-    def __init__(self, convs: tuple[ConvLayerConfig, ...] | None = None) -> None:
+    def __init__(self, config: SSLConfig | None = None) -> None:
         super().__init__()
-        self.config: SSLConfig = tiny_config(conv_layers=convs or real_convs())
+        self.config = config or tiny_config(conv_layers=real_convs())
 
     def stream(
         self, wavs: Tensor, lengths: Tensor | None = None
     ) -> tuple[Iterator[Tensor], Tensor]:
         frames = self.config.num_frames(wavs.size(1))
-        codes = (
-            (wavs[:, self.config.receptive_field // 2 :: self.config.hop][:, :frames] * SCALE)
-            .round()
-            .long()
-            .clamp(min=0)
-        )
+        centres = wavs[:, int(self.config.first_centre) :: self.config.hop][:, :frames]
+        codes = (centres * SCALE).round().long().clamp(min=0)
         states = torch.stack([(codes >> voice) & 1 for voice in range(VOICES)], dim=-1).float()
         count = len(self.config.layers) + 1
         return iter([states] * count), torch.full((len(wavs),), frames)
@@ -73,13 +69,13 @@ class ScriptedHead(nn.Module):
 def scripted_model(
     max_speakers: int = 3,
     window_size: float = 2.0,
-    convs: tuple[ConvLayerConfig, ...] | None = None,
+    encoder: SSLConfig | None = None,
 ) -> DiarizationModel:
-    """The model; at most two of a window's speakers at a time."""
+    """The model, with frames as in ``encoder``; at most two of a window's speakers at a time."""
     config = DiarizationConfig(
         HeadConfig(16, 1, 2, 16, 3), max_speakers=max_speakers, window_size=window_size
     )
-    model = DiarizationModel(Featurizer(ScriptedEncoder(convs)), config)
+    model = DiarizationModel(Featurizer(ScriptedEncoder(encoder)), config)
     model.head = ScriptedHead(model)
     return model.eval()
 

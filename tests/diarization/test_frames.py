@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from espnet_prune.diarization import FrameGrid, Turn, frame_labels
 from espnet_prune.diarization.pipeline import Diarizer, InferenceConfig
 from espnet_prune.ssl import PRESETS, ConfigError, ConvLayerConfig
 from tests.diarization.scripted import SCALE, scripted_model
+from tests.encoders import random_encoder, tiny_config
 
 GRIDS = [
     ((10, 4), (5, 4), (8, 8)),
@@ -17,16 +19,23 @@ GRIDS = [
     ((1280, 640),),
 ]
 
+ENCODERS = [
+    *(
+        tiny_config(
+            conv_layers=tuple(ConvLayerConfig(4, kernel, stride) for kernel, stride in grid)
+        )
+        for grid in GRIDS
+    ),
+    tiny_config("whisper", "own"),
+    tiny_config("whisper", "padded"),
+]
 
-def convs(grid):
-    return tuple(ConvLayerConfig(4, kernel, stride) for kernel, stride in grid)
 
-
-@pytest.mark.parametrize("grid", GRIDS)
+@pytest.mark.parametrize("encoder", ENCODERS)
 @pytest.mark.parametrize("window", [2.0, 1.99, 2.013])
 @pytest.mark.parametrize("step", [0.5, "window"])
-def test_known_speech_comes_back_to_within_a_hop(grid, window, step, tmp_path):
-    model = scripted_model(window_size=window, convs=convs(grid))
+def test_known_speech_comes_back_to_within_a_hop(encoder, window, step, tmp_path):
+    model = scripted_model(window_size=window, encoder=encoder)
     samples = np.zeros(round(23.7 * 16000))
     for start, end, voice in [(1.0, 21.0, 0), (20.0, 23.0, 1)]:
         samples[round(start * 16000) : round(end * 16000)] += (1 << voice) / SCALE
@@ -38,12 +47,29 @@ def test_known_speech_comes_back_to_within_a_hop(grid, window, step, tmp_path):
     assert found == pytest.approx([1.0, 21.0, 20.0, 23.0], abs=hop)
 
 
-@pytest.mark.parametrize("grid", GRIDS)
-def test_frames_are_those_of_the_convolutions(grid):
-    model = scripted_model(convs=convs(grid))
-    frames = FrameGrid.of(model.encoder.config)
-    for samples in (1, frames.shortest - 1, frames.shortest, 12345, 32000):
-        assert frames.num_frames(samples) == max(0, model.encoder.config.num_frames(samples))
+@pytest.mark.parametrize("encoder", ENCODERS)
+@torch.no_grad()
+def test_frames_are_those_of_the_encoder(encoder):
+    frames, model = FrameGrid.of(encoder), random_encoder(encoder)
+    for samples in (frames.shortest, 12345, 32000):
+        assert frames.num_frames(samples) == model(torch.randn(1, samples))[0][0].size(1)
+    assert frames.num_frames(1) == frames.num_frames(frames.shortest - 1) == 0
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+@torch.no_grad()
+def test_a_frame_hears_as_much_before_its_centre_as_after(encoder):
+    front_end, field = random_encoder(encoder).front_end, encoder.receptive_field
+    wavs = torch.randn(1, 24000).clamp(-1, 1)
+    masks = (None,) * len(encoder.conv_layers)
+    before, _ = front_end(wavs, None, masks)
+    for place in (8000, 8123, 8160, 12345):
+        wavs[:, place] += 2.0
+        after, _ = front_end(wavs, None, masks)
+        (changed,) = (before != after).any(-1).any(0).nonzero(as_tuple=True)
+        distances = encoder.first_centre + encoder.hop * changed - place
+        assert len(changed) and distances.abs().max() <= field / 2
+        before = after
 
 
 def test_whispers_first_frame_is_centred_on_the_first_sample():

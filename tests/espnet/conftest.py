@@ -13,29 +13,37 @@ from espnet_prune.ssl import ConvLayerConfig
 from tests.encoders import random_encoder, tiny_config
 from tests.espnet.trainer_options import trainer_options
 
+EACH_FAMILY = pytest.mark.parametrize("family", ["wavlm", "whisper"], indirect=True)
 KERNELS, STRIDES = (10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2)
 
 
-def encoder(folder, seed):
+def encoder(folder, seed, family="wavlm"):
     """Save an encoder with the published strides, few channels and no dropout."""
-    conv = tuple(ConvLayerConfig(4, k, s) for k, s in zip(KERNELS, STRIDES, strict=True))
-    layers = tuple(type(layer)(layer.heads, 40) for layer in tiny_config().layers)
-    rates = dict.fromkeys(("projection_dropout", "attention_dropout", "hidden_dropout"), 0.0)
-    config = tiny_config(conv_layers=conv, layers=layers, **rates)
-    random_encoder(config, seed).save_pretrained(folder)
+    changes = dict.fromkeys(("projection_dropout", "attention_dropout", "hidden_dropout"), 0.0)
+    changes["layers"] = tuple(type(layer)(layer.heads, 40) for layer in tiny_config().layers)
+    if family != "whisper":
+        shapes = zip(KERNELS, STRIDES, strict=True)
+        changes["conv_layers"] = tuple(ConvLayerConfig(4, k, s) for k, s in shapes)
+    random_encoder(tiny_config(family, **changes), seed).save_pretrained(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
-def encoder_folder(tmp_path_factory):
-    """A saved encoder."""
-    return encoder(tmp_path_factory.mktemp("encoder"), seed=0)
+def family(request):
+    """Of the saved encoders; :data:`EACH_FAMILY` marks a test that others are for as well."""
+    return getattr(request, "param", "wavlm")
 
 
 @pytest.fixture(scope="session")
-def teacher_folder(tmp_path_factory):
+def encoder_folder(tmp_path_factory, family):
+    """A saved encoder."""
+    return encoder(tmp_path_factory.mktemp("encoder"), 0, family)
+
+
+@pytest.fixture(scope="session")
+def teacher_folder(tmp_path_factory, family):
     """A saved encoder with other weights."""
-    return encoder(tmp_path_factory.mktemp("teacher"), seed=1)
+    return encoder(tmp_path_factory.mktemp("teacher"), 1, family)
 
 
 @pytest.fixture(scope="session")
@@ -58,8 +66,9 @@ def windows(tmp_path_factory):
 
 
 @pytest.fixture
-def options(windows):
+def options(windows, family):
     """ESPnet options of a training on the windows."""
+    frames = "320_160_0" if family == "whisper" else "320_400"
 
     def build(output_dir, labels=True, **changes):
         command = trainer_options(output_dir=output_dir, **changes)
@@ -68,7 +77,7 @@ def options(windows):
             option = f"--{split}_data_path_and_name_and_type"
             command += [option, f"{windows},speech,window_sound"]
             if labels:
-                command += [option, f"{windows},spk_labels,window_labels_2"]
+                command += [option, f"{windows},spk_labels,window_labels_2_{frames}"]
         return command
 
     return build

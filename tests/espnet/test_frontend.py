@@ -12,7 +12,8 @@ from espnet2.tasks.slu import frontend_choices as slu_frontends
 from espnet_prune.bin import run
 from espnet_prune.espnet import registration
 from espnet_prune.espnet.frontend import PrunedSSLFrontend
-from espnet_prune.ssl import SSLEncoder
+from espnet_prune.ssl import ConfigError, SSLEncoder
+from tests.espnet.conftest import EACH_FAMILY
 
 
 def test_registered_in_every_task_and_again():
@@ -29,6 +30,7 @@ def test_a_clash_of_names_raises(monkeypatch):
         registration.register()
 
 
+@EACH_FAMILY
 def test_features_are_the_weighted_layer_sum(encoder_folder):
     frontend = PrunedSSLFrontend(str(encoder_folder), fs="16k").eval()
     wavs, lengths = torch.randn(2, 4000), torch.tensor([4000, 3000])
@@ -36,6 +38,24 @@ def test_features_are_the_weighted_layer_sum(encoder_folder):
     states = SSLEncoder.from_pretrained(encoder_folder)(wavs, lengths)
     torch.testing.assert_close(features, torch.stack(states.hidden_states).mean(0))
     assert torch.equal(frames, states.lengths) and features.size(-1) == frontend.output_size()
+
+
+@EACH_FAMILY
+def test_what_is_shorter_than_a_frame_is_padded_to_one(encoder_folder):
+    frontend = PrunedSSLFrontend(str(encoder_folder)).eval()
+    wavs = torch.randn(2, 100)
+    features, frames = frontend(wavs, torch.tensor([100, 40]))
+    assert frames.tolist() == [1, 1] and features.shape[:2] == (2, 1)
+
+
+@EACH_FAMILY
+def test_hop_and_length_of_a_frame_are_the_encoders_own(encoder_folder, family):
+    length = {"wavlm": 400, "whisper": 1040}[family]
+    frontend = PrunedSSLFrontend(str(encoder_folder), hop_length=320, win_length=length)
+    assert frontend.hop_length == 320
+    for wrong in ({"hop_length": 160}, {"win_length": length + 1}):
+        with pytest.raises(ConfigError, match="expected (hop|win)_length (320|400|1040), which"):
+            PrunedSSLFrontend(str(encoder_folder), **wrong)
 
 
 def test_frozen_encoder_stays_in_evaluation(encoder_folder):
@@ -50,6 +70,7 @@ def test_other_sampling_rates_are_refused(encoder_folder):
         PrunedSSLFrontend(str(encoder_folder), fs=8000)
 
 
+@EACH_FAMILY
 def test_espnets_own_asr_trains_on_it(tmp_path, encoder_folder):
     registration.register()
     (tmp_path / "tokens.txt").write_text("<blank>\n<unk>\na\nb\n<sos/eos>\n")

@@ -73,6 +73,17 @@ def test_a_local_speaker_is_the_utterance_of_its_frames(folder, stretch):
     assert (found[0, 0] - found[1, 1]).abs().max() > 1e-3
 
 
+@pytest.mark.parametrize("size", [160, 4960])
+def test_half_a_frame_at_the_end_counts_as_one(folder, size):
+    frames = size // 320 + 1  # as Whisper counts them
+    weights = torch.zeros(1, frames, 1)
+    weights[0, -1] = 1
+    found = ESPnetEmbedder.from_pretrained(str(folder / "exp/spk/10epoch.pth"))(
+        Stretch(torch.randn(size), (0,), size), {}, weights
+    )
+    assert found.shape == (1, 1, 6) and found.isfinite().all() and found.any()
+
+
 def test_neither_batch_nor_other_speakers_matter(folder, stretch):
     embedder = ESPnetEmbedder.from_pretrained(str(folder / "exp/spk/10epoch.pth"))
     window = Stretch(stretch.samples[16000:], (0,), 48000)

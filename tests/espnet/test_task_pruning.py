@@ -10,6 +10,7 @@ from espnet_prune.bin import asr_train
 from espnet_prune.espnet.pruned_tasks import PrunedASRTask, PrunedDiarizationTask, PrunedSLUTask
 from espnet_prune.espnet.task_pruning import parameter_groups
 from espnet_prune.report.history import read_history
+from tests.espnet.conftest import EACH_FAMILY
 from tests.espnet.speech_corpus import training_options, write_corpus, write_tokens
 
 BATCH = {
@@ -59,6 +60,7 @@ def assert_same(ours, theirs):
         torch.testing.assert_close(theirs[name], tensor, rtol=0, atol=0, msg=name)
 
 
+@EACH_FAMILY
 def test_the_penalty_reaches_every_gate_once(build, monkeypatch):
     model, _ = build(*GATES)
     pruner = model.frontend.objective.pruner
@@ -117,6 +119,7 @@ def test_groups_learn_at_rates_of_their_own(build):
     assert [len(parameter_groups(build()[0], rate)) for rate in (None, 1e-5)] == [1, 2]
 
 
+@EACH_FAMILY
 def test_distillation_adds_the_distance_to_the_teacher(build, teacher_folder):
     model, _ = build(*DISTIL, "--teacher", str(teacher_folder))
     loss, stats, _ = model.eval()(**BATCH)
@@ -125,6 +128,7 @@ def test_distillation_adds_the_distance_to_the_teacher(build, teacher_folder):
     assert loss.item() == pytest.approx(expected, rel=1e-5) and "sparsity" not in stats
 
 
+@EACH_FAMILY
 def test_two_epochs_report_and_a_resumed_training_is_the_same(command, tmp_path, teacher_folder):
     # Two batches of four per epoch in steps of one: the ramp is over after ten forward passes.
     task = [*GATES, *DISTIL, "--teacher", str(teacher_folder), "--accum_grad", "2"]
@@ -184,6 +188,7 @@ def diarization_model(_, encoder_folder):
     return PrunedDiarizationTask.build_model(args), batch
 
 
+@EACH_FAMILY
 @pytest.mark.parametrize("make", [slu_model, diarization_model])
 def test_other_tasks_prune_as_well(make, encoder_folder, tmp_path):
     model, batch = make(write_tokens(tmp_path, "word"), encoder_folder)

@@ -18,6 +18,7 @@ from espnet_prune.pruning import count_params
 from espnet_prune.report.history import read_history
 from espnet_prune.ssl import CheckpointError, SSLEncoder
 from espnet_prune.ssl.config import ConfigError
+from tests.espnet.conftest import EACH_FAMILY
 
 HEAD = "head={hidden: 8, num_layers: 1, num_heads: 2, ffn: 8, kernel: 3}"
 
@@ -58,7 +59,12 @@ CLIPPED = ["--grad_clip", "inf", "--grad_clip_percentile", "50"]
 CLIPPED += ["--accum_grad", "2", "--batch_size", "3"]
 
 
-@pytest.mark.parametrize("extra", [[], CLIPPED], ids=["plain", "clipped and accumulated"])
+@pytest.mark.parametrize(
+    "family, extra",
+    [("whisper", []), ("wavlm", CLIPPED)],
+    indirect=["family"],
+    ids=["plain", "clipped and accumulated"],
+)
 @pytest.mark.parametrize("moment", ["in an epoch", "after the checkpoint"])
 def test_resumed_equals_uninterrupted(
     tmp_path, options, encoder_folder, monkeypatch, moment, extra
@@ -137,6 +143,7 @@ def test_one_process_equals_two(tmp_path, options, encoder_folder, teacher_folde
         assert curves[0] == pytest.approx(curves[1], rel=1e-3)
 
 
+@EACH_FAMILY
 def test_dense_training_exports_a_diarizer(tmp_path, options, encoder_folder, capsys):
     powerset_train.main(options(tmp_path / "train") + powerset(encoder_folder))
     export_diarizer.main([str(tmp_path / "train/valid.loss.ave.pth"), "--output", f"{tmp_path}/m"])
@@ -200,7 +207,7 @@ def test_multipliers_ascend_and_the_teacher_stays(tmp_path, options, encoder_fol
     [
         (["--pruning_conf", "sparsity=0.5"], "sparsity"),
         (["--distill_conf", "layers=[9]"], "expected layers up to 3"),
-        (["--student", "nowhere"], "nowhere: expected a folder"),
+        (["--student", "nowhere"], "nowhere: expected .*, a folder"),
     ],
 )
 def test_wrong_settings_are_explained(tmp_path, options, encoder_folder, extra, message):

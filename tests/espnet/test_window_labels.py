@@ -9,14 +9,14 @@ import pytest
 import torch
 from espnet2.train.dataset import DATA_TYPES
 
-from espnet_prune.diarization import Region, Turn, cut_windows, write_rttm, write_windows
+from espnet_prune.diarization import FrameGrid, Region, Turn, cut_windows, write_rttm, write_windows
 from espnet_prune.diarization.head import HeadConfig
 from espnet_prune.diarization.model import DiarizationConfig, DiarizationModel
 from espnet_prune.espnet.data_types import register_data_types
 from espnet_prune.espnet.powerset_model import ESPnetPowersetModel
-from espnet_prune.ssl import Featurizer
-from tests.diarization.test_frames import GRIDS, convs
-from tests.encoders import random_encoder, tiny_config
+from espnet_prune.ssl import Featurizer, SSLConfig
+from tests.diarization.test_frames import ENCODERS
+from tests.encoders import random_encoder
 
 
 @pytest.fixture
@@ -35,10 +35,11 @@ def labels_of(windows, data_type: str) -> list[np.ndarray]:
     return [data[key] for key in data]
 
 
-def model_of(grid) -> ESPnetPowersetModel:
-    encoder = random_encoder(tiny_config(conv_layers=convs(grid)))
+def model_of(encoder: SSLConfig) -> ESPnetPowersetModel:
     config = DiarizationConfig(HeadConfig(8, 1, 2, 8, 3), max_speakers=2, window_size=2.03)
-    return ESPnetPowersetModel(DiarizationModel(Featurizer(encoder), config), ssl_lr=1e-5)
+    return ESPnetPowersetModel(
+        DiarizationModel(Featurizer(random_encoder(encoder)), config), ssl_lr=1e-5
+    )
 
 
 def train(model: ESPnetPowersetModel, labels: list[np.ndarray]) -> torch.Tensor:
@@ -49,19 +50,18 @@ def train(model: ESPnetPowersetModel, labels: list[np.ndarray]) -> torch.Tensor:
     return model(wavs, torch.full((len(labels),), samples), batch, lengths)[0]
 
 
-@pytest.mark.parametrize("grid", GRIDS)
-def test_labels_are_those_of_the_encoder_or_it_is_said(windows, grid) -> None:
-    model = model_of(grid)
-    config = model.model.encoder.config
-    asked = f"window_labels_2_{config.hop}_{config.receptive_field}"
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_labels_are_those_of_the_encoder_or_it_is_said(windows, encoder) -> None:
+    model, grid = model_of(encoder), FrameGrid.of(encoder)
+    asked = f"window_labels_2_{grid.name}"
     labels = labels_of(windows, asked)
     assert train(model, labels).isfinite()
-    heard = labels[0][:, 0].nonzero()[0] * config.hop + config.receptive_field / 2
-    assert heard[0] == pytest.approx(16000, abs=config.hop)
-    assert heard[-1] == pytest.approx(24000, abs=config.hop)
+    heard = labels[0][:, 0].nonzero()[0] * grid.shift + grid.centre
+    assert heard[0] == pytest.approx(1.0, abs=grid.shift + 1e-9)
+    assert heard[-1] == pytest.approx(1.5, abs=grid.shift + 1e-9)
     plain = labels_of(windows, "window_labels_2")
     if len(plain[0]) == len(labels[0]):
-        assert all(map(np.array_equal, plain, labels)) == (config.receptive_field == 400)
+        assert all(map(np.array_equal, plain, labels)) == (grid == FrameGrid())
         return
     with pytest.raises(
         ValueError, match=f"expected labels of .*found .*give the labels as {asked}"

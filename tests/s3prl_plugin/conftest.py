@@ -1,4 +1,4 @@
-"""Encoders with the published front end's strides and few channels, in folders."""
+"""Encoders with the published front ends' strides and few channels, in folders."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ if importlib.util.find_spec("s3prl"):
 
 
 def _encoder(size: str) -> SSLEncoder:
+    if size == "whisper":
+        return random_encoder(tiny_config("whisper", "own"))
     published = wavlm_base_plus().conv_layers
     conv_layers = tuple(
         ConvLayerConfig(5 + index % 2, layer.kernel, layer.stride)
@@ -25,9 +27,9 @@ def _encoder(size: str) -> SSLEncoder:
     return random_encoder(tiny_config("wavlm", size, conv_layers=conv_layers))
 
 
-@pytest.fixture(scope="session", params=["base", "large"])
+@pytest.fixture(scope="session", params=["base", "large", "whisper"])
 def encoder(request: pytest.FixtureRequest) -> SSLEncoder:
-    """Group norm and plain waveforms (base), or layer norm and normalised ones (large)."""
+    """Group norm and plain waveforms (base), or layer norm and normalised ones (large); Whisper."""
     return _encoder(request.param)
 
 

@@ -45,13 +45,18 @@ def test_the_runners_call_is_understood(large_folder):
     assert upstream.get_downsample_rates("hidden_states") == 320
 
 
+def test_the_encoder_that_comes_with_this_package_is_known_by_name():
+    upstream = S3PRLUpstream("pruned_wavlm", "whisper_tiny_en")
+    assert upstream.hidden_sizes == [384] * 5 and upstream.downsample_rates == [320] * 5
+
+
 def test_no_encoder():
     with pytest.raises(ValueError, match="expects an encoder and found none.*-k.*path_or_url"):
         S3PRLUpstream("pruned_wavlm")
 
 
 def test_a_path_to_nothing():
-    with pytest.raises(CheckpointError, match="nowhere: expected a folder, a file"):
+    with pytest.raises(CheckpointError, match="nowhere: expected .*, a folder, a file"):
         hub.pruned_wavlm(ckpt="nowhere")
 
 

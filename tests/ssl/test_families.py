@@ -64,7 +64,9 @@ def test_features_stay_in_float32_under_autocast():
         ({"norm_first": False}, "expected norm_first True in a Whisper encoder, found False"),
         ({"pos_conv_kernel": 8}, "expected pos_conv_kernel 0 in a Whisper encoder, found 8"),
         ({"conv_layers": (ConvLayerConfig(7, 10, 5),)}, "one convolution of kernel 3 and stride 1"),
-        ({"padded_to": 0.001}, "expected padded_to of 0.01 s or more, found 0.001"),
+        ({"mel_bands": 999}, "expected at most 201 mel_bands, found 999"),
+        ({"padded_to": 0.001}, "expected padded_to from 0.01 to 30 s, found 0.001"),
+        ({"padded_to": 31}, "expected padded_to from 0.01 to 30 s, found 31.0"),
     ],
 )
 def test_impossible_configs(changes, problem):

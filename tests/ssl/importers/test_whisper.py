@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from espnet_prune.ssl.importers.huggingface import import_huggingface, import_hu
 from espnet_prune.ssl.log_mel import LogMel
 from espnet_prune.ssl.safetensors import load_file
 from tests.ssl.importers.parity import identical, randomise
+from tests.ssl.importers.test_huggingface_folders import BAD
 
 SECONDS = (30.0, 4.32, 1.0)
 HEADS = ("Model", "ForConditionalGeneration", "ForAudioClassification")
@@ -232,3 +234,29 @@ def test_what_transformers_cannot_build_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="WhisperModel can be, found fewer than 32 channels"):
         export_huggingface(SSLEncoder(pruned), tmp_path / "folder")
     assert not (tmp_path / "folder").exists()
+
+
+@pytest.mark.parametrize("value", BAD, ids=lambda value: repr(value)[:9])
+def test_any_value_of_a_config(tmp_path: Path, value: object) -> None:
+    model = whisper_model()
+    export_huggingface(import_huggingface_model(model), tmp_path)
+    openai_file(model, tmp_path / "tiny.pt")
+    original = json.loads((tmp_path / "config.json").read_text())
+    checkpoint = torch.load(tmp_path / "tiny.pt", weights_only=True)
+
+    def assert_told(source: Path, key: str) -> None:
+        try:
+            encoder = SSLEncoder.from_pretrained(source)
+        except CheckpointError as error:
+            assert len(str(error).splitlines()) == 1 and len(str(error)) < 2000, key
+        else:
+            assert encoder(torch.zeros(1, 6000)).hidden_states[-1].isfinite().all(), key
+
+    for key in (key for key in original if not key.startswith("decoder")):
+        values = {k: v for k, v in {**original, key: value}.items() if v is not ...}
+        (tmp_path / "config.json").write_text(json.dumps(values))
+        assert_told(tmp_path, key)
+    for key in checkpoint["dims"]:
+        dims = {k: v for k, v in {**checkpoint["dims"], key: value}.items() if v is not ...}
+        torch.save({**checkpoint, "dims": dims}, tmp_path / "tiny.pt")
+        assert_told(tmp_path / "tiny.pt", key)
