@@ -75,8 +75,9 @@ class Run:
         return [pid for pid, fields in processes() if int(fields[3]) == self.process.pid]
 
     def kill(self, sig: signal.Signals = signal.SIGKILL) -> None:
-        """Send a signal to every process of its group."""
-        os.killpg(self.process.pid, sig)
+        """Send a signal to every process of its group, if there is one left."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, sig)
 
     def end(self) -> None:
         """Leave nothing that runs."""
