@@ -5,7 +5,7 @@ set -euo pipefail
 cd -- "$(dirname -- "$0")"
 
 # General
-dense=../mini_speech/pretrain1/wavlm_words          # The dense encoder.
+dense=whisper_tiny_en                               # The dense encoder.
 pruned=../mini_speech/ssl1/exp/pruned_encoder       # The pruned one; its recipe runs if it is absent.
 tasks="ic sd"                                       # What to run.
 orders=../mini_speech/slu1                          # Recipe of the spoken orders of ic.

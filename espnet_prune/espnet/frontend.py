@@ -51,7 +51,7 @@ class PrunedSSLFrontend(AbsFrontend):
             if value not in (None, own[name]):
                 raise ConfigError(
                     f"expected {name} {own[name]}, which is that of {model}, found {value}; "
-                    "set it so (in diar.sh: --hop_length) or leave it out"
+                    "set it so or leave it out"
                 )
         self.featurizer = Featurizer(encoder, freeze)
         self.objective: EncoderObjective | None = None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import re
 
 from espnet2.asr.frontend.abs_frontend import AbsFrontend
 from espnet2.train.class_choices import ClassChoices
 from espnet2.utils.nested_dict_action import NestedDictAction
 
+from espnet_prune.diarization.frames import FrameGrid
 from espnet_prune.diarization.model import DiarizationConfig, DiarizationModel
 from espnet_prune.espnet.frontend import PrunedSSLFrontend
 from espnet_prune.espnet.powerset_model import ESPnetPowersetModel
@@ -51,7 +53,21 @@ class PowersetDiarizationTask(WindowTask):
 
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> ESPnetPowersetModel:
-        """Build from ``--frontend_conf model=...`` and ``--diarization_conf``."""
+        """Build from ``--frontend_conf model=...`` and ``--diarization_conf``.
+
+        The model's frames become those of labels that are asked for as ``window_labels_N``.
+        """
         frontend = frontend_choices.get_class(args.frontend)(**args.frontend_conf)
         config = read_typed(DiarizationConfig, args.diarization_conf, "diarization_conf")
-        return ESPnetPowersetModel(DiarizationModel(frontend.featurizer, config), args.ssl_lr)
+        model = DiarizationModel(frontend.featurizer, config)
+        grid = FrameGrid.of(model.encoder.config).name
+        for split in ("train", "valid"):
+            option = f"{split}_data_path_and_name_and_type"
+            data = getattr(args, option, None) or []
+            setattr(args, option, [(*entry[:2], _on_grid(entry[2], grid)) for entry in data])
+        return ESPnetPowersetModel(model, args.ssl_lr)
+
+
+def _on_grid(kind: str, grid: str) -> str:
+    """A data type, that of labels on the encoder's own frames unless it names others."""
+    return f"{kind}_{grid}" if re.fullmatch(r"window_labels_\d+", kind) else kind

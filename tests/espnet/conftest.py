@@ -66,9 +66,8 @@ def windows(tmp_path_factory):
 
 
 @pytest.fixture
-def options(windows, family):
+def options(windows):
     """ESPnet options of a training on the windows."""
-    frames = "320_160_0" if family == "whisper" else "320_400"
 
     def build(output_dir, labels=True, **changes):
         command = trainer_options(output_dir=output_dir, **changes)
@@ -77,7 +76,7 @@ def options(windows, family):
             option = f"--{split}_data_path_and_name_and_type"
             command += [option, f"{windows},speech,window_sound"]
             if labels:
-                command += [option, f"{windows},spk_labels,window_labels_2_{frames}"]
+                command += [option, f"{windows},spk_labels,window_labels_2"]
         return command
 
     return build

@@ -213,7 +213,7 @@ def running(tmp_path_factory, windows, encoder_folder):
     folder = tmp_path_factory.mktemp("running")
     from tests.espnet.conftest import options as fixture
 
-    build = fixture.__wrapped__(windows, "wavlm")
+    build = fixture.__wrapped__(windows)
     powerset_train.main(build(folder, max_epoch=1) + powerset(encoder_folder))
     return folder
 

@@ -24,7 +24,6 @@ window_size=8         # Seconds of a training window.
 window_shift=6        # Seconds from one training window to the next.
 valid_window_shift=   # Seconds from one validation window to the next; default: as in training.
 max_speakers=4        # Speakers told apart within one window.
-frames=320_400        # The encoder's hop and first frame in samples, and where that is centred if not in its middle; Whisper's are 320_160_0.
 
 # Models
 ssl_model=            # Checkpoint to start from: whisper_tiny_en, a folder of ours, a Hugging Face folder or id, a WavLM .pt.
@@ -85,7 +84,7 @@ train() {
         data+=("--${split}_data_path_and_name_and_type" "${raw}/${set}/windows,speech,window_sound")
         if "${labels}"; then
             data+=("--${split}_data_path_and_name_and_type"
-                "${raw}/${set}/windows,spk_labels,window_labels_${max_speakers}_${frames}")
+                "${raw}/${set}/windows,spk_labels,window_labels_${max_speakers}")
         fi
         data+=("--${split}_shape_file" "${raw}/${set}/windows")
     done

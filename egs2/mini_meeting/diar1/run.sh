@@ -4,7 +4,7 @@ set -euo pipefail
 cd -- "$(dirname -- "$0")"
 
 exec ./diar.sh \
-    --ssl_model ../ssl1/wavlm_mini \
+    --ssl_model whisper_tiny_en \
     --pruned_config conf/train.yaml \
     --train_set train --valid_set dev --test_sets test \
     "$@"

@@ -5,7 +5,7 @@ set -euo pipefail
 cd -- "$(dirname -- "$0")"
 
 exec ./asr.sh \
-    --ssl_model ../pretrain1/wavlm_words \
+    --ssl_model whisper_tiny_en \
     --train_set train --valid_set dev --test_sets test \
     --token_type char \
     "$@"

@@ -6,7 +6,7 @@ cd -- "$(dirname -- "$0")"
 
 exec ./asr.sh \
     --task slu \
-    --ssl_model ../pretrain1/wavlm_words \
+    --ssl_model whisper_tiny_en \
     --train_set train --valid_set dev --test_sets test \
     --token_type word \
     "$@"

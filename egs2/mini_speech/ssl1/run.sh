@@ -4,7 +4,7 @@ set -euo pipefail
 cd -- "$(dirname -- "$0")"
 
 exec ./ssl.sh \
-    --ssl_model ../pretrain1/wavlm_words \
+    --ssl_model whisper_tiny_en \
     --train_set train --valid_set dev --min_seconds 1.0 \
     --students "random uniform" \
     --probes "intent:text:data/picovoice_barista/train:data/picovoice_barista/test
