@@ -17,14 +17,8 @@ from espnet_prune.bin.diarizer_options import (
 )
 from espnet_prune.bin.errors import explained
 from espnet_prune.diarization import DataError
-from espnet_prune.diarization.audio import FOREIGN
+from espnet_prune.diarization.audio import FOREIGN, SUFFIXES
 from espnet_prune.diarization.pipeline import recording_name, without_blanks
-
-# What a folder is searched for; files that are named are read whatever their suffix.
-SUFFIXES = frozenset({
-    ".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".snd",
-    ".caf", ".w64", ".rf64", ".sph", ".nist",
-})  # fmt: skip
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -37,6 +37,11 @@ def get_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="prepare the part that is there if files are missing",
     )
+    parser.add_argument(
+        "--audio_only",
+        action="store_true",
+        help="transcripts are neither needed nor written",
+    )
     return parser
 
 
@@ -46,7 +51,12 @@ def main(cmd: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     with explained("prepare_speech"):
         sizes = prepare(
-            CORPORA[args.corpus], args.corpus_dir, args.output, args.sets, args.allow_incomplete
+            CORPORA[args.corpus],
+            args.corpus_dir,
+            args.output,
+            args.sets,
+            args.allow_incomplete,
+            args.audio_only,
         )
     for name, size in sizes.items():
         print(f"{args.output / name}: {size}")

@@ -21,6 +21,11 @@ SAMPLE_RATE = 16000
 _UNKNOWN_SIZE = 0x7FFFF000
 # Rates in Hz beyond which a header is damaged.
 _MIN_RATE, _MAX_RATE = 1_000, 768_000
+# What folders are searched for; files that are named are read whatever their suffix.
+SUFFIXES = frozenset({
+    ".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".snd",
+    ".caf", ".w64", ".rf64", ".sph", ".nist",
+})  # fmt: skip
 # Common containers that libsndfile does not read.
 FOREIGN = frozenset({
     ".3gp", ".aac", ".amr", ".avi", ".m4a", ".m4b", ".mkv", ".mov", ".mp4", ".webm", ".wma",

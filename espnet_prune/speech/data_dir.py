@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
@@ -16,7 +16,8 @@ from espnet_prune.ssl.files import replace_files
 
 T = TypeVar("T")
 
-FILES = ("wav.scp", "utt2spk", "spk2utt", "text", "utt2num_samples")
+SPEAKER_TABLES = ("spk2gender", "spk2age")
+FILES = ("wav.scp", "utt2spk", "spk2utt", "text", "utt2num_samples", *SPEAKER_TABLES)
 
 
 @dataclass(frozen=True)
@@ -29,23 +30,45 @@ class UtteranceDir:
         texts: What each utterance says, for spoken language understanding after its intent; None
             where only the audio is known.
         segments: Where each utterance lies in its recording; None where every file is one.
+        speaker_tables: More of the speakers, by name of the table, one of `SPEAKER_TABLES`; they
+            are written and not read.
     """
 
     wavs: Mapping[str, str]
     speakers: Mapping[str, str]
     texts: Mapping[str, str] | None = None
     segments: Mapping[str, Segment] | None = None
+    speaker_tables: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def read_utterance_dir(path: str | Path) -> UtteranceDir:
     """Read a data directory; its audio has to be there and is not opened.
+
+    Raises:
+        DataError: With every problem that `read_utterance_tables` finds; or else with all audio
+            that does not exist.
+    """
+    data = read_utterance_tables(path)
+    problems = [
+        f"{Path(path, 'wav.scp')}: expected the audio of {key}, found no file {wav}; correct the "
+        "path, which starts at the working directory"
+        for key, wav in data.wavs.items()
+        if not os.path.isfile(wav)
+    ]
+    if problems:
+        raise DataError(*problems)
+    return data
+
+
+def read_utterance_tables(path: str | Path) -> UtteranceDir:
+    """Read the tables of a data directory, whose audio may be elsewhere.
 
     `wav.scp` and `utt2spk` are required; `segments` and `text` are read and `spk2utt` is checked
     where they are.
 
     Raises:
         DataError: With every problem: missing files, malformed lines, keys that are not unique,
-            not sorted by bytes or not the same in every table, audio that does not exist.
+            not sorted by bytes or not the same in every table.
     """
     tables = _Tables(Path(path))
     wavs = tables.read("wav.scp", parse_wav, 2)
@@ -59,7 +82,6 @@ def read_utterance_dir(path: str | Path) -> UtteranceDir:
     tables.require_recordings(segments or {}, wavs)
     if tables.has("spk2utt"):
         tables.require_inverse(tables.read("spk2utt", _parse_utterances), speakers)
-    tables.require_audio(wavs)
     if tables.problems:
         raise DataError(*tables.problems)
     return UtteranceDir(wavs, speakers, texts, segments)
@@ -84,6 +106,7 @@ def write_utterance_dir(
     for key in sorted(data.wavs):
         utterances.setdefault(data.speakers[key], []).append(key)
     tables: dict[str, Mapping[str, object]] = {
+        **data.speaker_tables,
         "wav.scp": {key: os.path.abspath(wav) for key, wav in data.wavs.items()},
         "utt2spk": data.speakers,
         "spk2utt": {speaker: " ".join(own) for speaker, own in utterances.items()},
@@ -127,8 +150,14 @@ class _Tables:
         return dict(row for _, row in rows)
 
     def require_same_keys(
-        self, name: str, table: Mapping[str, object], wavs: Mapping[str, str]
+        self, name: str, table: Mapping[str, object], wavs: Mapping[str, object]
     ) -> None:
+        if table and wavs and not table.keys() & wavs.keys():
+            self.problems.append(
+                f"{self.path / name}: expected utterances of the audio, as {min(wavs)}, found "
+                f"none of {len(wavs)} but others, as {min(table)}; take the table of this corpus"
+            )
+            return
         for key in sorted(wavs.keys() - table.keys()) if table else ():
             self.problems.append(
                 f"{self.path / name}: expected every utterance of the audio, found none of {key}; "
@@ -157,14 +186,6 @@ class _Tables:
                 f"{self.path / 'spk2utt'}: expected the inverse of utt2spk, found {key} of "
                 f"{speaker} in one of them alone; write spk2utt again"
             )
-
-    def require_audio(self, wavs: Mapping[str, str]) -> None:
-        for key, wav in wavs.items():
-            if not os.path.isfile(wav):
-                self.problems.append(
-                    f"{self.path / 'wav.scp'}: expected the audio of {key}, found no file {wav}; "
-                    "correct the path, which starts at the working directory"
-                )
 
     def _require_order(self, name: str, keys: Sequence[tuple[int, str]]) -> None:
         first_lines: dict[str, int] = {}

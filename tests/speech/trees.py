@@ -1,14 +1,17 @@
-"""Miniature LibriSpeech and SLURP trees in the layout of the published archives."""
+"""Miniature corpora in the layout of the published archives."""
 
 from __future__ import annotations
 
 import json
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import soundfile
+
+from espnet_prune.speech.corpora import CORPORA, SpeechCorpus
 
 RATE = 16000
 CHAPTERS = {
@@ -32,6 +35,17 @@ SENTENCES = {
     "test": [("qa", "maths", "what is one and one", {"audio-1434542201": "FE-149"})],
 }
 """Scenario, action, words, and the speaker of each recording."""
+
+VOICES = {"train": {"0001": "6", "0005": "21", "0010": "30"}, "test": {"0024": "25", "0044": "6"}}
+"""Speakers of speechocean762 and their ages; 0005 is of dev."""
+
+ORDERS = {
+    "00e0-01": {"coffeeDrink": "iced coffee", "roast": "light roast", "size": "large"},
+    "85ab-02": {"coffeeDrink": "latte", "milkAmount": " soy milk"},
+    "9c01-03": {"coffeeDrink": "latte"},
+    "e077-04": {"coffeeDrink": "mocha", "numberOfShots": "double shot", "sugarAmount": "sugar"},
+}
+"""Slots of each order: two of train, one of dev, one of test."""
 
 
 def write_audio(path: Path, seconds: float = 0.2, rate: int = RATE, channels: int = 1) -> None:
@@ -96,3 +110,50 @@ def make_slurp(folder: Path) -> Path:
         (texts / f"{part}.jsonl").write_text("".join(f"{line}\n" for line in lines))
     (texts / "metadata.json").write_text(json.dumps(metadata))
     return folder
+
+
+def make_speechocean762(folder: Path) -> Path:
+    """Make tables and two utterances of each speaker, as the archive has them."""
+    for part, ages in VOICES.items():
+        names = {f"{speaker}{number:04d}": speaker for speaker in ages for number in (1, 2)}
+        wavs = {name: f"WAVE/SPEAKER{speaker}/{name}.WAV" for name, speaker in names.items()}
+        for wav in wavs.values():
+            write_audio(folder / wav)
+        write_table(folder / part / "wav.scp", wavs)
+        write_table(folder / part / "utt2spk", names)
+        write_table(folder / part / "text", {name: f"WORDS OF {name}" for name in names})
+        # That of ages is not sorted.
+        write_table(folder / part / "spk2age", dict(reversed(ages.items())))
+        write_table(folder / part / "spk2gender", dict.fromkeys(ages, "f"))
+    return folder
+
+
+def make_barista(folder: Path) -> Path:
+    """Make labels and orders, as the repository has them."""
+    for name in ORDERS:
+        write_audio(folder / "speech" / "clean" / f"{name}.wav")
+    orders = {
+        f"{name}.wav": {"intent": "orderDrink", "slots": slots} for name, slots in ORDERS.items()
+    }
+    (folder / "label").mkdir()
+    (folder / "label" / "label.json").write_text(json.dumps(orders))
+    return folder
+
+
+NUMBERS = {
+    "librispeech": {part: sum(chapters.values()) for part, chapters in CHAPTERS.items()},
+    "speechocean762": {"train": 4, "dev": 2, "test": 4},
+    "slurp": {"train": None, "train_synthetic": None, "devel": 2, "test": 2},
+    "picovoice_barista": {"train": 2, "dev": 1, "test": 1},
+}
+MAKE = {
+    "librispeech": make_librispeech,
+    "speechocean762": make_speechocean762,
+    "slurp": make_slurp,
+    "picovoice_barista": make_barista,
+}
+
+
+def miniature(name: str) -> SpeechCorpus:
+    """Return a corpus of which the test's tree is complete."""
+    return replace(CORPORA[name], parts=NUMBERS[name])

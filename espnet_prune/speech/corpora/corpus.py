@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from espnet_prune.diarization.audio import SUFFIXES
+
 
 class Utterance(NamedTuple):
     """An utterance as its corpus distributes it.
@@ -15,20 +17,28 @@ class Utterance(NamedTuple):
         name: Utterance id, which begins with the speaker.
         speaker: Who speaks.
         audio: File with this utterance alone.
-        text: What is said, after the intent where the corpus has intents.
+        text: What is said, after the intent where the corpus has intents; None where the corpus
+            has it and it is not there.
     """
 
     name: str
     speaker: str
     audio: Path
-    text: str
+    text: str | None
 
 
 class Found(NamedTuple):
-    """The utterances of a part whose audio is there, and what is missing, in words."""
+    """What is there of a part.
+
+    Attributes:
+        utterances: Those whose audio is there.
+        missing: Files that should be there, too, by their paths.
+        speaker_tables: More of the speakers, by the name of the table: `spk2gender`, `spk2age`.
+    """
 
     utterances: Sequence[Utterance]
     missing: Sequence[str]
+    speaker_tables: Mapping[str, Mapping[str, str]] = {}
 
 
 class Size(NamedTuple):
@@ -53,6 +63,7 @@ class SpeechCorpus:
         sets: Parts that each data directory is made of.
         default_sets: Data directories to make if nobody says which.
         find: Finds the utterances of a part: (folder, part) to what there is.
+        speakers_apart: Every part has speakers of its own.
     """
 
     title: str
@@ -62,3 +73,10 @@ class SpeechCorpus:
     sets: Mapping[str, Sequence[str]]
     default_sets: Sequence[str]
     find: Callable[[Path, str], Found]
+    speakers_apart: bool = True
+
+
+def audio_files(folder: Path) -> dict[str, Path]:
+    """The audio files of a folder by their names without suffix, whatever their format."""
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    return {file.stem: file for file in files if file.suffix.lower() in SUFFIXES}

@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from espnet_prune.diarization.tables import DataError, scan_table
-from espnet_prune.speech.corpora.corpus import Found, SpeechCorpus, Utterance
+from espnet_prune.speech.corpora.corpus import (
+    Found,
+    SpeechCorpus,
+    Utterance,
+    audio_files,
+)
 
-MIRROR = "https://www.openslr.org/resources/12"
 # Numbers of utterances: those of train add up to the 281 241 of train_960 that ESPnet's table of
 # corpora has, all of them to the 292 367 of the Montreal Forced Aligner's.
 PARTS = {
@@ -24,33 +28,32 @@ PARTS = {
 def find(folder: Path, part: str) -> Found:
     """Find `<part>/<speaker>/<chapter>/<speaker>-<chapter>-<number>.flac` and their transcripts.
 
-    A chapter's transcripts are the lines of `<speaker>-<chapter>.trans.txt`, in upper case.
+    A chapter's transcripts are the lines of `<speaker>-<chapter>.trans.txt`, in upper case. Audio
+    may have any format.
 
     Raises:
         DataError: With every malformed transcript.
     """
     if not (folder / part).is_dir():
-        return Found((), [f"{part}: expected the folder {folder / part}, found none; {_get(part)}"])
+        return Found((), [str(folder / part)])
     utterances: list[Utterance] = []
     missing: list[str] = []
     problems: list[str] = []
-    for path in sorted((folder / part).glob("*/*/*.trans.txt")):
-        rows, malformed = scan_table(path, _parse, 2)
+    for chapter in sorted((folder / part).glob("*/*/")):
+        prefix = f"{chapter.parent.name}-{chapter.name}"
+        transcripts = chapter / f"{prefix}.trans.txt"
+        rows, malformed = scan_table(transcripts, _parse, 2) if transcripts.is_file() else ([], [])
         problems += malformed
-        present = {file.name for file in path.parent.iterdir()}
-        for _, (name, text) in rows:
-            audio = path.parent / f"{name}.flac"
-            if audio.name in present:
-                utterances.append(Utterance(name, name.split("-")[0], audio, text))
-            else:
-                missing.append(f"{part}: expected the audio file {audio}, found none; {_get(part)}")
+        texts = dict(row for _, row in rows)
+        audio = {key: file for key, file in audio_files(chapter).items() if key.startswith(prefix)}
+        utterances += [
+            Utterance(name, chapter.parent.name, file, texts.get(name))
+            for name, file in audio.items()
+        ]
+        missing += [str(chapter / f"{name}.flac") for name in texts if name not in audio]
     if problems:
         raise DataError(*problems)
     return Found(utterances, missing)
-
-
-def _get(part: str) -> str:
-    return f"unpack {MIRROR}/{part}.tar.gz"
 
 
 def _parse(fields: list[str]) -> tuple[str, str]:

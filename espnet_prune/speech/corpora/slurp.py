@@ -10,13 +10,17 @@ case here, there those of synthetic speech only; devel and test have no capitals
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from espnet_prune.diarization.tables import DataError
-from espnet_prune.speech.corpora.corpus import Found, SpeechCorpus, Utterance
+from espnet_prune.speech.corpora.corpus import (
+    Found,
+    SpeechCorpus,
+    Utterance,
+    audio_files,
+)
 
 REPOSITORY = "https://github.com/pswietojanski/slurp"
 RECORD = "https://zenodo.org/record/4274930"
@@ -37,11 +41,9 @@ def find(folder: Path, part: str) -> Found:
     lists = [texts / f"{part}.jsonl", *[texts / "metadata.json"] * (part != SYNTHETIC)]
     absent = [path for path in lists if not path.is_file()]
     if absent:
-        get = f"run `git clone {REPOSITORY} {folder}`"
-        return Found((), [f"{part}: expected {path}, found none; {get}" for path in absent])
-    archive = "slurp_synth" if part == SYNTHETIC else "slurp_real"
-    audio = folder / "audio" / archive
-    present = set(os.listdir(audio)) if audio.is_dir() else set()
+        return Found((), [str(path) for path in absent])
+    folder = folder / "audio" / ("slurp_synth" if part == SYNTHETIC else "slurp_real")
+    audio = audio_files(folder)
     speakers = {} if part == SYNTHETIC else _speakers(texts / "metadata.json")
     utterances: list[Utterance] = []
     missing: list[str] = []
@@ -52,14 +54,11 @@ def find(folder: Path, part: str) -> Found:
             problems.append(
                 f"{texts / 'metadata.json'}: expected the speaker of {file}, found none"
             )
-        elif file in present:
-            name = f"slurp_{speaker}_{file.removeprefix('audio-').removesuffix('.flac')}"
-            utterances.append(Utterance(name, f"slurp_{speaker}", audio / file, text))
+        elif found := audio.get(Path(file).stem):
+            name = f"slurp_{speaker}_{found.stem.removeprefix('audio-')}"
+            utterances.append(Utterance(name, f"slurp_{speaker}", found, text))
         else:
-            missing.append(
-                f"{part}: expected {audio / file}, found none; unpack "
-                f"{RECORD}/files/{archive}.tar.gz in {audio.parent}"
-            )
+            missing.append(str(folder / file))
     if problems:
         raise DataError(*problems, f"download it again from {REPOSITORY}")
     return Found(utterances, missing)
@@ -119,4 +118,5 @@ SLURP = SpeechCorpus(
     },
     default_sets=["train", "devel", "test"],
     find=find,
+    speakers_apart=False,
 )
