@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Two tasks of SUPERB on generated corpora with a dense and a pruned encoder, in minutes on two CPU
+# Two tasks of SUPERB on small corpora with a dense and a pruned encoder, in minutes on two CPU
 # cores: intents (one label per utterance) and diarization (one per frame).
 set -euo pipefail
 cd -- "$(dirname -- "$0")"
@@ -8,8 +8,8 @@ cd -- "$(dirname -- "$0")"
 dense=../mini_speech/pretrain1/wavlm_words          # The dense encoder.
 pruned=../mini_speech/ssl1/exp/pruned_encoder       # The pruned one; its recipe runs if it is absent.
 tasks="ic sd"                                       # What to run.
-commands=../mini_speech/slu1                        # Recipe of the spoken commands of ic.
-fluent=data/mini/fluent                             # Commands in Fluent Speech Commands' layout.
+orders=../mini_speech/slu1                          # Recipe of the spoken orders of ic.
+fluent=data/mini/fluent                             # Orders in Fluent Speech Commands' layout.
 pairs=data/mini/pairs                               # Conversations in the layout of s3prl's sd.
 pairs_opts="--num_train 240 --num_dev 24 --num_test 48 --duration 10"  # Options of generate_meetings.py.
 options=""                                          # Further options of run.sh, see its --help.
@@ -30,10 +30,10 @@ if [[ " ${tasks} " = *" sd "* ]]; then
     ${python} local/mini/generate_meetings.py --num_speakers 2 --data_dir "${PWD}/${pairs}" ${pairs_opts}
 fi
 if [[ " ${tasks} " = *" ic "* ]]; then
-    if [ ! -f "${commands}/data/test/wav.scp" ]; then
-        (cd "${commands}" && python=${python} local/data.sh)
+    if [ ! -f "${orders}/data/test/wav.scp" ]; then
+        (cd "${orders}" && python=${python} local/data.sh)
     fi
-    ${python} local/mini/fluent_commands.py "${commands}" "${fluent}"
+    ${python} local/mini/fluent_commands.py "${orders}/data" "${fluent}"
 fi
 if [ ! -e "${pruned}" ] && [ "${pruned}" = ../mini_speech/ssl1/exp/pruned_encoder ]; then
     (cd ../mini_speech/ssl1 && ./run.sh --stop_stage 6 --python "${python}")

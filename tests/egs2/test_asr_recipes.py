@@ -25,7 +25,7 @@ MODELS = ("dense", "pruned")
 RECIPES = ("mini_speech/asr1", "librispeech_100/asr1", "slurp/slu1")
 YAMLS = sorted(
     path
-    for recipe in (*RECIPES, "mini_speech/pretrain1")
+    for recipe in (*RECIPES, "speechocean762/asr1")
     for path in (EGS2 / recipe / "conf").rglob("*.yaml")
 )
 BUDGETS = {"hj_size": "params", "hj_sepsize": "separate", "hj_mac": "macs"}

@@ -1,8 +1,10 @@
-"""The speech recipes' own shell: miniature corpora become their sets, downloads resume."""
+"""The speech recipes' own shell: corpora become their sets, downloads resume."""
 
 from __future__ import annotations
 
+import csv
 import os
+import runpy
 import subprocess
 import sys
 import tarfile
@@ -12,11 +14,20 @@ import pytest
 
 from espnet_prune.speech import read_utterance_dir
 from tests.egs2.test_meeting_recipes import WGET
-from tests.speech.trees import make_librispeech, make_slurp
+from tests.speech.trees import make_librispeech, make_slurp, make_speechocean762
 
 EGS2 = Path(__file__).parents[2] / "egs2"
 TEMPLATE = EGS2 / "TEMPLATE"
-RECIPES = ("librispeech_100/asr1", "librispeech/ssl1", "slurp/slu1")
+RECIPES = {
+    "librispeech_100/asr1": "librispeech_dir",
+    "librispeech/ssl1": "librispeech_dir",
+    "slurp/slu1": "slurp_dir",
+    "speechocean762/asr1": "speechocean762",
+    "mini_speech/asr1": "speechocean762",
+    "mini_speech/slu1": "picovoice_barista",
+    "mini_speech/ssl1": "corpora",
+}
+"""The option of each that names its corpus."""
 
 
 @pytest.fixture
@@ -28,6 +39,7 @@ def recipe(tmp_path: Path):
         (folder / "local").symlink_to(EGS2 / name / "local")
         (folder / "utils").symlink_to(TEMPLATE / "utils")
         (folder / "path.sh").symlink_to(TEMPLATE / "diar1" / "path.sh")
+    (tmp_path / "egs2" / "mini_corpus").symlink_to(EGS2 / "mini_corpus")
     tools = tmp_path / "tools"
     tools.mkdir()
     (tools / "wget").write_text(WGET)
@@ -49,32 +61,75 @@ def recipe(tmp_path: Path):
 
 def numbers(folder: Path) -> dict[str, int]:
     """Return the number of utterances of each data directory."""
-    return {path.name: len(read_utterance_dir(path).wavs) for path in folder.iterdir()}
+    folders = sorted(path.parent for path in folder.rglob("wav.scp"))
+    return {str(f.relative_to(folder)): len(read_utterance_dir(f).wavs) for f in folders}
 
 
 @pytest.mark.parametrize(
-    "name, make, option, sets",
+    "name, make, sets",
     [
-        ("librispeech_100/asr1", make_librispeech, "librispeech_dir", {
+        ("librispeech_100/asr1", make_librispeech, {
             "train_clean_100": 3, "dev": 2, "dev_clean": 1, "dev_other": 1, "test_clean": 2,
             "test_other": 1}),
-        ("librispeech/ssl1", make_librispeech, "librispeech_dir",
-         {"train_960": 5, "train_100": 3, "dev": 2}),
-        ("slurp/slu1", make_slurp, "slurp_dir", {"train": 6, "devel": 2, "test": 2}),
+        ("librispeech/ssl1", make_librispeech, {"train_960": 5, "train_100": 3, "dev": 2}),
+        ("slurp/slu1", make_slurp, {"train": 6, "devel": 2, "test": 2}),
     ],
 )  # fmt: skip
-def test_sets(recipe, tmp_path: Path, name: str, make, option: str, sets: dict[str, int]) -> None:
+def test_sets(recipe, tmp_path: Path, name: str, make, sets: dict[str, int]) -> None:
     corpus = make(tmp_path / "corpus")
-    options = ["--seed", 0, "--nj", 2, f"--{option}", corpus, "--allow_incomplete", "true"]
+    options = [f"--{RECIPES[name]}", corpus, "--allow_incomplete", "true"]
     result = recipe(name, "local/data.sh", *options)
     assert result.returncode == 0, result.stderr
     assert numbers(tmp_path / "egs2" / name / "data") == sets
+
+
+READ = {"train": 904, "dev": 96, "test": 384}
+ORDERS = {"train": 124, "dev": 26, "test": 62}
+
+
+@pytest.mark.parametrize(
+    "name, sets",
+    [
+        ("mini_speech/asr1", READ),
+        ("mini_speech/ssl1", {
+            **{f"speechocean762/{name}": number for name, number in READ.items()},
+            **{f"picovoice_barista/{name}": number for name, number in ORDERS.items()},
+            "train": 904 + 124, "dev": 96 + 26}),
+    ],
+)  # fmt: skip
+def test_the_embedded_corpus(recipe, tmp_path: Path, name: str, sets: dict[str, int]) -> None:
+    result = recipe(name, "local/data.sh")
+    assert result.returncode == 0, result.stderr
+    assert numbers(tmp_path / "egs2" / name / "data") == sets
+
+
+@pytest.mark.parametrize("name", ["speechocean762/asr1", "mini_speech/ssl1"])
+def test_without_a_corpus(recipe, tmp_path: Path, name: str) -> None:
+    refused = recipe(name, "local/data.sh", f"--{RECIPES[name]}", tmp_path / "nothing")
+    assert refused.returncode == 2 and "found no utterance; the folder has to" in refused.stderr
+    assert refused.stderr.count("\n") == 1 and not (tmp_path / "egs2" / name / "data").exists()
 
 
 def test_a_part_is_refused(recipe, tmp_path: Path) -> None:
     corpus = make_slurp(tmp_path / "corpus")
     refused = recipe("slurp/slu1", "local/data.sh", "--slurp_dir", corpus)
     assert refused.returncode == 2 and "--allow_incomplete" in refused.stderr
+
+
+def test_orders_as_fluent_speech_commands(recipe, tmp_path: Path) -> None:
+    result = recipe("mini_speech/slu1", "local/data.sh")
+    assert result.returncode == 0, result.stderr
+    data, fluent = tmp_path / "egs2/mini_speech/slu1/data", tmp_path / "fluent"
+    assert numbers(data) == ORDERS
+    main = runpy.run_path(str(EGS2 / "superb/local/mini/fluent_commands.py"))["main"]
+    for _ in range(2):
+        main([str(data), str(fluent)])
+    with open(fluent / "data/train_data.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["action"] for row in rows} == {"orderDrink"}
+    assert len({row["object"] for row in rows}) == 10
+    for row, wav in zip(rows, read_utterance_dir(data / "train").wavs.values(), strict=True):
+        assert (fluent / row["path"]).read_bytes() == Path(wav).read_bytes()
 
 
 def serve(folder: Path, sources: dict[str, Path]) -> dict[str, str]:
@@ -112,6 +167,24 @@ def test_librispeech_is_downloaded_as_needed(recipe, tmp_path: Path) -> None:
     assert len((served / ".log").read_text().splitlines()) == 4
 
 
+def test_speechocean762_is_downloaded(recipe, tmp_path: Path) -> None:
+    tree = make_speechocean762(tmp_path / "tree")
+    served = tmp_path / "served"
+    environment = serve(served, {"speechocean762": tree})
+    command = ["speechocean762/asr1", "local/data.sh", "--download", "true"]
+    command += ["--allow_incomplete", "true"]
+    refused = recipe(*command, LIMIT="1000", **environment)
+    assert refused.returncode == 2 and refused.stderr.count("\n") == 1
+    assert "https://www.openslr.org/resources/101/speechocean762.tar.gz, found no" in refused.stderr
+    result = recipe(*command, **environment)
+    assert result.returncode == 0, result.stderr
+    folder = tmp_path / "egs2/speechocean762/asr1"
+    assert numbers(folder / "data") == {"train": 4, "dev": 2, "test": 4}
+    assert "--continue" in (served / ".log").read_text()
+    refused = recipe("speechocean762/asr1", "local/download.sh", tmp_path / "ocean")
+    assert refused.returncode == 2 and "a FOLDER named speechocean762" in refused.stderr
+
+
 def test_slurp_is_downloaded(recipe, tmp_path: Path) -> None:
     tree = make_slurp(tmp_path / "tree")
     repository = tmp_path / "repository"
@@ -147,10 +220,8 @@ def test_a_damaged_archive(recipe, tmp_path: Path) -> None:
 
 
 def test_help(recipe) -> None:
-    for name, option in zip(
-        RECIPES, ("librispeech_dir", "librispeech_dir", "slurp_dir"), strict=True
-    ):
+    for name, option in RECIPES.items():
         text = recipe(name, "local/data.sh", "--help").stdout
-        assert f"--{option} (downloads/" in text and "--download (false)" in text
-        assert "CC BY" in text
+        assert f"--{option} (" in text
+        assert name.startswith("mini_") or ("--download (false)" in text and "CC BY" in text)
     assert "CC BY-NC 4.0" in recipe("slurp/slu1", "local/download.sh", "--help").stdout

@@ -190,7 +190,7 @@ def test_malformed_texts(tmp_path: Path) -> None:
         prepare(SLURP, folder, tmp_path / "data")
     metadata.write_text("{}")
     labels = make_barista(tmp_path / "barista") / "label/label.json"
-    for content in ("[]", '{"0a": {"intent": "orderDrink", "slots": {}}}', "{"):
+    for content in ('{"0a": []}', '{"0a": {"intent": "orderDrink", "slots": {}}}'):
         labels.write_text(content)
         with pytest.raises(DataError, match="intent and slots of each order, coffeeDrink and oth"):
             prepare(BARISTA, labels.parents[1], tmp_path / "data")

@@ -16,12 +16,11 @@ gpu_inference=false   # Decode on a GPU per job.
 python=python3        # Python to use.
 dumpdir=dump          # Where formatted data go.
 expdir=exp            # Where models and results go.
-seed=0                # Seed of every training; the corpus stays the same.
+seed=0                # Seed of every training.
 
 # Data
 task=asr              # asr, or slu: the first word of each text is an intent.
 local_data_opts=""    # Options of local/data.sh.
-data_seed=0           # Seed of a generated corpus.
 train_set=train
 valid_set=dev
 test_sets="test"
@@ -102,7 +101,7 @@ if [ "${token_type}" = bpe ]; then token_opts+=(--bpemodel "${token_dir}/bpe.mod
 
 stage_1() {
     # shellcheck disable=SC2086
-    run local/data.sh --seed "${data_seed}" --nj "${nj}" ${local_data_opts}
+    run local/data.sh ${local_data_opts}
 }
 
 stage_2() {

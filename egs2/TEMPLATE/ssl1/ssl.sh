@@ -13,11 +13,10 @@ nj=2                  # Parallel jobs of data preparation.
 python=python3        # Python to use.
 dumpdir=dump          # Where formatted data go.
 expdir=exp            # Where models and results go.
-seed=0                # Seed of every training; the corpus stays the same.
+seed=0                # Seed of every training.
 
 # Data: audio alone
 local_data_opts=""    # Options of local/data.sh.
-data_seed=0           # Seed of a generated corpus.
 train_set=train       # A data directory data/<set>, or
 train_list=           # a file with the path of an audio file in each line.
 valid_set=dev         # The same of validation.
@@ -44,7 +43,6 @@ student_args=""       # Further options of it.
 
 # Probing with linear classifiers; SUPERB itself is egs2/superb
 probes="speaker:utt2spk:data/dev"  # NAME:LABELS:TRAIN or NAME:LABELS:TRAIN:TEST; see probe_encoder --help.
-probe_recipe=         # A recipe beside this one whose stage 1 makes the probes' data.
 other_results=        # Results of other seeds to report with: "exp_seed1/probe.json ...".
 results_md=           # File to which the results are copied, e.g. RESULTS.md.
 
@@ -77,7 +75,7 @@ stage_1() {
     # A list of audio files for each set needs no preparation.
     if [ -n "${train_list}" ] && [ -n "${valid_list}" ]; then return; fi
     # shellcheck disable=SC2086
-    run local/data.sh --seed "${data_seed}" --nj "${nj}" ${local_data_opts}
+    run local/data.sh ${local_data_opts}
 }
 
 # format SOURCE SET: check audio, leave out what is too short or long.
@@ -142,14 +140,9 @@ stage_7() {
     done
 }
 
-prepare_probes() { # RECIPE
-    cd -- "$1" && ./run.sh --stage 1 --stop_stage 1
-}
-
 stage_8() {
     local kind probe words options=() encoders=("dense=${expdir}/ssl" "pruned=${expdir}/pruned_encoder")
     for kind in ${students}; do encoders+=("${kind}=${expdir}/${kind}_encoder"); done
-    if [ -n "${probe_recipe}" ]; then run prepare_probes "${probe_recipe}"; fi
     for probe in ${probes}; do
         IFS=: read -r -a words <<< "${probe}"
         options+=(--probe "${words[@]}")
@@ -178,7 +171,6 @@ titles=("" "prepare the corpus" "format and check the data" "import the SSL chec
     "distil and prune" "apply the masks" "distil further" "distil students without pruning" "probe"
     "report" "pack")
 homes=([1]=data [2]="${dumpdir}")
-if [ -n "${probe_recipe}" ]; then made+=("${probe_recipe}"); fi
 
 run_stages
 log "done; results are in ${expdir}"

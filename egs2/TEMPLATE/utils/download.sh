@@ -19,7 +19,11 @@ download() {
     local url=$1 file=$2 expected=${3:-} found
     if [ -f "${file}" ]; then return; fi
     mkdir -p "$(dirname "${file}")"
-    wget --continue --no-verbose --show-progress --output-document "${file}.part" "${url}"
+    if ! wget --continue --quiet --show-progress --output-document "${file}.part" "${url}"; then
+        echo "$0: expected to download ${url}, found no way to all of it; call again with a network," \
+            "or name the folder that has what is in it" >&2
+        exit 2
+    fi
     found=$(wc -c < "${file}.part")
     if [ -n "${expected}" ] && [ "${found}" -ne "${expected}" ]; then
         echo "$0: expected ${expected} bytes from ${url}, found ${found} in ${file}.part;" \

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Speech recognition with a pruned encoder on a generated corpus, in minutes on two CPU cores;
+# Speech recognition with a pruned encoder on the embedded corpus, in minutes on two CPU cores;
 # ./run.sh --help.
 set -euo pipefail
 cd -- "$(dirname -- "$0")"

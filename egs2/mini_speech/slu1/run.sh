@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Intents and transcripts with a pruned encoder on a generated corpus, in minutes on two CPU cores;
+# Intents and slots of spoken orders with a pruned encoder, in minutes on two CPU cores;
 # ./run.sh --help.
 set -euo pipefail
 cd -- "$(dirname -- "$0")"

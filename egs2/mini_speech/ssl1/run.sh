@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# DPHuBERT's method on a generated corpus, in minutes on two CPU cores; ./run.sh --help.
+# DPHuBERT's method on the embedded corpus, in minutes on two CPU cores; ./run.sh --help.
 set -euo pipefail
 cd -- "$(dirname -- "$0")"
 
@@ -7,6 +7,6 @@ exec ./ssl.sh \
     --ssl_model ../pretrain1/wavlm_words \
     --train_set train --valid_set dev --min_seconds 1.0 \
     --students "random uniform" \
-    --probe_recipe ../slu1 \
-    --probes "intent:text:../slu1/data/train:../slu1/data/test speaker:utt2spk:../slu1/data/test" \
+    --probes "intent:text:data/picovoice_barista/train:data/picovoice_barista/test
+        speaker:utt2spk:data/speechocean762/test" \
     "$@"

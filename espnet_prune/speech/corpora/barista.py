@@ -8,26 +8,28 @@ speaker: every order counts as its own.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from espnet_prune.diarization.tables import DataError
 from espnet_prune.speech.corpora.corpus import Found, SpeechCorpus, Utterance, audio_files
+from espnet_prune.ssl.config_files import read_json
 
 REPOSITORY = "https://github.com/Picovoice/speech-to-intent-benchmark"
 DRINK = "coffeeDrink"
 SLOTS = ("size", "numberOfShots", "roast", DRINK, "milkAmount", "sugarAmount")
 # The part of an order by the first digit of its random identifier.
-_PARTS = {"train": "012345678", "dev": "9a", "test": "bcdef"}
+_DIGITS = {"train": "012345678", "dev": "9a", "test": "bcdef"}
+_PART_OF = {digit: part for part, digits in _DIGITS.items() for digit in digits}
 
 
 def find(folder: Path, part: str) -> Found:
     """Find the orders of `label/label.json` in `speech/clean`; audio may have any format.
 
     Raises:
-        DataError: For malformed labels.
+        ConfigError: The labels are no JSON object.
+        DataError: They are malformed.
     """
     labels = folder / "label" / "label.json"
     if not labels.is_file():
@@ -37,7 +39,7 @@ def find(folder: Path, part: str) -> Found:
     utterances: list[Utterance] = []
     missing: list[str] = []
     for name, text in sorted(_texts(labels).items()):
-        if name[0] not in _PARTS[part]:
+        if _PART_OF.get(name[:1]) != part:
             continue
         if name in files:
             utterances.append(Utterance(name, name, files[name], text))
@@ -48,8 +50,8 @@ def find(folder: Path, part: str) -> Found:
 
 def _texts(path: Path) -> dict[str, str]:
     """Read what each order is."""
+    orders = read_json(path)
     try:
-        orders = json.loads(path.read_text(encoding="utf-8"))
         return {name.removesuffix(".wav"): _text(order) for name, order in orders.items()}
     except (ValueError, LookupError, AttributeError, TypeError) as error:
         raise DataError(
@@ -72,8 +74,8 @@ BARISTA = SpeechCorpus(
     layout="label/label.json and speech/clean/, as the repository has them in data/",
     # Together the 625 recordings of the repository.
     parts={"train": 362, "dev": 88, "test": 175},
-    sets={part: [part] for part in _PARTS},
-    default_sets=list(_PARTS),
+    sets={part: [part] for part in _DIGITS},
+    default_sets=list(_DIGITS),
     find=find,
     speakers_apart=False,
 )

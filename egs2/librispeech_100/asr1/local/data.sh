@@ -2,12 +2,11 @@
 # Prepares sets of LibriSpeech in data/<set>. The recipe librispeech/ssl1 calls this script, too.
 set -euo pipefail
 
-librispeech_dir=downloads/LibriSpeech  # Holds train-clean-100/, dev-clean/ and so on.
+librispeech_dir=downloads/LibriSpeech  # Holds train-clean-100/, dev-clean/ and so on; audio of any format.
 sets="train_clean_100 dev dev_clean dev_other test_clean test_other"  # Also train_960, train_100.
 download=false          # Download what is missing into this folder first (CC BY 4.0).
 allow_incomplete=false  # Prepare the part that is there if files are missing.
-nj=1                    # Taken and not used: no audio is read.
-seed=0                  # Taken and not used: nothing here is random.
+audio_only=false        # Transcripts are neither needed nor written.
 
 help_message=$(cat << EOM
 Usage: $0 [--name value ...]
@@ -36,5 +35,6 @@ fi
 
 options=()
 if "${allow_incomplete}"; then options+=(--allow_incomplete); fi
+if "${audio_only}"; then options+=(--audio_only); fi
 "${python:-python3}" -m espnet_prune.bin.prepare_speech librispeech "${librispeech_dir}" \
     --output data --sets "${names[@]}" "${options[@]}"

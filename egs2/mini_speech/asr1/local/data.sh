@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# Generates data/{train,dev,test}; the options are those of generate_stories.py (see --help).
+# Prepares data/{train,dev,test} of the embedded part of speechocean762.
+# The options are those of the script that it calls (see --help).
 set -euo pipefail
 
-here=$(cd "$(dirname "$0")" && pwd -P)
-# The voices are those of mini_meeting.
-export PYTHONPATH="${here}/../../../mini_meeting/diar1/local:${here}/../../../..:${PYTHONPATH:-}"
-exec "${python:-python3}" "${here}/generate_stories.py" "$@"
+exec ../../speechocean762/asr1/local/data.sh \
+    --speechocean762 ../../mini_corpus/speechocean762 --allow_incomplete true "$@"

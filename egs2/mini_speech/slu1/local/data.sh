@@ -1,9 +1,22 @@
 #!/usr/bin/env bash
-# Generates data/{train,dev,test}; the options are those of generate_commands.py (see --help).
+# Prepares data/{train,dev,test} of spoken coffee orders: the drink as the intent, then the words of
+# all slots.
 set -euo pipefail
 
-here=$(cd "$(dirname "$0")" && pwd -P)
-# The voices are those of mini_meeting, the rest of the program is asr1's.
-shared="${here}/../../asr1/local:${here}/../../../mini_meeting/diar1/local"
-export PYTHONPATH="${shared}:${here}/../../../..:${PYTHONPATH:-}"
-exec "${python:-python3}" "${here}/generate_commands.py" "$@"
+picovoice_barista=../../mini_corpus/picovoice_barista  # Or data/ of Picovoice's speech-to-intent-benchmark.
+allow_incomplete=true   # Prepare the part that is there: the embedded corpus is a third.
+
+help_message=$(cat << EOM
+Usage: $0 [--name value ...]
+EOM
+)
+
+. utils/parse_options.sh
+. ./path.sh
+
+[ $# -eq 0 ] || { echo "$0: unexpected argument '$1'; $0 --help lists the options" >&2; exit 2; }
+
+options=()
+if "${allow_incomplete}"; then options+=(--allow_incomplete); fi
+"${python:-python3}" -m espnet_prune.bin.prepare_speech picovoice_barista "${picovoice_barista}" \
+    --output data "${options[@]}"

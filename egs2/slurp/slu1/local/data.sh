@@ -6,8 +6,6 @@ slurp_dir=downloads/slurp  # Holds dataset/slurp/ and audio/{slurp_real,slurp_sy
 sets="train devel test"    # train is real and synthetic speech; train_real leaves the latter out.
 download=false             # Download what is missing first (audio: CC BY-NC 4.0, not commercial).
 allow_incomplete=false     # Prepare the part that is there if files are missing.
-nj=1                       # Taken and not used: no audio is read.
-seed=0                     # Taken and not used: nothing here is random.
 
 help_message=$(cat << EOM
 Usage: $0 [--name value ...]

@@ -1,36 +1,61 @@
 #!/usr/bin/env python3
-"""Lays the generated commands of a recipe out as Fluent Speech Commands, which s3prl reads."""
+"""Lays the spoken orders of a recipe out as Fluent Speech Commands, which s3prl reads.
+
+s3prl's downstream `fluent_commands` wants `data/{train,valid,test}_data.csv` with a path below the
+same folder and the three slots of an intent, action, object and location.
+"""
 
 from __future__ import annotations
 
 import argparse
+import csv
+import io
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-_EGS2 = Path(__file__).resolve().parents[3]
+from espnet_prune.speech import UtteranceDir, read_utterance_dir
+from espnet_prune.ssl.files import atomic_write
+
+COLUMNS = ("", "path", "speakerId", "transcription", "action", "object", "location")
+_SETS = {"train": "train", "dev": "valid", "test": "test"}
 
 
 def get_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("recipe", type=Path, help="mini_speech/slu1, with its data")
+    parser.add_argument("data_dir", type=Path, help="data of mini_speech/slu1: train, dev, test")
     parser.add_argument("output", type=Path, help="folder for data/*.csv and links to the audio")
     return parser
 
 
 def main(cmd: Sequence[str] | None = None) -> None:
-    """Writes the layout."""
+    """Writes `output/data/*.csv` and `output/wavs/`; a repeated call writes the same."""
     args = get_parser().parse_args(cmd)
-    # The recipe's own programs, and those that it borrows.
-    shared = (_EGS2 / "mini_speech/asr1/local", _EGS2 / "mini_meeting/diar1/local")
-    sys.path[:0] = [str(folder) for folder in (args.recipe.resolve() / "local", *shared)]
-    from fluent_layout import write_fluent_layout
+    for set_name, fluent_name in _SETS.items():
+        data = read_utterance_dir(args.data_dir / set_name)
+        lines = io.StringIO()
+        writer = csv.writer(lines, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for number, (name, text) in enumerate(data.texts.items()):
+            intent, _, words = text.partition(" ")
+            action, _, thing = intent.partition("_")
+            path = _link(data, name, args.output)
+            writer.writerow([number, path, data.speakers[name], words, action, thing, "none"])
+        atomic_write(args.output / "data" / f"{fluent_name}_data.csv", lines.getvalue())
 
-    output = args.output.resolve()
-    os.chdir(args.recipe)  # its data name the audio relative to it
-    write_fluent_layout(Path("data"), output)
+
+def _link(data: UtteranceDir, name: str, output: Path) -> str:
+    """Links the audio of an utterance and returns its path below `output`."""
+    source = Path(data.wavs[name])
+    path = f"wavs/speakers/{data.speakers[name]}/{name}{source.suffix}"
+    target = output / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.part")
+    partial.unlink(missing_ok=True)
+    partial.symlink_to(source.absolute())
+    os.replace(partial, target)
+    return path
 
 
 if __name__ == "__main__":
