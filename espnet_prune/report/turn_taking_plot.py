@@ -32,13 +32,15 @@ def plot_turn_taking(target: TurnTaking, found: TurnTaking, name: str, path: Pat
     shares.set_yticks(np.arange(len(SHARES)) + 0.2, list(SHARES.values()), fontsize=8)
     shares.invert_yaxis()
     shares.set_xlabel("share (%)")
-    shares.legend(frameon=False, fontsize=8, loc="lower right")
     tidy(shares)
     for axes, (field, title) in zip(panels, DISTRIBUTIONS.items(), strict=True):
         for each, colour, line in both.values():
             if values := getattr(each, field):
                 axes.plot(values, np.linspace(0, 100, len(values)), line, color=colour)
         _finish(axes, title)
+    figure.legend(
+        *shares.get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False
+    )
     figure.suptitle(f"Turn-taking of {name}: {found.recordings} simulated conversations")
     save_plot(figure, path)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
@@ -112,7 +112,7 @@ def simulate(
     nj: int = 1,
     disjoint_from: Sequence[str | Path] = (),
 ) -> TurnTaking:
-    """Write a data directory: `wav.scp`, `rttm`, `uem`, the audio, and how it was made.
+    """Write a data directory: tables as Kaldi has them, `rttm`, `uem`, audio, how it was made.
 
     It appears when it is complete. Recordings are named after the folder; a speaker's label is
     the corpus's name and the speaker's own. The same seed gives the same bytes, whatever `nj`.
@@ -148,14 +148,33 @@ def simulate(
         regions = {region.recording: [region] for _, region in rendered}
         found = measure_turn_taking(turns, regions)
         made = {"settings": asdict(settings), "target": asdict(manner), "found": asdict(found)}
-        tables = {
-            "wav.scp": to_text(f"{name} {output / 'audio' / name}.flac" for name in sorted(turns)),
-            "rttm": to_text(rttm_lines(turns)),
-            "uem": to_text(uem_lines(regions)),
-            RECORD: json.dumps(made, indent=1) + "\n",
-        }
-        replace_files(folder, tables)
+        tables = _tables(output / "audio", turns, regions)
+        files = {name: to_text(lines) for name, lines in tables.items()}
+        replace_files(folder, {**files, RECORD: json.dumps(made, indent=1) + "\n"})
     return found
+
+
+def _tables(
+    audio: Path, turns: Mapping[str, Sequence[Turn]], regions: Mapping[str, Sequence[Region]]
+) -> dict[str, list[str]]:
+    """The lines of all tables: `segments`, `utt2spk` and `reco2dur` are what s3prl's sd reads."""
+    segments: dict[str, str] = {}
+    speakers: dict[str, str] = {}
+    for turn in (turn for recording in turns.values() for turn in recording):
+        start, end = round(100 * turn.start), round(100 * turn.end)
+        utterance = f"{turn.speaker}_{turn.recording}_{start:06d}_{end:06d}"
+        segments[utterance] = f"{turn.recording} {turn.start:.2f} {turn.end:.2f}"
+        speakers[utterance] = turn.speaker
+    tables: dict[str, dict[str, str]] = {
+        "wav.scp": {name: f"{audio / name}.flac" for name in turns},
+        "reco2dur": {name: f"{own[-1].end:.2f}" for name, own in regions.items()},
+        "segments": segments,
+        "utt2spk": speakers,
+    }
+    lines = {
+        name: [f"{key} {table[key]}" for key in sorted(table)] for name, table in tables.items()
+    }
+    return {**lines, "rttm": rttm_lines(turns), "uem": uem_lines(regions)}
 
 
 def _require_disjoint(corpora: Sequence[Corpus], others: Sequence[str | Path]) -> None:

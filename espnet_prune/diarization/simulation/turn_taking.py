@@ -29,7 +29,7 @@ DISTRIBUTIONS = {
 SHARES = {
     "silence": "silence",
     "overlap": "overlap (of speech)",
-    "same_speaker": "turns that the speaker before takes",
+    "same_speaker": "turns of the same speaker again",
     "overlapped": "changes that overlap",
 }
 """The fields of `TurnTaking` that hold shares."""

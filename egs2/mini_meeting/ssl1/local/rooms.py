@@ -1,1 +1,0 @@
-../../diar1/local/rooms.py
