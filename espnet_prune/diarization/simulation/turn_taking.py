@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -94,7 +95,7 @@ class TurnTaking:
         }
         for name in DISTRIBUTIONS:
             values = getattr(self, name)
-            if any(b < a for a, b in zip((0, *values), values, strict=False)):
+            if any(b < a for a, b in pairwise((0, *values))):
                 raise ConfigError(f"{name}: expected ascending quantiles from 0, found others")
             if needed[name] and not values:
                 raise ConfigError(f"{name}: expected quantiles in seconds, found none")
