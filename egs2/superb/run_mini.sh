@@ -11,7 +11,7 @@ tasks="ic sd"                                       # What to run.
 orders=../mini_speech/slu1                          # Recipe of the spoken orders of ic.
 fluent=data/mini/fluent                             # Orders in Fluent Speech Commands' layout.
 pairs=data/mini/pairs                               # Conversations in the layout of s3prl's sd.
-pairs_opts="--num_train 240 --num_dev 24 --num_test 48 --duration 10"  # Options of generate_meetings.py.
+pairs_opts="--num_train 240 --num_dev 24 --num_test 48 --duration 10"  # Options of mini_meeting/diar1/local/data.sh.
 options=""                                          # Further options of run.sh, see its --help.
 python=python3                                      # Python to use.
 
@@ -27,7 +27,7 @@ EOM
 
 if [[ " ${tasks} " = *" sd "* ]]; then
     # shellcheck disable=SC2086
-    ${python} local/mini/generate_meetings.py --num_speakers 2 --data_dir "${PWD}/${pairs}" ${pairs_opts}
+    python=${python} ../mini_meeting/diar1/local/data.sh --num_speakers 2 --data_dir "${PWD}/${pairs}" ${pairs_opts}
 fi
 if [[ " ${tasks} " = *" ic "* ]]; then
     if [ ! -f "${orders}/data/test/wav.scp" ]; then

@@ -97,6 +97,44 @@ def require_writable(path: str | os.PathLike[str]) -> None:
         pass
 
 
+@contextlib.contextmanager
+def new_folder(path: str | os.PathLike[str], last: str, replace: bool = False) -> Iterator[Path]:
+    """A folder to make in the ``with`` block, which becomes ``path`` at its end.
+
+    All files appear at once: a killed run leaves no folder that lacks some.
+
+    Args:
+        path: absent or empty.
+        last: the file that tells that the folder is complete.
+        replace: ``path`` may also be an earlier folder that has this file.
+
+    Raises:
+        FileExistsError: ``path`` has other files.
+    """
+    target = Path(os.path.realpath(path))
+    former = list(target.iterdir()) if target.exists() else []
+    if former and not (replace and target / last in former):
+        raise FileExistsError(
+            f"{path}: expected a new or empty folder, found one with files; remove it or choose "
+            "another name"
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # What is mounted cannot be replaced, and is another disk than its parent.
+    mounted = os.path.ismount(target)
+    place = target if mounted else target.parent
+    with tempfile.TemporaryDirectory(dir=place, prefix=f".{target.name}.") as temporary:
+        folder, old = Path(temporary, "new"), Path(temporary, "old")
+        yield folder
+        old.mkdir()
+        for file in sorted(former, key=lambda file: file.name != last):
+            os.replace(file, old / file.name)
+        if not mounted:
+            os.replace(folder, target)
+            return
+        for file in sorted(folder.iterdir(), key=lambda file: file.name == last):
+            os.replace(file, target / file.name)
+
+
 def sweep(target: Path) -> None:
     """Remove the temporary files of writers of ``target`` that were killed."""
     prefix = _prefix(target)

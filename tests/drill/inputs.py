@@ -13,6 +13,7 @@ import soundfile
 import yaml
 
 import espnet_prune.bin
+from espnet_prune.bin import measure_turn_taking
 from espnet_prune.diarization import Region, cut_windows, write_windows
 from tests.diarization.corpora.trees import make_tree
 from tests.espnet.conftest import encoder
@@ -41,6 +42,7 @@ export_diarizer trained/powerset/latest.pth --output out
 format_speech speech --output out --min_seconds 0.1 --max_seconds 9 --nj 1
 macro_der exp/diarized_dense/test.json --published 10.0
 make_windows data --window_size 2 --window_shift 1 --output out
+measure_turn_taking data/rttm data/uem --output out.yaml
 merge_data data data2 out
 pack exp/pruned exp/dense/config.json --output out.zip
 plot_pruning exp/prune_train encoder encoder --output out
@@ -55,6 +57,7 @@ report exp --data_dir meetings --set test --seed 0
 run -m espnet_prune.bin.profile encoder
 score_asr speech/text speech/text --output out.json
 score_der data/rttm data/rttm --uem data/uem --collar 0.25 --bootstrap 9 --json
+simulate_conversations a=speech --output out --turn_taking t.yaml --recordings 1 --num_speakers 2
 superb_table superb --published published.yaml --output out
 superb_task show SID --tasks tasks.yaml --upstream_ckpt encoder --output out --place fluent=.
 tune_diarization exp/pruned data --grid min_share=0.1,0.2 --output out.yaml --device cpu
@@ -102,6 +105,7 @@ def build(folder: Path) -> Path:
             Path(name).mkdir()
         _write_meetings(Path("data"), ("a", "b"))
         _write_meetings(Path("data2"), ("c",))
+        measure_turn_taking.main(["data/rttm", "data/uem", "--output", "t.yaml"])
         write_corpus(Path("speech"))
         speakers = "".join(f"u{i} {'xy'[i % 2]}\n" for i in range(8))
         Path("speech/utt2spk").write_text(speakers)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from espnet_prune.diarization.inference_config import InferenceConfig
+from espnet_prune.diarization.simulation import read_turn_taking
 from espnet_prune.ssl import PRESETS, SSLEncoder
 
 pytest.importorskip("espnet2")
@@ -59,6 +60,9 @@ def test_it_builds(path, monkeypatch):
     values = read_yaml(path)
     if path.stem.startswith("decode"):
         assert InferenceConfig(**values)
+        return
+    if path.stem == "turn_taking":
+        assert read_turn_taking(path)
         return
     kinds = [kind for key, kind in TASKS.items() if key in values]
     assert len(kinds) == 1, f"{path}: expected a key of {list(TASKS)} or a name decode*"

@@ -1,1 +1,0 @@
-../../../mini_meeting/diar1/local/turns.py
