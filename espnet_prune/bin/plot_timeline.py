@@ -1,15 +1,16 @@
-"""Plot one recording of two RTTM files: reference, hypothesis and errors over time."""
+"""Plot one recording of RTTM files: reference, hypotheses and their errors over time."""
 
 from __future__ import annotations
 
 import argparse
 import math
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
 from espnet_prune.bin.errors import explained
-from espnet_prune.diarization import DataError, Region, read_rttm, read_uem, score
+from espnet_prune.diarization import DataError, Region, Turn, read_rttm, read_uem, score
 from espnet_prune.report.figure import check_plot
 from espnet_prune.report.timeline_plot import Hypothesis, plot_timeline, timeline_name
 from espnet_prune.ssl.files import require_writable
@@ -21,8 +22,12 @@ def get_parser() -> argparse.ArgumentParser:
     """Make the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("reference", type=Path, help="RTTM file of the true turns")
-    parser.add_argument("hypothesis", type=Path, help="RTTM file of the turns to compare")
-    parser.add_argument("--recording", required=True, metavar="ID", help="recording to plot")
+    parser.add_argument(
+        "hypotheses", type=Path, nargs="+", help="RTTM files of the turns to compare"
+    )
+    parser.add_argument(
+        "--recording", metavar="ID", help="recording to plot (default: the reference's first)"
+    )
     parser.add_argument(
         "--uem", type=Path, help="scored regions (default: the extent of the recording's turns)"
     )
@@ -37,22 +42,36 @@ def get_parser() -> argparse.ArgumentParser:
 def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
-    name, output = args.recording, args.output or Path(timeline_name(args.recording))
     with explained("plot_timeline"):
-        check_plot(output)
-        require_writable(output)
+        if args.output:
+            check_plot(args.output)
+            require_writable(args.output)
         reference = read_rttm(args.reference)
-        found = read_rttm(args.hypothesis).get(name, [])
+        name = args.recording or min(reference, default="")
+        output = args.output or Path(timeline_name(name))
+        require_writable(output)
+        tables = {path: read_rttm(path).get(name, []) for path in args.hypotheses}
         if args.uem:
             regions = _of(name, read_uem(args.uem), args.uem)
         else:
-            turns = [*_of(name, reference, args.reference), *found]
+            turns = [*_of(name, reference, args.reference), *chain(*tables.values())]
             regions = [Region(name, min(t.start for t in turns), max(t.end for t in turns))]
         truth = reference.get(name, [])
-        der = score({name: truth}, {name: found}, {name: regions}).total.der
-        hypothesis = Hypothesis(args.hypothesis.name, found, None if math.isnan(der) else der)
-        plot_timeline(truth, [hypothesis], regions, output)
+        several = len(tables) > 1
+        hypotheses = [
+            _hypothesis(path.parent.name if several else path.name, truth, found, regions)
+            for path, found in tables.items()
+        ]
+        plot_timeline(truth, hypotheses, regions, output)
         print(output)
+
+
+def _hypothesis(
+    name: str, truth: list[Turn], found: list[Turn], regions: list[Region]
+) -> Hypothesis:
+    recording = regions[0].recording
+    der = score({recording: truth}, {recording: found}, {recording: regions}).total.der
+    return Hypothesis(name, found, None if math.isnan(der) else der)
 
 
 def _of(name: str, table: Mapping[str, list[T]], path: Path) -> list[T]:

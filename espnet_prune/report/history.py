@@ -47,6 +47,11 @@ class History:
         return sorted({key for splits in self.epochs.values() for key in splits.get(split, ())})
 
     @property
+    def steps(self) -> int:
+        """Batches that it has trained on, over all epochs."""
+        return max(int(splits["train"]["total_count"]) for splits in self.epochs.values())
+
+    @property
     def seconds(self) -> float:
         """Time that training and validation took, over all epochs."""
         splits = (split for epoch in self.epochs.values() for split in epoch.values())

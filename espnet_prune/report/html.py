@@ -16,7 +16,16 @@ from espnet_prune.report.history import History, read_history
 from espnet_prune.report.inputs import Inputs
 from espnet_prune.report.plots import PRUNING, STRUCTURE, TRAINING, draw_recording
 from espnet_prune.report.results import Results, encoder_config, read_scores
-from espnet_prune.report.rows import Cell, Row, cell, cost_rows, percent, rate_rows
+from espnet_prune.report.rows import (
+    DIFFERENCE,
+    Cell,
+    Row,
+    cell,
+    cost_rows,
+    difference_row,
+    percent,
+    rate_rows,
+)
 from espnet_prune.report.timeline_plot import worst_recordings
 from espnet_prune.ssl import unit_sizes
 
@@ -96,13 +105,18 @@ def render_report(inputs: Inputs, results: Results, images: Path, name: str) -> 
         name=name,
         results=results,
         key_figures=_key_figures(results),
-        cost=_comparison("Size and speed of the SSL encoder", cost_rows(results)),
+        cost=_comparison("Size and speed of the SSL encoder", results, cost_rows(results)),
         structure=_structure_tables(inputs),
         structure_image=_base64((images / STRUCTURE).read_bytes()),
         pruning_image=_base64((images / PRUNING).read_bytes()),
         training_image=_base64((images / TRAINING).read_bytes()),
         trainings=_training_tables(inputs),
-        rates=_comparison(rates, rate_rows(results)),
+        rates=_comparison(rates, results, rate_rows(results)),
+        difference=_Table(
+            "DER of the pruned model less that of the dense one",
+            ("", *DIFFERENCE[1:]),
+            [difference_row(results)],
+        ),
         recordings=_recordings(inputs),
         timelines=_timelines(inputs),
         environment=_environment_table(results),
@@ -119,8 +133,8 @@ def _key_figures(results: Results) -> list[tuple[str, Cell]]:
     ]
 
 
-def _comparison(caption: str, rows: Sequence[Row]) -> _Table:
-    return _Table(caption, ("", "dense", "pruned"), rows)
+def _comparison(caption: str, results: Results, rows: Sequence[Row]) -> _Table:
+    return _Table(caption, ("", *results.models), rows)
 
 
 def _structure_tables(inputs: Inputs) -> list[_Table]:

@@ -36,6 +36,8 @@ class Inputs:
         dense, pruned: the two models.
         prune: ``checkpoint.pth`` of distillation and pruning.
         distill: ``checkpoint.pth`` of the further distillation; None for a recipe without it.
+        dense_continued: the dense model, trained on; None for a recipe without it.
+        difference: ``compare_der --json`` of the two models.
         reference: RTTM file of the test set.
         uem: its scored regions.
     """
@@ -44,6 +46,8 @@ class Inputs:
     pruned: ModelFiles
     prune: Path
     distill: Path | None
+    dense_continued: ModelFiles | None
+    difference: Path
     reference: Path
     uem: Path
 
@@ -60,6 +64,10 @@ def find_inputs(exp: Path, data_dir: Path, name: str) -> Inputs:
         pruned=_model_files(exp, "pruned", name),
         prune=exp / "prune_train" / "checkpoint.pth",
         distill=distill / "checkpoint.pth" if distill.is_dir() else None,
+        dense_continued=_model_files(exp, "dense_continued", name)
+        if (exp / "dense_continued").is_dir()
+        else None,
+        difference=exp / "diarized_pruned" / f"{name}.difference.json",
         reference=data_dir / "rttm",
         uem=data_dir / "uem",
     )
@@ -88,7 +96,9 @@ def _model_files(exp: Path, model: str, name: str) -> ModelFiles:
 
 
 def _stages(inputs: Inputs) -> list[tuple[Path, int]]:
-    models = (inputs.dense, 5), (inputs.pruned, 9)
+    models = [(inputs.dense, 5), (inputs.pruned, 9)]
+    if inputs.dense_continued:
+        models.append((inputs.dense_continued, 9))
     return [
         (inputs.reference, 2),
         (inputs.uem, 2),
@@ -98,4 +108,5 @@ def _stages(inputs: Inputs) -> list[tuple[Path, int]]:
         *([(inputs.distill, 8)] if inputs.distill else []),
         *((files.rttm, 10) for files, _ in models),
         *((files.scores, 11) for files, _ in models),
+        (inputs.difference, 11),
     ]  # fmt: skip

@@ -17,12 +17,8 @@ class Cell(NamedTuple):
     text: str
 
 
-class Row(NamedTuple):
-    """One figure of both models."""
-
-    name: str
-    dense: Cell
-    pruned: Cell
+Row = tuple[str | Cell, ...]
+"""The name of a figure, then that of each model."""
 
 
 def cost_rows(results: Results) -> list[Row]:
@@ -35,11 +31,13 @@ def cost_rows(results: Results) -> list[Row]:
         _row(results, f"time of {INPUT_SECONDS:g} s (ms)", lambda m: m.seconds, "{:.1f}", 1000),
         _row(results, "speed-up", lambda m: dense.seconds / m.seconds, "{:.2f}x"),
         _row(results, "parameters with head (M)", lambda m: m.model_params, "{:.3f}", 1e-6),
+        _row(results, "training steps", lambda m: m.steps, "{:.0f}"),
+        _row(results, "training (min)", lambda m: m.train_seconds, "{:.1f}", 1 / 60),
     ]
 
 
 def rate_rows(results: Results) -> list[Row]:
-    """DER, its parts and JER; DER in every other precision that either model was scored in."""
+    """DER and its interval, its parts and JER; DER in every other precision that was scored."""
     rows = [
         _row(results, "DER (%)", lambda m: m.der, "{:.2f}", 100),
         _row(results, "miss (%)", lambda m: m.miss, "{:.2f}", 100),
@@ -47,11 +45,24 @@ def rate_rows(results: Results) -> list[Row]:
         _row(results, "confusion (%)", lambda m: m.confusion, "{:.2f}", 100),
         _row(results, "JER (%)", lambda m: m.jer, "{:.2f}", 100),
     ]
-    models = (results.dense.der_by_precision, results.pruned.der_by_precision)
-    for precision in dict.fromkeys(name for rates in models for name in rates):
-        dense, pruned = (percent(rates.get(precision)) for rates in models)
-        rows.append(Row(f"DER in {precision} (%)", dense, pruned))
+    models = results.models.values()
+    if all(model.der_low is not None for model in models):
+        low = _row(results, "DER, 95 % from", lambda m: m.der_low, "{:.2f}", 100)
+        high = _row(results, "DER, 95 % to", lambda m: m.der_high, "{:.2f}", 100)
+        rows[1:1] = [low, high]
+    for precision in dict.fromkeys(name for model in models for name in model.der_by_precision):
+        rates = (percent(model.der_by_precision.get(precision)) for model in models)
+        rows.append((f"DER in {precision} (%)", *rates))
     return rows
+
+
+DIFFERENCE = ("pruned less dense, paired bootstrap over recordings", "DER", "95 % from", "95 % to")
+
+
+def difference_row(results: Results) -> Row:
+    """DER of the pruned less that of the dense model and its interval, under ``DIFFERENCE``."""
+    found = (results.difference.estimate, results.difference.low, results.difference.high)
+    return ("points", *(cell(value, "{:+.2f}", 100) for value in found))
 
 
 def percent(fraction: float | None) -> Cell:
@@ -73,5 +84,4 @@ def _row(
     pattern: str,
     scale: float = 1,
 ) -> Row:
-    dense, pruned = (cell(value(m), pattern, scale) for m in (results.dense, results.pruned))
-    return Row(name, dense, pruned)
+    return (name, *(cell(value(model), pattern, scale) for model in results.models.values()))

@@ -7,19 +7,21 @@ from collections.abc import Sequence
 from espnet_prune.report.environment import Environment
 from espnet_prune.report.markdown import markdown_table
 from espnet_prune.report.results import Results
-from espnet_prune.report.rows import Row, cost_rows, rate_rows
+from espnet_prune.report.rows import DIFFERENCE, Row, cost_rows, difference_row, rate_rows
 
 
 def render_tables(results: Results) -> str:
-    """The Markdown tables, dense beside pruned; rates in percent."""
+    """The Markdown tables, one model beside the other; rates in percent."""
     return "\n".join([
         "### SSL encoder",
         "",
-        *_table("size and speed", cost_rows(results)),
+        *_table("size and speed", results, cost_rows(results)),
         "",
         "### DER",
         "",
-        *_table(results.set, rate_rows(results)),
+        *_table(results.set, results, rate_rows(results)),
+        "",
+        *markdown_table(DIFFERENCE, _texts([difference_row(results)]), text=1),
     ])  # fmt: skip
 
 
@@ -59,6 +61,9 @@ def _environment(environment: Environment) -> list[str]:
     return lines
 
 
-def _table(title: str, rows: Sequence[Row]) -> list[str]:
-    cells = [(row.name, row.dense.text, row.pruned.text) for row in rows]
-    return markdown_table((title, "dense", "pruned"), cells, text=1)
+def _table(title: str, results: Results, rows: Sequence[Row]) -> list[str]:
+    return markdown_table((title, *results.models), _texts(rows), text=1)
+
+
+def _texts(rows: Sequence[Row]) -> list[list[str]]:
+    return [[each if isinstance(each, str) else each.text for each in row] for row in rows]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from espnet_prune.bin import score_der
+from espnet_prune.bin import compare_der, score_der
 from espnet_prune.diarization import Region, Turn, write_rttm, write_uem
 from espnet_prune.diarization.head import HeadConfig
 from espnet_prune.diarization.model import DiarizationConfig, DiarizationModel
@@ -165,6 +165,10 @@ def _meetings(exp: Path, data: Path) -> None:
             options = ["--uem", str(data / "uem"), "--json"]
             score_der.main([str(data / "rttm"), str(folder / "test.rttm"), *options])
         (folder / "test.json").write_text(printed.getvalue())
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        turns = [str(exp / f"diarized_{model}/test.rttm") for model in ("dense", "pruned")]
+        compare_der.main([str(data / "rttm"), *turns, *options])
+    (folder / "test.difference.json").write_text(printed.getvalue())
 
 
 def _conversation(name: str, seed: int) -> list[Turn]:

@@ -23,6 +23,7 @@ STAGES = {
     "exp/diarized_pruned/test.rttm": 10,
     "exp/diarized_dense/test.json": 11,
     "exp/diarized_pruned/test.json": 11,
+    "exp/diarized_pruned/test.difference.json": 11,
 }
 
 

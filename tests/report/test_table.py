@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from espnet_prune.report.environment import Environment
-from espnet_prune.report.results import ModelResults, Results
+from espnet_prune.report.results import Difference, ModelResults, Results
 from espnet_prune.report.table import render_results
 
 DENSE = ModelResults(
@@ -11,6 +13,10 @@ DENSE = ModelResults(
     macs=500_000_000,
     seconds=0.08,
     model_params=2_500_000,
+    steps=700,
+    train_seconds=90.0,
+    der_low=0.22,
+    der_high=0.28,
     der=0.25,
     miss=0.1,
     false_alarm=0.1,
@@ -23,6 +29,10 @@ PRUNED = ModelResults(
     macs=100_000_000,
     seconds=0.02,
     model_params=900_000,
+    steps=1700,
+    train_seconds=150.0,
+    der_low=0.23,
+    der_high=0.29,
     der=0.26,
     miss=0.12,
     false_alarm=0.09,
@@ -33,7 +43,8 @@ PRUNED = ModelResults(
 
 
 def make_results(environment: Environment) -> Results:
-    return Results("test", 0, 0.8, 4.0, DENSE, PRUNED, {"a_train": 12.3}, "cpu", 2, environment)
+    found = "test", 0, 0.8, 4.0, DENSE, PRUNED, {"a_train": 12.3}, "cpu", 2, environment
+    return Results(*found, Difference(0.01, -0.005, 0.025))
 
 
 def rows(text: str) -> dict[str, list[str]]:
@@ -50,11 +61,25 @@ def test_tables() -> None:
     assert table["time of 8 s (ms)"] == ["80.0", "20.0"]
     assert table["speed-up"] == ["1.00x", "4.00x"]
     assert table["parameters with head (M)"] == ["2.500", "0.900"]
+    assert table["training steps"] == ["700", "1700"]
+    assert table["training (min)"] == ["1.5", "2.5"]
     assert table["DER (%)"] == ["25.00", "26.00"]
+    assert table["DER, 95 % from"] == ["22.00", "23.00"]
+    assert table["DER, 95 % to"] == ["28.00", "29.00"]
+    assert table["points"] == ["+1.00", "-0.50", "+2.50"]
     assert table["confusion (%)"] == ["5.00", "5.00"]
     assert table["JER (%)"] == ["40.00", "n/a"]
     assert table["DER in bfloat16 (%)"] == ["25.10", "26.20"]
     assert table["DER in int8 (%)"] == ["27.00", "n/a"]
+
+
+def test_a_dense_model_that_was_trained_on() -> None:
+    results = make_results(Environment("d", "3.11", "2.8", "202511", "abc", "c"))
+    longer = replace(DENSE, steps=1700, der=0.24)
+    text = render_results(replace(results, dense_continued=longer), "x")
+    assert "| dense | pruned | dense, trained on |" in " ".join(text.split())
+    assert rows(text)["training steps"] == ["700", "1700", "1700"]
+    assert rows(text)["DER (%)"] == ["25.00", "26.00", "24.00"]
 
 
 def test_shape_of_espnet() -> None:

@@ -31,6 +31,7 @@ train_config=conf/train.yaml        # Fine-tuning of the dense model.
 pruning_config=conf/prune.yaml      # Distillation and pruning.
 distill_config=conf/distill.yaml    # Further distillation of the pruned encoder.
 pruned_config=conf/train_pruned.yaml # Fine-tuning of the pruned model.
+continued_config=     # Training of the dense model for as long as the pruned one takes in all; none without.
 train_args=""         # Further options of every fine-tuning, e.g. "--max_epoch 3".
 pruning_args=""       # Further options of the pruning stage.
 distill_args=""       # Further options of the further distillation.
@@ -45,6 +46,7 @@ inference_precisions=""  # Infer and score in these as well, e.g. "bfloat16 int8
 collar=0              # Seconds that are not scored on each side of a reference boundary.
 published_dense=""    # Published DER (%) of each test set, shown beside that of the dense model.
 published_pruned=""   # The same beside that of the pruned model.
+published_dense_continued="" # The same beside that of the dense model that was trained on.
 results_md=           # File to which the results are copied, e.g. RESULTS.md.
 
 help_message=$(cat << EOM
@@ -118,12 +120,12 @@ stage_4() {
     renew "${expdir}/ssl" verb convert "${ssl_model}"
 }
 
-# fine_tune NAME CONFIG ENCODER
+# fine_tune NAME CONFIG ENCODER options...
 fine_tune() {
     # shellcheck disable=SC2086
     train "${expdir}/$1_train" powerset_train "$2" true --frontend_conf "model=$(as_yaml "$3")" \
         --diarization_conf "max_speakers=${max_speakers}" \
-        --diarization_conf "window_size=${window_size}" ${train_args}
+        --diarization_conf "window_size=${window_size}" "${@:4}" ${train_args}
     verb export_diarizer "${expdir}/$1_train/${inference_model}" \
         --output "${expdir}/$1"
 }
@@ -159,13 +161,20 @@ stage_8() {
 
 stage_9() {
     fine_tune pruned "${pruned_config}" "${expdir}/pruned_encoder"
+    if [ -n "${continued_config}" ]; then
+        fine_tune dense_continued "${continued_config}" "${expdir}/ssl" \
+            --init_param "${expdir}/dense_train/${inference_model}"
+    fi
 }
+
+models=(dense pruned)
+if [ -n "${continued_config}" ]; then models+=(dense_continued); fi
 
 # each_inference FUNCTION: call it with a test set, a model, its output folder and options.
 each_inference() {
     local set model precision
     for set in ${test_sets}; do
-        for model in dense pruned; do
+        for model in "${models[@]}"; do
             "$1" "${set}" "${model}" "${expdir}/diarized_${model}"
             for precision in ${inference_precisions}; do
                 "$1" "${set}" "${model}" "${expdir}/diarized_${model}_${precision}" \
@@ -193,19 +202,27 @@ stage_10() {
     each_inference infer
 }
 
-stage_11() {
-    each_inference score
-}
-
 indented() { # COMMAND...
     "$@" | sed 's/^/    /'
+}
+
+# compare SET [FUNCTION [option]]: the pruned model against the dense one; FUNCTION calls it.
+compare() {
+    run ${2:+"$2"} "${python}" -m espnet_prune.bin.compare_der "${raw}/$1/rttm" \
+        "${expdir}/diarized_dense/$1.rttm" "${expdir}/diarized_pruned/$1.rttm" \
+        --uem "${raw}/$1/uem" --collar "${collar}" --seed "${seed}" ${3:+"$3"}
+}
+
+stage_11() {
+    each_inference score
+    capture "${expdir}/diarized_pruned/${test_set}.difference.json" compare "${test_set}" "" --json
 }
 
 # The report, DER of every test set and its macro average, then whether the pruned model is worse.
 tables_of_sets() {
     local set model published scores
     run cat "${expdir}/RESULTS.md"
-    for model in dense pruned; do
+    for model in "${models[@]}"; do
         published="published_${model}"
         scores=()
         for set in ${test_sets}; do scores+=("${expdir}/diarized_${model}/${set}.json"); done
@@ -219,16 +236,21 @@ tables_of_sets() {
     for set in ${test_sets}; do
         echo "### dense against pruned, ${set}"
         echo
-        run indented "${python}" -m espnet_prune.bin.compare_der "${raw}/${set}/rttm" \
-            "${expdir}/diarized_dense/${set}.rttm" "${expdir}/diarized_pruned/${set}.rttm" \
-            --uem "${raw}/${set}/uem" --collar "${collar}" --seed "${seed}"
+        compare "${set}" indented
         echo
     done
 }
 
 stage_12() {
+    local set model found
     verb report "${expdir}" --data_dir "${raw}/${test_set}" \
         --set "${test_set}" --seed "${seed}"
+    for set in ${test_sets#"${test_set}"}; do
+        found=()
+        for model in "${models[@]}"; do found+=("${expdir}/diarized_${model}/${set}.rttm"); done
+        verb plot_timeline "${raw}/${set}/rttm" "${found[@]}" \
+            --uem "${raw}/${set}/uem" --output "${expdir}/images/timeline_${set}.png"
+    done
     capture "${expdir}/RESULTS.md" tables_of_sets
     if [ -n "${results_md}" ]; then run publish "${expdir}/RESULTS.md" --output "${results_md}"; fi
 }
