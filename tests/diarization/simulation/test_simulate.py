@@ -201,7 +201,8 @@ def test_bad_options_are_one_line(capsys, tmp_path, corpora):
     assert "expected a SOFA file of 4 directions or more" in message
     assert "expected a SOFA file" in refused(capsys, tmp_path, source, rooms=CONF)
     assert "3 s or more for each of 4 speakers" in refused(capsys, tmp_path, source, duration="9 9")
-    assert "expected a range from low to high" in refused(capsys, tmp_path, source, snr="9 -9")
+    assert "snr_db: expected -100 to 100" in refused(capsys, tmp_path, source, snr="9 -9")
+    assert "recordings: expected" in refused(capsys, tmp_path, source, recordings=10**30)
     assert "expected a suffix" in refused(capsys, tmp_path, source, plot=tmp_path / "a.doc")
 
 
