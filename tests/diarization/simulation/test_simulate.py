@@ -215,6 +215,12 @@ def test_folders_of_others_are_left_alone(capsys, tmp_path, corpora):
     assert [path.name for path in (tmp_path / "set").iterdir()] == ["mine"]
 
 
+def test_what_a_killed_run_left_is_swept(tmp_path, corpora):
+    (tmp_path / ".set.abcdefgh.tmp/new/audio").mkdir(parents=True)
+    run(tmp_path / "set", f"a={corpora[0]}", recordings=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
 def test_statistics_are_printed_and_plotted(capsys, tmp_path, corpora):
     plot = tmp_path / "plot.png"
     run(tmp_path / "set", f"a={corpora[0]}", recordings=1, plot=plot)
