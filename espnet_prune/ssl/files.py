@@ -123,8 +123,8 @@ def new_folder(path: str | os.PathLike[str], last: str, replace: bool = False) -
     mounted = os.path.ismount(target)
     place = target if mounted else target.parent
     sweep(target)
-    names = {"prefix": _prefix(target), "suffix": _SUFFIX}
-    with tempfile.TemporaryDirectory(dir=place, **names) as temporary, _locked(temporary):
+    own = tempfile.TemporaryDirectory(_SUFFIX, _prefix(target), place)
+    with own as temporary, _locked(temporary):
         folder, old = Path(temporary, "new"), Path(temporary, "old")
         yield folder
         old.mkdir()
