@@ -122,7 +122,9 @@ def new_folder(path: str | os.PathLike[str], last: str, replace: bool = False) -
     # What is mounted cannot be replaced, and is another disk than its parent.
     mounted = os.path.ismount(target)
     place = target if mounted else target.parent
-    with tempfile.TemporaryDirectory(dir=place, prefix=f".{target.name}.") as temporary:
+    sweep(target)
+    own = tempfile.TemporaryDirectory(_SUFFIX, _prefix(target), place)
+    with own as temporary, _locked(temporary):
         folder, old = Path(temporary, "new"), Path(temporary, "old")
         yield folder
         old.mkdir()
@@ -136,15 +138,28 @@ def new_folder(path: str | os.PathLike[str], last: str, replace: bool = False) -
 
 
 def sweep(target: Path) -> None:
-    """Remove the temporary files of writers of ``target`` that were killed."""
+    """Remove the temporary files and folders of writers of ``target`` that were killed."""
     prefix = _prefix(target)
     for entry in target.parent.iterdir():
         if not (entry.name.startswith(prefix) and entry.name.endswith(_SUFFIX)):
             continue
-        with contextlib.suppress(OSError), open(entry, "rb") as file:
-            # A living writer holds this lock.
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            entry.unlink()
+        # A living writer holds this lock.
+        with contextlib.suppress(OSError), _locked(entry, fcntl.LOCK_NB):
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+
+
+@contextlib.contextmanager
+def _locked(path: str | os.PathLike[str], flags: int = 0) -> Iterator[None]:
+    """Hold the lock of a file or folder in the ``with`` block."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | flags)
+        yield
+    finally:
+        os.close(handle)
 
 
 class _Output(io.BufferedWriter):

@@ -62,8 +62,8 @@ def _read_sofa(path: Path) -> Wave:
             responses = np.asarray(file["Data.IR"], dtype=np.float64)
     except (OSError, KeyError, ValueError, IndexError) as error:
         raise DataError(
-            f"{path}: expected a SOFA file of impulse responses, found none ({error}); "
-            f"name one, or {SHOEBOX}"
+            f"{path}: expected a SOFA file (Data.IR and Data.SamplingRate), found none; name one, "
+            f"or {SHOEBOX}"
         ) from error
     if rate != SAMPLE_RATE:
         raise DataError(

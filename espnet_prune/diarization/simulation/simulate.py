@@ -28,6 +28,9 @@ from espnet_prune.ssl.files import new_folder, replace_files
 
 RECORD = "simulation.json"
 """How a folder was made; only folders that have it are replaced."""
+_BOUNDS = {
+    "recordings": (0, 1e6), "seconds": (0, 36000), "gain_db": (0, 60), "snr_db": (-100, 100)
+}  # fmt: skip
 _TAIL = 30  # Frames after the last word.
 
 
@@ -45,7 +48,7 @@ class Settings:
         seed: Of all choices; those of a recording depend on it and on the recording's name.
 
     Raises:
-        ValueError: For ranges that are none, and recordings too short for their speakers.
+        ValueError: For numbers beyond all sense, and recordings too short for their speakers.
     """
 
     recordings: int
@@ -57,11 +60,13 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, values in (("seconds", self.seconds), ("snr_db", self.snr_db)):
-            if values is not None and not values[0] <= values[1]:
+        for name, (least, most) in _BOUNDS.items():
+            value = getattr(self, name)
+            low, high = value if isinstance(value, tuple) else (value or 0, value or 0)
+            if not least <= low <= high <= most:
                 raise ValueError(
-                    f"{name}: expected a range from low to high, found {values[0]:g} to "
-                    f"{values[1]:g}; swap them"
+                    f"{name}: expected {least:g} to {most:g}, the lower number first, found "
+                    f"{low:g} to {high:g}; change them"
                 )
         if self.seconds[0] < 3 * max(self.num_speakers):
             raise ValueError(
@@ -204,7 +209,7 @@ def _render_all(
     names = [f"{prefix}_{index:0{digits}d}" for index in range(number)]
     # Forking spares each process the start of Python and its imports.
     pool = ProcessPoolExecutor(
-        nj, get_context("fork"), initializer=_shared.append, initargs=(simulation,)
+        min(nj, number), get_context("fork"), initializer=_shared.append, initargs=(simulation,)
     )
     try:
         jobs = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -224,11 +224,11 @@ def turn_taking_table(columns: Mapping[str, TurnTaking]) -> list[str]:
     return lines
 
 
-def _share(name: str):
+def _share(name: str) -> Callable[[TurnTaking], str]:
     return lambda each: f"{100 * getattr(each, name):.1f}"
 
 
-def _typical(name: str):
+def _typical(name: str) -> Callable[[TurnTaking], str]:
     def text(each: TurnTaking) -> str:
         if not getattr(each, name):
             return "none"

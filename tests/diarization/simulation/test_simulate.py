@@ -201,7 +201,8 @@ def test_bad_options_are_one_line(capsys, tmp_path, corpora):
     assert "expected a SOFA file of 4 directions or more" in message
     assert "expected a SOFA file" in refused(capsys, tmp_path, source, rooms=CONF)
     assert "3 s or more for each of 4 speakers" in refused(capsys, tmp_path, source, duration="9 9")
-    assert "expected a range from low to high" in refused(capsys, tmp_path, source, snr="9 -9")
+    assert "snr_db: expected -100 to 100" in refused(capsys, tmp_path, source, snr="9 -9")
+    assert "recordings: expected" in refused(capsys, tmp_path, source, recordings=10**30)
     assert "expected a suffix" in refused(capsys, tmp_path, source, plot=tmp_path / "a.doc")
 
 
@@ -212,6 +213,12 @@ def test_folders_of_others_are_left_alone(capsys, tmp_path, corpora):
         run(tmp_path / "set", f"a={corpora[0]}")
     assert "expected a new or empty folder" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "set").iterdir()] == ["mine"]
+
+
+def test_what_a_killed_run_left_is_swept(tmp_path, corpora):
+    (tmp_path / ".set.abcdefgh.tmp/new/audio").mkdir(parents=True)
+    run(tmp_path / "set", f"a={corpora[0]}", recordings=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
 def test_statistics_are_printed_and_plotted(capsys, tmp_path, corpora):
