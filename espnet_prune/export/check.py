@@ -54,9 +54,9 @@ def largest_difference(
     generator = torch.Generator().manual_seed(0)
     differences = []
     for batch, frames in ((1, 2), (3, 50), (2, 150)):
-        samples = config.receptive_field + (frames - 1) * config.hop + 7
+        samples = config.shortest + (frames - 1) * config.hop + 7
         wavs = 0.1 * torch.randn(batch, samples, generator=generator)
-        lengths = torch.linspace(samples, samples / 2 + config.receptive_field / 2, batch).long()
+        lengths = torch.linspace(samples, (samples + config.shortest) / 2, batch).long()
         (found, found_frames), (expected, expected_frames) = (
             run(wavs, lengths) for run in (program, deployment)
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from espnet_prune.ssl.attention import RelativePositionBias
 from espnet_prune.ssl.inference.attention import PositionTable
 from espnet_prune.ssl.inference.pos_conv import FoldedPositionalConv
+from espnet_prune.ssl.log_mel import HOP, WINDOW, LogMel, hann
 from espnet_prune.ssl.transformer import PositionalConv
 
 M = TypeVar("M", bound=nn.Module)
@@ -65,8 +67,36 @@ class ExportedSelfAttention(nn.Module):
         return self.out_proj(y.permute(2, 0, 1, 3).reshape(frames, batch, width)), None
 
 
+class ExportedLogMel(LogMel):
+    """What :class:`LogMel` computes, its Fourier transform as the matrix that every runtime has."""
+
+    fourier: Tensor
+
+    def __init__(self, log_mel: LogMel):
+        super().__init__(len(log_mel.filters))
+        samples = torch.arange(WINDOW, dtype=torch.float64)
+        turns = torch.outer(samples[: WINDOW // 2 + 1], samples) / WINDOW
+        angles = turns.frac() * (2 * math.pi)
+        fourier = torch.stack([angles.cos(), angles.sin()], dim=1) * hann()  # 201, 2, 400
+        self.register_buffer("fourier", fourier.flatten(0, 1).float(), persistent=False)
+
+    def spectra(self, wavs: Tensor) -> Tensor:
+        """See :class:`LogMel`.
+
+        Windows are five blocks of half a hop. A convolution would need no copies, but on an
+        accelerator it rounds its input to ten bits (TF32) unless told otherwise.
+        """
+        size = HOP // 2
+        blocks = wavs.unflatten(1, (-1, size))
+        count = WINDOW // size
+        end = blocks.size(1) - count + 1
+        windows = torch.cat([blocks[:, i : i + end : 2] for i in range(count)], dim=-1)
+        return F.linear(windows, self.fourier)
+
+
 _REPLACEMENTS: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
     RelativePositionBias: lambda bias: SquarePositionTable(bias, torch.float32),
     PositionalConv: lambda pos_conv: FoldedPositionalConv(pos_conv, torch.float32),
     nn.MultiheadAttention: ExportedSelfAttention,
+    LogMel: ExportedLogMel,
 }

@@ -66,8 +66,9 @@ class Deployment(nn.Module):
     def metadata(self) -> dict[str, str]:
         """What a reader of the file needs to know; numbers and lists as JSON.
 
-        ``hop`` and ``receptive_field`` (of one frame) are samples, ``window_size`` is seconds,
-        and ``classes`` are the sets of speakers that the K log-probabilities stand for.
+        ``hop``, ``receptive_field`` (of one frame), ``shortest`` (input, of one frame) and
+        ``first_centre`` (of the first frame) are samples, ``window_size`` is seconds, and
+        ``classes`` are the sets of speakers that the K log-probabilities stand for.
         """
         config = self.encoder.config
         values: dict[str, Any] = {
@@ -77,6 +78,8 @@ class Deployment(nn.Module):
             "sample_rate": 16000,
             "hop": config.hop,
             "receptive_field": config.receptive_field,
+            "shortest": config.shortest,
+            "first_centre": config.first_centre,
         }
         if self.diarizer is not None:
             mapping = self.diarizer.powerset.mapping
@@ -94,9 +97,9 @@ def trace(deployment: Deployment) -> ExportedProgram:
     logger.info("tracing the model")
     form = export_form(deployment)
     config = form.encoder.config
-    samples = config.receptive_field + 20 * config.hop
+    samples = config.shortest + 20 * config.hop
     example = torch.zeros(2, samples), torch.tensor([samples, samples - 5 * config.hop])
-    batch, length = Dim.DYNAMIC, Dim.DYNAMIC(min=config.receptive_field)
+    batch, length = Dim.DYNAMIC, Dim.DYNAMIC(min=config.shortest)
     # Without this, as in PyTorch's own export to ONNX, a batch of one would be out, too.
     with torch.fx.experimental._config.patch(backed_size_oblivious=True):
         program = torch.export.export(

@@ -1,4 +1,4 @@
-"""The logarithm of mel-filtered power, as Whisper hears it, from products of matrices alone."""
+"""The logarithm of mel-filtered power, as Whisper hears it."""
 
 from __future__ import annotations
 
@@ -19,20 +19,24 @@ class LogMel(nn.Module):
     """Log-mel features of 16 kHz waveforms, equal to those of ``WhisperFeatureExtractor``.
 
     A Hann window of 400 samples every 160, its power through Slaney's mel filters, the logarithm
-    to base 10 not below the item's own maximum less 8, then ``(x + 4) / 4``. The Fourier transform
-    is a product with a matrix, which every runtime has, always in float32 or better.
+    to base 10 not below the item's own maximum less 8, then ``(x + 4) / 4``; always in float32 or
+    better.
 
     Args:
         bands: mel filters, 80 or (large-v3) 128.
+
+    Attributes:
+        filters: ``(bands, 402)``, for the squares of real and imaginary parts in turn.
     """
 
-    fourier: Tensor
+    window: Tensor
     filters: Tensor
 
     def __init__(self, bands: int):
         super().__init__()
-        self.register_buffer("fourier", _fourier().float(), persistent=False)
-        self.register_buffer("filters", mel_filters(bands).float(), persistent=False)
+        self.register_buffer("window", hann().float(), persistent=False)
+        filters = mel_filters(bands).float().repeat_interleave(2, dim=1)
+        self.register_buffer("filters", filters, persistent=False)
 
     def forward(self, wavs: Tensor, lengths: Tensor | None) -> Tensor:
         """Waveforms ``(B, T)`` and samples ``(B,)`` to features ``(B, T // 160, bands)``.
@@ -42,14 +46,19 @@ class LogMel(nn.Module):
         """
         frames = wavs.size(1) // HOP
         with _without_autocast(wavs.device.type):
-            x = _windows(_reflected(wavs.to(self.fourier.dtype), lengths, frames), frames)
-            real, imaginary = F.linear(x, self.fourier).chunk(2, dim=-1)
-            power = F.linear(real.square() + imaginary.square(), self.filters)
+            dtype = torch.promote_types(self.filters.dtype, torch.float32)
+            x = _reflected(wavs.to(dtype), lengths, frames)
+            power = F.linear(self.spectra(x).square(), self.filters.to(dtype))
             x = power.clamp(min=1e-10).log10()
             if lengths is None:
                 return _compressed(x)
             inside = length_mask(lengths // HOP, frames)[..., None]
             return _compressed(x.masked_fill(~inside, -10.0)) * inside
+
+    def spectra(self, wavs: Tensor) -> Tensor:
+        """Real and imaginary part in turn ``(B, M, 402)`` of windows of ``(B, 160 M + 240)``."""
+        windows = wavs.unfold(1, WINDOW, HOP) * self.window
+        return torch.view_as_real(torch.fft.rfft(windows)).flatten(2)
 
 
 def _without_autocast(device: str) -> contextlib.AbstractContextManager[object]:
@@ -71,23 +80,9 @@ def _reflected(wavs: Tensor, lengths: Tensor | None, frames: int) -> Tensor:
     return wavs.gather(1, (last - (last - index.abs()).abs()).clamp(min=0))
 
 
-def _windows(x: Tensor, frames: int) -> Tensor:
-    """Every window of ``(B, 160 M + 240)``, ``(B, M, 400)``.
-
-    Windows are five blocks of half a hop. A convolution would need no copies, but on an
-    accelerator it rounds its input to ten bits (TF32) unless told otherwise.
-    """
-    blocks = x.unflatten(1, (-1, HOP // 2))
-    count = WINDOW // (HOP // 2)
-    return torch.cat([blocks[:, i : i + 2 * frames - 1 : 2] for i in range(count)], dim=-1)
-
-
-def _fourier() -> Tensor:
-    """Cosines, then sines, of the frequencies that a window resolves, ``(402, 400)``."""
-    samples = torch.arange(WINDOW, dtype=torch.float64, device="cpu")
-    window = 0.5 - 0.5 * torch.cos(samples * (2 * math.pi / WINDOW))
-    angles = torch.outer(samples[:BINS], samples).fmod(WINDOW) * (2 * math.pi / WINDOW)
-    return torch.cat([angles.cos(), angles.sin()]) * window
+def hann() -> Tensor:
+    """Hann's window of 400 samples, the period of a cosine, in float64."""
+    return torch.hann_window(WINDOW, dtype=torch.float64, device="cpu")
 
 
 def mel_filters(bands: int) -> Tensor:

@@ -27,7 +27,7 @@ from tests.export.models import DIARIZERS, ENCODERS, encoder_of, make
 ROOT = Path(__file__).parents[2]
 TOLERANCE = 1e-5
 WRITERS = {"onnx": export_onnx, "pt2": export_torch}
-COVERING = ("wavlm-large", "hubert-base", "wav2vec2-group_pre", "diarizer-group")
+COVERING = ("wavlm-large", "hubert-base", "wav2vec2-group_pre", "whisper-own", "diarizer-group")
 
 
 def matrix(names) -> list:
@@ -73,10 +73,10 @@ def difference(found: Tensor, expected: Tensor) -> float:
 @torch.no_grad()
 def test_same_outputs(name: str, suffix: str, exported: Callable[[str, str], Path]) -> None:
     program, model = load_exported(exported(name, suffix)), Deployment(make(name))
-    field, hop = model.encoder.config.receptive_field, model.encoder.config.hop
-    shortest = field if suffix == "onnx" else field + hop  # one frame, or two
-    for size, samples in ((1, shortest), (3, shortest), (1, 333), (4, 2000), (2, 9001)):
-        wavs, lengths = batch(size, samples, field)
+    one, hop = model.encoder.config.shortest, model.encoder.config.hop
+    shortest = one if suffix == "onnx" else one + hop  # one frame, or two
+    for size, samples in ((1, shortest), (3, shortest), (1, shortest + 303), (4, 2000), (2, 9001)):
+        wavs, lengths = batch(size, samples, one)
         (found, frames), (expected, expected_frames) = program(wavs, lengths), model(wavs, lengths)
         assert torch.equal(frames, expected_frames)
         assert difference(found, expected) <= TOLERANCE
@@ -85,14 +85,15 @@ def test_same_outputs(name: str, suffix: str, exported: Callable[[str, str], Pat
 
 
 @pytest.mark.parametrize("suffix", WRITERS)
+@pytest.mark.parametrize("name", ["wavlm-large", "whisper-own"])
 @torch.no_grad()
 def test_items_without_frames_change_no_other(
-    suffix: str, exported: Callable[[str, str], Path]
+    name: str, suffix: str, exported: Callable[[str, str], Path]
 ) -> None:
-    program = load_exported(exported("wavlm-large", suffix))
-    field = encoder_of(make("wavlm-large")).config.receptive_field
-    wavs, _ = batch(5, 900, field)
-    states, frames = program(wavs, torch.tensor([900, field - 1, 500, field // 2, 0]))
+    program = load_exported(exported(name, suffix))
+    shortest = encoder_of(make(name)).config.shortest
+    wavs, _ = batch(5, 900, shortest)
+    states, frames = program(wavs, torch.tensor([900, shortest - 1, 500, shortest // 2, 0]))
     expected, expected_frames = program(wavs[::2], torch.tensor([900, 500, 900]))
     assert frames[[1, 3, 4]].tolist() == [0, 0, 0] and not states[:, [1, 3, 4]].any()
     assert torch.equal(frames[[0, 2]], expected_frames[:2])
@@ -121,7 +122,7 @@ def test_the_check_counts_frames(exported: Callable[[str, str], Path], monkeypat
 def test_metadata(exported: Callable[[str, str], Path]) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     expected = {"family": "wavlm", "output": "hidden_states", "sample_rate": "16000"}
-    expected |= {"hop": "20", "receptive_field": "30"}
+    expected |= {"hop": "20", "receptive_field": "30", "shortest": "30", "first_centre": "15.0"}
     session = onnxruntime.InferenceSession(exported("wavlm-large", "onnx"))
     found = session.get_modelmeta().custom_metadata_map
     assert found.pop("producer").startswith("espnet_prune ")

@@ -1,5 +1,7 @@
 """The inference form gives the outputs of the encoder that it was derived from."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -29,27 +31,32 @@ def test_same_outputs(family, size, lengths, monkeypatch):
     assert_same(encoder, inference_form(encoder), wavs, lengths)
 
 
-@pytest.mark.parametrize("size", NORMS)
+EVERYWHERE = [
+    {"final_norm": False},
+    {"layers": (EMPTIED, TransformerLayerConfig((1,), 3), EMPTIED)},
+]
+IN_WAVLM = [{"channel_scale": True}, {"pos_conv_kernel": 7}]
+
+
 @pytest.mark.parametrize(
-    "changes",
+    "family, size, changes",
     [
-        {"channel_scale": True},
-        {"final_norm": False},
-        {"pos_conv_kernel": 7},
-        {"layers": (EMPTIED, TransformerLayerConfig((1,), 3), EMPTIED)},
+        *itertools.product(["wavlm"], NORMS, EVERYWHERE + IN_WAVLM),
+        *itertools.product(["whisper"], ["own"], EVERYWHERE),
     ],
 )
 @torch.no_grad()
-def test_same_outputs_of_unusual_encoders(size, changes):
-    encoder = random_encoder(tiny_config("wavlm", size, **changes))
+def test_same_outputs_of_unusual_encoders(family, size, changes):
+    encoder = random_encoder(tiny_config(family, size, **changes))
     assert_same(encoder, inference_form(encoder), torch.randn(2, 2000))
 
 
-@pytest.mark.parametrize("samples", [30, 31, 50, 700, 5001])
+@pytest.mark.parametrize("family", ["wavlm", "whisper"])
+@pytest.mark.parametrize("samples", [0, 1, 20, 160, 670, 4971])
 @torch.no_grad()
-def test_every_length(samples):
-    encoder = random_encoder(tiny_config())
-    form = inference_form(encoder)
+def test_every_length(family, samples):
+    encoder = random_encoder(tiny_config(family))
+    form, samples = inference_form(encoder), encoder.config.shortest + samples
     assert_same(encoder, form, torch.randn(1, samples))
 
 
@@ -85,7 +92,8 @@ def test_other_precisions_are_refused(dtype):
         inference_form(random_encoder(tiny_config()), dtype)
 
 
-def test_masks_are_refused():
-    config = tiny_config()
+@pytest.mark.parametrize("family", ["wavlm", "whisper"])
+def test_masks_are_refused(family):
+    config = tiny_config(family)
     with pytest.raises(ValueError, match="takes no masks"):
         inference_form(SSLEncoder(config))(torch.randn(1, 900), masks=random_masks(config))

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from espnet_prune.ssl.attention import Attention, RelativePositionBias
-from espnet_prune.ssl.front_end import FrontEnd
+from espnet_prune.ssl.front_end import FrontEnd, StridedConv
 from espnet_prune.ssl.inference.attention import InferenceAttention, PositionTable
-from espnet_prune.ssl.inference.front_end import InferenceFrontEnd
+from espnet_prune.ssl.inference.front_end import InferenceFrontEnd, PackedConv
 from espnet_prune.ssl.inference.linear import MakeLinear, linear_maker
 from espnet_prune.ssl.inference.pos_conv import FoldedPositionalConv, FourierPositionalConv
 from espnet_prune.ssl.model import SSLEncoder
@@ -50,6 +50,7 @@ def inference_form(encoder: SSLEncoder, dtype: torch.dtype = torch.float32) -> S
     dtype = torch.float32 if dtype == torch.qint8 else dtype
     replacements: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
         FrontEnd: lambda module: InferenceFrontEnd(module, encoder.config, dtype),
+        StridedConv: lambda module: PackedConv(module, dtype),
         PositionalConv: lambda module: _pos_conv(module, dtype),
         RelativePositionBias: lambda module: PositionTable(module, dtype),
         Attention: lambda module: InferenceAttention(module, linear, dtype),

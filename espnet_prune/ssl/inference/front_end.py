@@ -16,6 +16,7 @@ from espnet_prune.ssl.norm import TimeGroupNorm, length_mask
 # Samples, over all items, that go through the convolutions together: few enough for a CPU's cache,
 # or enough to occupy an accelerator.
 _BLOCK, _BLOCK_OF_ACCELERATOR = 32000, 2**22
+_NO_MASKS = "an inference form takes no masks; apply them to the encoder first"
 
 
 class InferenceFrontEnd(nn.Module):
@@ -46,7 +47,7 @@ class InferenceFrontEnd(nn.Module):
     ) -> tuple[Tensor, None]:
         """Waveforms ``(B, T)`` and lengths ``(B,)`` to frames ``(B, L, D)``."""
         if any(mask is not None for mask in masks):
-            raise ValueError("an inference form takes no masks; apply them to the encoder first")
+            raise ValueError(_NO_MASKS)
         hop, field = self.config.hop, self.config.receptive_field
         frames = self.config.num_frames(wavs.size(1))
         block = _BLOCK if wavs.device.type == "cpu" else _BLOCK_OF_ACCELERATOR
@@ -130,6 +131,25 @@ class GroupNormedConv(nn.Module):
         weight = self.weight * factor[..., None]  # B, C, k
         bias = self.shift - (weight @ mean.transpose(1, 2)).squeeze(-1)
         return weight.transpose(1, 2).float(), bias[:, None].float()
+
+
+class PackedConv(PackedLinear):
+    """A convolution of Whisper's, as a linear map of the frames under its kernel, side by side."""
+
+    def __init__(self, conv: StridedConv, dtype: torch.dtype):
+        channels, inputs, kernel = conv.weight.shape
+        linear = nn.Linear(kernel * inputs, channels, device="meta")
+        linear.weight = nn.Parameter(conv.weight.transpose(1, 2).flatten(1))
+        linear.bias = conv.bias
+        super().__init__(linear, dtype=dtype)
+        self.kernel, self.stride, self.padding = kernel, conv.stride, conv.padding
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """``(B, L_in, C_in)`` to ``(B, L, C)``."""
+        if mask is not None:
+            raise ValueError(_NO_MASKS)
+        x = F.pad(x, (0, 0, self.padding, self.padding)).unfold(1, self.kernel, self.stride)
+        return super().forward(x.transpose(2, 3).flatten(2))
 
 
 def _layer_norm(norm: nn.LayerNorm, dtype: torch.dtype) -> nn.LayerNorm:
