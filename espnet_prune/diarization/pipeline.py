@@ -26,7 +26,7 @@ from espnet_prune.diarization.inference_config import (
     PLDA,
     InferenceConfig,
     config_of_release,
-    with_plda,
+    with_companions,
 )
 from espnet_prune.diarization.local import LocalDiarizer, LocalSpeakers
 from espnet_prune.diarization.model import DiarizationModel
@@ -89,7 +89,7 @@ class Diarizer:
             CheckpointError: no such model in ``source``.
         """
         path = find_pipeline(source)
-        config = with_plda(config or config_of_release(path), path)
+        config = with_companions(config or config_of_release(path), path)
         return cls(DiarizationModel.from_pretrained(path), config, device)
 
     def to(self, device: torch.device | str) -> Diarizer:
