@@ -23,12 +23,15 @@ NORMS = {
     "group_pre": ("group", True),
     "layer_post": ("layer", False),
 }
-KINDS = list(itertools.product(("wavlm", "hubert", "wav2vec2"), NORMS))
+WAVEFORM_KINDS = list(itertools.product(("wavlm", "hubert", "wav2vec2"), NORMS))
+# Whisper at the input's own length, and padded to 3 s.
+KINDS = [*WAVEFORM_KINDS, ("whisper", "own"), ("whisper", "padded")]
 
 
 def tiny_config(family: str = "wavlm", size: str = "large", **changes) -> SSLConfig:
     """An encoder of a few thousand parameters with layers of different shapes."""
-    conv_norm, norm_first = NORMS[size]
+    whisper = family == "whisper"
+    conv_norm, norm_first = ("none", True) if whisper else NORMS[size]
     values = dict(
         family=family,
         conv_layers=(
@@ -53,6 +56,14 @@ def tiny_config(family: str = "wavlm", size: str = "large", **changes) -> SSLCon
         num_buckets=16,
         max_distance=32,
     )
+    if whisper:
+        values |= dict(
+            conv_layers=(ConvLayerConfig(7, 3, 1),),
+            conv_bias=True,
+            pos_conv_kernel=0,
+            mel_bands=6,
+            padded_to=3.0 if size == "padded" else None,
+        )
     return SSLConfig(**{**values, **changes})
 
 
@@ -61,12 +72,14 @@ def random_encoder(config: SSLConfig, seed: int = 0) -> SSLEncoder:
     torch.manual_seed(seed)
     encoder = SSLEncoder(config).eval()
     with torch.no_grad():
-        for parameter in encoder.parameters():
-            parameter.add_(0.3 * torch.randn_like(parameter))
-        for buffer in encoder.buffers():
-            if buffer.is_floating_point():
-                buffer.add_(0.3 * torch.randn_like(buffer))
+        for value in [*encoder.parameters(), *_saved_buffers(encoder)]:
+            value.add_(0.3 * torch.randn_like(value))
     return encoder
+
+
+def _saved_buffers(encoder: SSLEncoder) -> list[torch.Tensor]:
+    saved = encoder.state_dict()
+    return [buffer for name, buffer in encoder.named_buffers() if name in saved]
 
 
 def random_masks(config: SSLConfig, seed: int = 0, units: tuple[str, ...] | None = None) -> Masks:

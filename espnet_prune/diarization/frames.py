@@ -14,23 +14,35 @@ class FrameGrid:
 
     Attributes:
         hop: samples at 16 kHz between the starts of two frames.
-        receptive_field: samples that one frame sees.
+        shortest: samples of the first frame; each hop more gives another.
+        first_centre: samples from the start of the audio to the centre of the first frame; None
+            stands for half of ``shortest``.
 
     Raises:
-        ValueError: one of them is not above zero.
+        ValueError: ``hop`` or ``shortest`` is not above zero.
     """
 
     hop: int = 320
-    receptive_field: int = 400
+    shortest: int = 400
+    first_centre: float | None = None
 
     def __post_init__(self) -> None:
-        if min(self.hop, self.receptive_field) < 1:
-            raise ValueError(f"expected a hop and a receptive field above zero, found {self}")
+        if min(self.hop, self.shortest) < 1:
+            raise ValueError(f"expected a hop and a first frame above zero, found {self}")
 
     @classmethod
     def of(cls, encoder: SSLConfig) -> FrameGrid:
         """The grid of the encoder that a configuration describes."""
-        return cls(encoder.hop, encoder.receptive_field)
+        centre = encoder.first_centre
+        return cls(
+            encoder.hop, encoder.shortest, None if 2 * centre == encoder.shortest else centre
+        )
+
+    @property
+    def name(self) -> str:
+        """What says it in the name of a data type, such as ``320_400`` or ``320_160_0``."""
+        centre = "" if self.first_centre is None else f"_{self.first_centre:g}"
+        return f"{self.hop}_{self.shortest}{centre}"
 
     @property
     def shift(self) -> float:
@@ -40,8 +52,9 @@ class FrameGrid:
     @property
     def centre(self) -> float:
         """Seconds from the start of the audio to the centre of the first frame."""
-        return self.receptive_field / 2 / SAMPLE_RATE
+        samples = self.shortest / 2 if self.first_centre is None else self.first_centre
+        return samples / SAMPLE_RATE
 
     def num_frames(self, num_samples: int) -> int:
         """Count the frames of samples at 16 kHz: by default 399 of 8 s."""
-        return max(0, (num_samples - self.receptive_field) // self.hop + 1)
+        return max(0, (num_samples - self.shortest) // self.hop + 1)

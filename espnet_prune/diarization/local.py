@@ -67,7 +67,7 @@ class LocalDiarizer:
         self.frames = self.grid.num_frames(self.size)
         if self.frames < 1:
             raise ConfigError(
-                f"expected windows of {self.grid.receptive_field / SAMPLE_RATE:g} s, which one "
+                f"expected windows of {self.grid.shortest / SAMPLE_RATE:g} s, which one "
                 f"frame hears, or longer, found {model.config.window_size:g} s"
             )
         require_step(model, config)

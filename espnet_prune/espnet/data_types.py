@@ -40,8 +40,9 @@ _WINDOW_LABELS = {
     "func": _labels,
     "kwargs": ["loader_type"],
     "help": "Who speaks in each frame of a window, at most N speakers (window_labels_N), "
-    "in frames of 20 ms or of an encoder's hop and receptive field in samples "
-    "(window_labels_N_HOP_FIELD): lines `window recording start end`, rttm beside them.",
+    "in frames of 20 ms or of an encoder's hop and first frame in samples, and where its centre "
+    "is if not in the middle (window_labels_N_HOP_FIRST or _HOP_FIRST_CENTRE; Whisper's are "
+    "window_labels_N_320_160_0): lines `window recording start end`, rttm beside them.",
 }
 
 
@@ -52,4 +53,4 @@ def register_data_types() -> None:
         RuntimeError: another package has taken one of the names.
     """
     enter(DATA_TYPES, "window_sound", _WINDOW_AUDIO)
-    enter(DATA_TYPES, r"window_labels_\d+(_[1-9]\d*_[1-9]\d*)?", _WINDOW_LABELS)
+    enter(DATA_TYPES, r"window_labels_\d+(_[1-9]\d*_[1-9]\d*(_\d+)?)?", _WINDOW_LABELS)

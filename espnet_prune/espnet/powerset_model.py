@@ -50,8 +50,7 @@ class ESPnetPowersetModel(AbsESPnetModel):
             grid = FrameGrid.of(self.model.encoder.config)
             raise ValueError(
                 f"expected labels of {frames.tolist()} frames, found {spk_labels_lengths.tolist()};"
-                f" give the labels as window_labels_{self.model.config.max_speakers}_{grid.hop}_"
-                f"{grid.receptive_field}"
+                f" give the labels as window_labels_{self.model.config.max_speakers}_{grid.name}"
             )
         powerset = self.model.powerset
         labels = spk_labels[:, : log_probs.size(1)]

@@ -73,7 +73,8 @@ def _original(before: tuple[int, ...] | None, kept: Tensor, size: int) -> tuple[
 def _cut_front_end(
     config: SSLConfig, state: State, masks: list[Tensor]
 ) -> tuple[ConvLayerConfig, ...]:
-    kept_before, values_before = torch.zeros(1, dtype=torch.long), torch.ones(1)
+    channels = config.rules.input_channels(config)
+    kept_before, values_before = torch.arange(channels), torch.ones(channels)
     layers = []
     for index, (layer, mask) in enumerate(zip(config.conv_layers, masks, strict=True)):
         prefix = f"front_end.conv_layers.{index}"
@@ -95,8 +96,8 @@ def _cut_front_end(
     for name in ("scale", "norm.weight", "norm.bias"):
         if f"front_end.{name}" in state:
             state[f"front_end.{name}"] = state[f"front_end.{name}"][kept_before]
-    projection = state["front_end.projection.weight"][:, kept_before]
-    state["front_end.projection.weight"] = projection * values_before
+    projection = state["front_end.projection.weight"].transpose(1, -1)[..., kept_before]
+    state["front_end.projection.weight"] = (projection * values_before).transpose(1, -1)
     return tuple(layers)
 
 
@@ -130,7 +131,7 @@ def _cut_attention(
     dim, size = config.embed_dim, config.head_dim
     weight = state[f"{prefix}.qkv.weight"].view(3, -1, size, dim)[:, heads]
     state[f"{prefix}.qkv.weight"] = weight.reshape(-1, dim)
-    bias = state[f"{prefix}.qkv.bias"].view(3, -1, size)[:, heads]
+    bias = state[f"{prefix}.qkv.bias"].view(-1, len(masks.head), size)[:, heads]
     state[f"{prefix}.qkv.bias"] = bias.reshape(-1)
     out = state[f"{prefix}.out_proj.weight"].view(dim, -1, size)[:, heads]
     values = (masks.head[heads] * masks.attention_layer)[:, None]

@@ -110,24 +110,25 @@ def count_params(config: SSLConfig, widths: Widths | None = None) -> Cost:
     """Parameters by part; without ``widths``, those of the built ``config``, exactly."""
     widths = widths or built_widths(config)
     dim, head_dim = config.embed_dim, config.head_dim
-    conv, inputs = 0, 1
+    rules = config.rules
+    conv, inputs = 0, rules.input_channels(config)
     for index, (shape, channels) in enumerate(zip(config.conv_layers, widths.conv, strict=True)):
-        normed = config.conv_norm == "layer" or index == 0
+        normed = config.conv_norm == "layer" or (config.conv_norm == "group" and index == 0)
         conv = conv + inputs * channels * shape.kernel
         conv = conv + channels * (int(config.conv_bias) + 2 * normed)
         inputs = channels
-    group = dim // config.pos_conv_groups
-    attention = config.num_buckets * config.num_heads if config.family == "wavlm" else 0
-    ffn = 0
+    kernel, group = config.pos_conv_kernel, dim // config.pos_conv_groups
+    attention, ffn = rules.position_params(config), 0
     for layer in widths.layers:
-        attention = attention + dim + layer.heads * head_dim * (3 * (dim + 1) + dim)
-        if config.family == "wavlm":
-            attention = attention + layer.any_head * 8 * (head_dim + 1) + layer.heads
+        attention = attention + dim + layer.heads * head_dim * (4 * dim + 2 + rules.key_bias)
+        attention = attention + rules.position_gate_params(config, layer.heads, layer.any_head)
         ffn = ffn + dim + layer.ffn * (2 * dim + 1)
     return Cost(
         conv=conv,
-        projection=2 * inputs + (inputs + 1) * dim,
-        pos_conv=config.pos_conv_kernel * (dim * group + 1) + dim,
+        projection=(
+            2 * inputs * rules.front_end_norm + (inputs * rules.projection_kernel + 1) * dim
+        ),
+        pos_conv=kernel * (dim * group + 1) + dim * (kernel > 0),
         attention=attention,
         ffn=ffn,
         norm=2 * dim * (config.final_norm or not config.norm_first) + len(widths.layers) * 4 * dim,
@@ -137,24 +138,24 @@ def count_params(config: SSLConfig, widths: Widths | None = None) -> Cost:
 def count_macs(config: SSLConfig, seconds: float = 1.0, widths: Widths | None = None) -> Cost:
     """Multiply-accumulates of one input of ``seconds``, in DiariZen's convention.
 
-    Convolutions, linear maps, QK and AV; no norms, activations, softmax or position gate. The
-    attention grows with the square of the length, so "per second" holds at one length only.
+    Convolutions, linear maps, QK and AV; no norms, activations, softmax or position gate, and no
+    log-mel features, which have no weights. The attention grows with the square of the length, so
+    "per second" holds at one length only; an encoder that pads its inputs always costs as much.
 
     Raises:
-        ConfigError: the input is shorter than one frame, or of no length that there is.
+        ConfigError: the input is shorter than one frame, or longer than any that the encoder takes.
     """
-    shortest = config.receptive_field / 16000
-    if not shortest <= seconds <= _LONGEST:
+    shortest, longest = config.shortest / 16000, config.padded_to or _LONGEST
+    if not shortest <= seconds <= longest:
         raise ConfigError(
-            f"expected an input of {shortest:g} s (one frame) to {_LONGEST} s, found {seconds:g} s"
+            f"expected an input of {shortest:g} s (one frame) to {longest:g} s, found {seconds:g} s"
         )
     widths = widths or built_widths(config)
     dim, head_dim = config.embed_dim, config.head_dim
-    frames = round(seconds * 16000)
-    conv, inputs = 0, 1
-    for shape, channels in zip(config.conv_layers, widths.conv, strict=True):
-        frames = (frames - shape.kernel) // shape.stride + 1
-        conv = conv + frames * shape.kernel * inputs * channels
+    conv, inputs = 0, config.rules.input_channels(config)
+    *counts, frames = config.rules.conv_frames(config, round(seconds * 16000))
+    for shape, channels, count in zip(config.conv_layers, widths.conv, counts, strict=True):
+        conv = conv + count * shape.kernel * inputs * channels
         inputs = channels
     positions = frames + 1 - config.pos_conv_kernel % 2
     attention, ffn = 0, 0
@@ -164,7 +165,7 @@ def count_macs(config: SSLConfig, seconds: float = 1.0, widths: Widths | None = 
         ffn = ffn + 2 * frames * dim * layer.ffn
     return Cost(
         conv=conv,
-        projection=frames * inputs * dim,
+        projection=frames * config.rules.projection_kernel * inputs * dim,
         pos_conv=positions * config.pos_conv_kernel * dim * dim // config.pos_conv_groups,
         attention=attention,
         ffn=ffn,

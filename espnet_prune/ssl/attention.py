@@ -69,6 +69,32 @@ class PositionGate(nn.Module):
         return gate[..., None] * bias
 
 
+class JointLinear(nn.Linear):
+    """Queries, keys and values ``(..., 3 W)`` of frames ``(..., D)`` in one product.
+
+    Attributes:
+        weight: ``(3 W, D)``.
+        bias: ``(3 W,)``, or that of queries and values ``(2 W,)`` in families without key bias.
+    """
+
+    def __init__(self, config: SSLConfig, width: int):
+        super().__init__(config.embed_dim, 3 * width)
+        self.key_bias = config.rules.key_bias
+        if not self.key_bias:
+            self.bias = nn.Parameter(self.bias.detach()[width:].clone())
+
+    def joint_bias(self) -> Tensor:
+        """The bias of all three ``(3 W,)``."""
+        if self.key_bias:
+            return self.bias
+        queries, values = self.bias.chunk(2)
+        return torch.cat([queries, torch.zeros_like(queries), values])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(..., D)`` to ``(..., 3 W)``."""
+        return F.linear(x, self.weight, self.joint_bias())
+
+
 class Attention(nn.Module):
     """Multi-head self-attention over the kept heads of one layer."""
 
@@ -76,8 +102,8 @@ class Attention(nn.Module):
         super().__init__()
         self.head_dim = config.head_dim
         width = len(heads) * config.head_dim
-        self.qkv = nn.Linear(config.embed_dim, 3 * width)
-        self.position_gate = PositionGate(config, heads) if config.family == "wavlm" else None
+        self.qkv = JointLinear(config, width)
+        self.position_gate = config.rules.position_gate(config, heads)
         self.out_proj = nn.Linear(width, config.embed_dim)
         self.dropout = config.attention_dropout
 

@@ -17,10 +17,12 @@ from torch.overrides import TorchFunctionMode
 from espnet_prune.ssl.config import ConfigError, SSLConfig
 from espnet_prune.ssl.config_files import read_json
 from espnet_prune.ssl.files import atomic_write
+from espnet_prune.ssl.front_end import ConvLayer
 from espnet_prune.ssl.model import SSLEncoder
 from espnet_prune.ssl.model_card import CARD, UNNAMED, is_unedited, model_card
 from espnet_prune.ssl.safetensors import CheckpointError, load_file, require_finite, save_file
 from espnet_prune.ssl.sparse import pack, unpack
+from espnet_prune.ssl.transformer import PositionalConv
 from espnet_prune.ssl.typed import shortened
 
 CONFIG, _WEIGHTS = "config.json", "model.safetensors"
@@ -157,9 +159,9 @@ def fill(encoder: SSLEncoder, state: Mapping[str, Tensor], source: object) -> SS
     load_strictly(encoder, state, source, assign=True)
     # Encoders once drew these before they were loaded: what is made next, such as the head of a
     # training, has the same random values for the same seed as ever.
-    convolutions = [*encoder.front_end.conv_layers, encoder.pos_conv]
-    for module in convolutions:
-        torch.empty_like(module.conv.weight).normal_()
+    for module in encoder.modules():
+        if isinstance(module, ConvLayer | PositionalConv):
+            torch.empty_like(module.conv.weight).normal_()
     return encoder.eval()
 
 

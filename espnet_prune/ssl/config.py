@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from espnet_prune.ssl.typed import ConfigError, read_typed, settle_types, shown
+from espnet_prune.ssl.typed import ConfigError, check_name, read_typed, settle_types, shown
 
-Family = Literal["wavlm", "hubert", "wav2vec2"]
+if TYPE_CHECKING:
+    from espnet_prune.ssl.families import Family
 
 # Far above any model: sizes whose products PyTorch can still count, and layers that can be built.
 _MOST_UNITS, _MOST_HEADS, _MOST_LAYERS = 10**6, 1000, 1000
@@ -50,35 +51,40 @@ class TransformerLayerConfig:
 
 @dataclass(frozen=True)
 class SSLConfig:
-    """Shape and constants of a WavLM, HuBERT or wav2vec 2.0 encoder.
+    """Shape and constants of a WavLM, HuBERT, wav2vec 2.0 or Whisper encoder.
 
     Attributes:
-        family: ``wavlm`` adds the gated relative position bias to the attention.
+        family: one of :data:`~espnet_prune.ssl.families.FAMILIES`; ``wavlm`` adds the gated
+            relative position bias to the attention, ``whisper`` hears log-mel features.
         conv_layers: the front end, first layer first.
         conv_norm: ``group`` normalises layer 0 over time (base), ``layer`` every layer over
-            channels (large).
+            channels (large), ``none`` nothing (Whisper).
         conv_bias: whether the convolutions have a bias.
         embed_dim: width D of the Transformer; it is never pruned.
         num_heads: heads per layer of the dense model, H.
         head_dim: width of one head.
         layers: the Transformer layers.
         norm_first: pre-norm (large) instead of post-norm (base).
-        pos_conv_kernel, pos_conv_groups: the positional convolution.
+        pos_conv_kernel, pos_conv_groups: the positional convolution; kernel 0 stands for none.
         num_buckets, max_distance: the relative position bias (frames); WavLM only.
         normalize_waveform: scale each waveform to zero mean and unit variance.
         channel_scale: a fixed factor per channel after the last convolution, which pruning in
             DPHuBERT's code leaves behind (its ``dummy_weight``).
         final_norm: the last hidden state passes the encoder's LayerNorm, in pre-norm models;
             DPHuBERT's and DiariZen's code leaves it out.
+        mel_bands: log-mel features per 10 ms, 80 or 128; Whisper only.
+        padded_to: seconds that every input is padded to with silence, which the frames then attend
+            to; 30 is what OpenAI does. None, the default, stands for the input's own length,
+            without work on padding. Whisper only; see :meth:`.SSLEncoder.pad_to`.
         projection_dropout, attention_dropout, ffn_dropout, hidden_dropout: probabilities.
 
     Raises:
         ConfigError: a value is of another type or out of range, or they contradict each other.
     """
 
-    family: Family
+    family: str
     conv_layers: tuple[ConvLayerConfig, ...]
-    conv_norm: Literal["group", "layer"]
+    conv_norm: Literal["group", "layer", "none"]
     conv_bias: bool
     embed_dim: int
     num_heads: int
@@ -92,6 +98,8 @@ class SSLConfig:
     final_norm: bool = True
     num_buckets: int = 320
     max_distance: int = 800
+    mel_bands: int | None = None
+    padded_to: float | None = None
     projection_dropout: float = 0.1
     attention_dropout: float = 0.1
     ffn_dropout: float = 0.0
@@ -99,30 +107,47 @@ class SSLConfig:
 
     def __post_init__(self) -> None:
         settle_types(self)
+        from espnet_prune.ssl.families import FAMILIES
+
+        check_name("a family", self.family, FAMILIES)
         if problems := list(_sizes(self)) or list(_contradictions(self)):
             raise ConfigError("this is no encoder configuration: " + "; ".join(problems))
 
+    @property
+    def rules(self) -> Family:
+        """What encoders of its family do in a way of their own."""
+        from espnet_prune.ssl.families import FAMILIES
+
+        return FAMILIES[self.family]
+
     def num_frames(self, num_samples: int) -> int:
-        """Frames (20 ms at 16 kHz) that the front end makes of ``num_samples`` samples."""
-        for layer in self.conv_layers:
-            num_samples = max(0, (num_samples - layer.kernel) // layer.stride + 1)
-        return num_samples
+        """Frames (20 ms at 16 kHz) that the encoder gives for ``num_samples`` samples."""
+        return max(0, (num_samples - self.shortest) // self.hop + 1)
 
     @property
     def hop(self) -> int:
         """Samples between the starts of two frames."""
-        hop = 1
-        for layer in self.conv_layers:
-            hop *= layer.stride
-        return hop
+        return self.rules.hop(self)
 
     @property
     def receptive_field(self) -> int:
-        """Samples that one frame sees, which is also the shortest input."""
-        field = 1
-        for layer in reversed(self.conv_layers):
-            field = (field - 1) * layer.stride + layer.kernel
-        return field
+        """Samples that one frame sees of its input."""
+        return self.rules.receptive_field(self)
+
+    @property
+    def shortest(self) -> int:
+        """Samples of the shortest input, which gives one frame; each hop more gives another."""
+        return self.rules.shortest(self)
+
+    @property
+    def first_centre(self) -> float:
+        """Samples from the start of an input to the centre of its first frame."""
+        return self.rules.first_centre(self)
+
+    @property
+    def padded_samples(self) -> int | None:
+        """Samples that every input is padded to; None if to none."""
+        return None if self.padded_to is None else round(self.padded_to * 16000)
 
     def dense(self, ffn: int) -> SSLConfig:
         """The same encoder with every head and ``ffn`` FFN units in each layer."""
@@ -180,11 +205,9 @@ def _sizes(config: SSLConfig) -> Iterator[str]:
             least_sizes[f"{name} of convolution {index}"] = getattr(conv, name), 1
     for index, layer in enumerate(config.layers):
         least_sizes[f"ffn of layer {index}"] = layer.ffn, 0
-    for name in ("embed_dim", "head_dim", "pos_conv_kernel", "pos_conv_groups"):
+    for name in ("embed_dim", "head_dim"):
         least_sizes[name] = getattr(config, name), 1
-    if config.family == "wavlm":
-        least_sizes["num_buckets"] = config.num_buckets, 4
-        least_sizes["max_distance"] = config.max_distance, 2
+    least_sizes |= config.rules.sizes(config)
     sizes: dict[str, tuple[float, int, int]] = {
         name: (size, least, _MOST_UNITS) for name, (size, least) in least_sizes.items()
     }
@@ -199,17 +222,7 @@ def _sizes(config: SSLConfig) -> Iterator[str]:
 
 
 def _contradictions(config: SSLConfig) -> Iterator[str]:
-    if config.embed_dim % config.pos_conv_groups:
-        yield f"pos_conv_groups {config.pos_conv_groups} does not divide {config.embed_dim}"
-    if config.family == "wavlm" and config.num_heads * config.head_dim != config.embed_dim:
-        yield (
-            f"WavLM needs num_heads * head_dim == embed_dim, found "
-            f"{config.num_heads} * {config.head_dim} != {config.embed_dim}"
-        )
-    if config.family == "wavlm" and config.max_distance <= config.num_buckets // 4:
-        yield (
-            f"max_distance {config.max_distance} leaves no room for {config.num_buckets} buckets"
-        )
+    yield from config.rules.contradictions(config)
     for index, conv in enumerate(config.conv_layers):
         if not _fits(conv.kept, conv.channels):
             yield f"convolution {index} has {conv.channels} channels, but keeps {shown(conv.kept)}"

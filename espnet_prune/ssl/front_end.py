@@ -17,21 +17,21 @@ from espnet_prune.ssl.norm import OpenLayerNorm, TimeGroupNorm
 
 def pad_to_one_frame(wavs: Tensor, lengths: Tensor, config: SSLConfig) -> tuple[Tensor, Tensor]:
     """Waveforms ``(B, T)`` and samples ``(B,)``, with zeros after what is shorter than a frame."""
-    shortest = config.receptive_field
+    shortest = config.shortest
     wavs = F.pad(wavs, (0, max(0, shortest - wavs.size(1))))
     return wavs, lengths.clamp(min=shortest)
 
 
 class StridedConv(nn.Module):
-    """1-D convolution without padding on channels-last frames.
+    """1-D convolution on channels-last frames, between ``padding`` zeros at both ends.
 
     Attributes:
         weight: ``(C, C_in, k)``, as in ``nn.Conv1d``.
     """
 
-    def __init__(self, in_channels: int, shape: ConvLayerConfig, bias: bool):
+    def __init__(self, in_channels: int, shape: ConvLayerConfig, bias: bool, padding: int = 0):
         super().__init__()
-        self.kernel, self.stride = shape.kernel, shape.stride
+        self.kernel, self.stride, self.padding = shape.kernel, shape.stride, padding
         self.weight = nn.Parameter(torch.empty(shape.channels, in_channels, shape.kernel))
         self.bias = nn.Parameter(torch.zeros(shape.channels)) if bias else None
 
@@ -41,15 +41,22 @@ class StridedConv(nn.Module):
         # Newer exporters take the transpose of a single channel for a channels-last tensor, and
         # then insist on batches of more than one.
         x = x[:, None, :, 0] if x.size(2) == 1 else x.transpose(1, 2)
-        return F.conv1d(x, weight, self.bias, self.stride).transpose(1, 2)
+        return F.conv1d(x, weight, self.bias, self.stride, self.padding).transpose(1, 2)
 
 
 class ConvLayer(nn.Module):
     """Convolution, norm, GELU."""
 
-    def __init__(self, in_channels: int, shape: ConvLayerConfig, norm: str | None, bias: bool):
+    def __init__(
+        self,
+        in_channels: int,
+        shape: ConvLayerConfig,
+        norm: str | None,
+        bias: bool,
+        padding: int = 0,
+    ):
         super().__init__()
-        self.conv = StridedConv(in_channels, shape, bias)
+        self.conv = StridedConv(in_channels, shape, bias, padding)
         self.norm: nn.Module | None = None
         if norm == "layer":
             self.norm = OpenLayerNorm(shape.channels)

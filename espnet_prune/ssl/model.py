@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from os import PathLike
 from typing import NamedTuple
 
@@ -12,11 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from espnet_prune.ssl.attention import RelativePositionBias
 from espnet_prune.ssl.config import SSLConfig
-from espnet_prune.ssl.front_end import FrontEnd, StridedConv
+from espnet_prune.ssl.front_end import StridedConv
 from espnet_prune.ssl.masks import LayerMasks, Masks
-from espnet_prune.ssl.norm import length_mask
+from espnet_prune.ssl.norm import length_mask, within
 from espnet_prune.ssl.transformer import EmptySublayer, PositionalConv, TransformerLayer
 
 
@@ -35,18 +35,14 @@ class EncoderOutput(NamedTuple):
 
 
 class SSLEncoder(nn.Module):
-    """A WavLM, HuBERT or wav2vec 2.0 encoder whose layers may each have their own shape."""
+    """An encoder of any family, whose layers may each have their own shape."""
 
     def __init__(self, config: SSLConfig):
         super().__init__()
         self.config = config
-        self.front_end = FrontEnd(config)
-        self.pos_conv = PositionalConv(config)
-        self.position_bias = (
-            RelativePositionBias(config.num_buckets, config.max_distance, config.num_heads)
-            if config.family == "wavlm"
-            else None
-        )
+        self.front_end = config.rules.front_end(config)
+        self.pos_conv = PositionalConv(config) if config.pos_conv_kernel else None
+        self.position_bias = config.rules.position_bias(config)
         self.layers = nn.ModuleList(TransformerLayer(config, shape) for shape in config.layers)
         normed = config.final_norm or not config.norm_first
         self.norm = nn.LayerNorm(config.embed_dim) if normed else nn.Identity()
@@ -77,35 +73,68 @@ class SSLEncoder(nn.Module):
         Lengths on an accelerator are taken as they are, so that nothing waits for them; an item
         shorter than one frame has no frames then.
         """
-        padded = self._is_padded(wavs, lengths)
-        inner = lengths if padded else None
+        inner = lengths if self._is_padded(wavs, lengths) else None
         x = _standardise(wavs, inner) if self.config.normalize_waveform else wavs
         conv_masks = masks.conv if masks else (None,) * len(self.config.conv_layers)
+        if (size := self.config.padded_samples) is not None:
+            x, _ = self.front_end(_followed_by_silence(x, inner, size), None, conv_masks)
+            own = self.config.num_frames(wavs.size(1))
+            frames = self._count_frames(wavs, inner)
+            return (within(y[:, :own], frames) for y in self.transform(x, None, masks)), frames
         x, _ = self.front_end(x, inner, conv_masks)
-        if inner is None:
-            frames = torch.full((x.size(0),), x.size(1), device=x.device)
-            return self._transform(x, None, masks), frames
-        frames = self._count_frames(inner)
-        return self._transform(x, length_mask(frames, x.size(1)), masks), frames
+        frames = self._count_frames(wavs, inner)
+        return self.transform(x, None if inner is None else frames, masks), frames
 
-    def _transform(self, x: Tensor, inside: Tensor | None, masks: Masks | None) -> Iterator[Tensor]:
+    def transform(
+        self, x: Tensor, lengths: Tensor | None = None, masks: Masks | None = None
+    ) -> Iterator[Tensor]:
+        """The hidden states of what the front end gives, one by one.
+
+        Args:
+            x: frames ``(B, L, D)``.
+            lengths: ``(B,)`` frames of each item, beyond which nothing is attended to; None when
+                nothing is padded.
+            masks: see :meth:`forward`.
+        """
         padding = None
-        if inside is not None:
-            x = x.masked_fill(~inside[..., None], 0.0)
+        if lengths is not None:
+            x, inside = within(x, lengths), length_mask(lengths, x.size(1))
             padding = x.new_zeros(inside.shape).masked_fill(~inside, -math.inf)[:, None, None]
-        x = x + self.pos_conv(x)
+        if self.pos_conv is not None:
+            x = x + self.pos_conv(x)
         x = self.dropout(x if self.config.norm_first else self.norm(x))
         bias = self.position_bias(x.size(1)) if self.position_bias else None
-        yield _within(x, inside)
+        yield within(x, lengths)
         for index, layer in enumerate(self.layers, start=1):
             x = layer(x, bias, padding, masks.layer(index - 1) if masks else LayerMasks())
             last = index == len(self.layers) and self.config.norm_first
-            yield _within(self.norm(x) if last else x, inside)
+            yield within(self.norm(x) if last else x, lengths)
 
-    def _count_frames(self, lengths: Tensor) -> Tensor:
-        for layer in self.config.conv_layers:
-            lengths = (lengths - layer.kernel).div(layer.stride, rounding_mode="floor") + 1
-        return lengths.clamp(min=0)
+    def pad_to(self, seconds: float | None) -> SSLEncoder:
+        """Choose how Whisper hears inputs of less than 30 s, and return the encoder itself.
+
+        Padded to 30 s of which the rest is silence is what OpenAI trained and what its decoder
+        knows; each frame attends to the silence, and each input costs what 30 s do. The input's
+        own length, which encoders start with, leaves all of that out, and gives other values.
+        Both give the frames of the input alone: what lies beyond them, of 1500, is cut off. An
+        input that is itself padded with zeros to 30 s gives all 1500, in either mode.
+
+        Args:
+            seconds: 30, or None for the input's own length.
+
+        Raises:
+            ConfigError: the encoder is no Whisper, or that is no length.
+        """
+        self.config = replace(self.config, padded_to=seconds)
+        return self
+
+    def _count_frames(self, wavs: Tensor, lengths: Tensor | None) -> Tensor:
+        if lengths is None:
+            return torch.full_like(
+                wavs[:, 0], self.config.num_frames(wavs.size(1)), dtype=torch.long
+            )
+        hops = (lengths - self.config.shortest).div(self.config.hop, rounding_mode="floor")
+        return (hops + 1).clamp(min=0)
 
     def _is_padded(self, wavs: Tensor, lengths: Tensor | None) -> bool:
         if wavs.dim() != 2:
@@ -113,10 +142,16 @@ class SSLEncoder(nn.Module):
         readable = lengths is not None and lengths.device.type == "cpu"
         readable = readable and not torch.compiler.is_compiling()
         shortest = int(lengths.min()) if readable else wavs.size(1)  # type: ignore[union-attr]
-        if shortest < self.config.receptive_field:
+        if shortest < self.config.shortest:
             raise ValueError(
-                f"expected waveforms of at least {self.config.receptive_field} samples (one "
+                f"expected waveforms of at least {self.config.shortest} samples (one "
                 f"frame), found one of {shortest}; pad it or leave it out"
+            )
+        if (longest := self.config.rules.longest(self.config)) and wavs.size(1) > longest:
+            raise ValueError(
+                f"expected inputs of at most {self.config.padded_to:g} s, which this encoder pads "
+                f"all to, found {wavs.size(1) / 16000:g} s; cut it, or let the encoder take inputs "
+                "at their own length: encoder.pad_to(None)"
             )
         return lengths is not None and (shortest < wavs.size(1) or not readable)
 
@@ -125,8 +160,9 @@ class SSLEncoder(nn.Module):
         """Load an encoder from wherever one is published, strictly, in eval mode.
 
         Args:
-            source: see :func:`espnet_prune.ssl.importers.import_encoder`: a folder, a file, an id
-                on Hugging Face, a URL, ``torchaudio:BUNDLE``, or a model of another library.
+            source: see :func:`espnet_prune.ssl.importers.import_encoder`: ``whisper_tiny_en``,
+                which comes with this package, a folder, a file, an id on Hugging Face, a URL,
+                ``torchaudio:BUNDLE``, or a model of another library.
 
         Raises:
             CheckpointError: the source is missing, damaged, unsafe or of a kind not known here.
@@ -168,9 +204,9 @@ class SSLEncoder(nn.Module):
             return push_folder(folder, repo_id, private, revision, token)
 
 
-def _within(x: Tensor, inside: Tensor | None) -> Tensor:
-    """Frames ``(B, L, D)`` with those outside of their item zeroed."""
-    return x if inside is None else x.masked_fill(~inside[..., None], 0.0)
+def _followed_by_silence(wavs: Tensor, lengths: Tensor | None, size: int) -> Tensor:
+    """Waveforms ``(B, T)`` with zeros from their ends on, ``(B, size)``."""
+    return F.pad(within(wavs[..., None], lengths)[..., 0], (0, size - wavs.size(1)))
 
 
 def _standardise(wavs: Tensor, lengths: Tensor | None) -> Tensor:

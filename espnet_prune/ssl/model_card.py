@@ -9,7 +9,6 @@ from espnet_prune.ssl.config import SSLConfig
 
 CARD = "README.md"
 UNNAMED = "path/to/this/folder"
-_FAMILIES = {"wavlm": "WavLM", "hubert": "HuBERT", "wav2vec2": "wav2vec 2.0"}
 _CARD = """\
 ---
 library_name: espnet_prune
@@ -67,7 +66,7 @@ def model_card(config: SSLConfig, num_params: int, name: str = UNNAMED) -> str:
     tags = ["speech", config.family, *(["pruned"] if is_pruned(config) else [])]
     text = _CARD.format(
         tags="\n".join(f"- {tag}" for tag in tags),
-        title=f"{_FAMILIES[config.family]} encoder with {num_params / 1e6:.2f} M parameters",
+        title=f"{config.rules.title} encoder with {num_params / 1e6:.2f} M parameters",
         summary=_summary(config, num_params),
         convolutions=_table(
             ("convolution", "channels", "kernel", "stride"),
@@ -109,15 +108,14 @@ def _mark(text: str) -> str:
 def _summary(config: SSLConfig, num_params: int) -> str:
     order = "pre-norm" if config.norm_first else "post-norm"
     pruned = "a pruned" if is_pruned(config) else "a"
-    wavs = "scales them to zero mean and unit variance"
-    if not config.normalize_waveform:
-        wavs = "takes them as they are"
+    rules = config.rules
+    convolutions = len(config.conv_layers) + (rules.projection_kernel > 1)
     return (
-        f"This is {pruned} speech encoder of the {_FAMILIES[config.family]} family: "
-        f"{len(config.conv_layers)} convolutions and {len(config.layers)} {order} Transformer "
+        f"This is {pruned} speech encoder of the {rules.title} family: "
+        f"{convolutions} convolutions and {len(config.layers)} {order} Transformer "
         f"layers of width {config.embed_dim}, {num_params:,} parameters. It hears 16 kHz "
-        f"waveforms, {wavs}, and gives {len(config.layers) + 1} hidden states, with a frame "
-        f"every {config.hop / 16:g} ms."
+        f"waveforms, {rules.hearing(config)}, and gives {len(config.layers) + 1} hidden states, "
+        f"with a frame every {config.hop / 16:g} ms."
     )
 
 

@@ -14,6 +14,13 @@ def length_mask(lengths: Tensor, size: int) -> Tensor:
     return torch.arange(size, device=lengths.device) < lengths[:, None]
 
 
+def within(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """Frames ``(B, L, D)`` with those beyond the first ``lengths`` ``(B,)`` zeroed; None: none."""
+    if lengths is None:
+        return x
+    return x.masked_fill(~length_mask(lengths, x.size(1))[..., None], 0.0)
+
+
 class OpenLayerNorm(nn.LayerNorm):
     """LayerNorm whose statistics run over the open channels only.
 

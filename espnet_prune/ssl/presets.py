@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from espnet_prune.ssl import published
-from espnet_prune.ssl.config import ConvLayerConfig, Family, SSLConfig, dense_layers
+from espnet_prune.ssl.config import ConvLayerConfig, SSLConfig, dense_layers
+from espnet_prune.ssl.families.whisper import whisper_shape
 
 _KERNELS = (10, 3, 3, 3, 3, 2, 2)
 _STRIDES = (5, 2, 2, 2, 2, 2, 2)
@@ -16,7 +18,7 @@ def _front_end(channels: int) -> tuple[ConvLayerConfig, ...]:
     return tuple(ConvLayerConfig(channels, k, s) for k, s in zip(_KERNELS, _STRIDES, strict=True))
 
 
-def _base(family: Family) -> SSLConfig:
+def _base(family: str) -> SSLConfig:
     """12 post-norm layers of width 768 on a front end with a group norm."""
     return SSLConfig(
         family=family,
@@ -34,7 +36,7 @@ def _base(family: Family) -> SSLConfig:
     )
 
 
-def _large(family: Family) -> SSLConfig:
+def _large(family: str) -> SSLConfig:
     """24 pre-norm layers of width 1024 on a front end with layer norms."""
     return replace(
         _base(family),
@@ -132,6 +134,16 @@ def wavlm_mini() -> SSLConfig:
     )
 
 
+# Layers and width; heads of width 64, an FFN of four times the width (Radford et al., 2023).
+# 7.6, 19.8, 87.0, 305.7 and 634.9 M parameters, without the positions, which are fixed.
+_WHISPERS = {
+    **dict.fromkeys(("tiny", "tiny_en"), (4, 384)),
+    **dict.fromkeys(("base", "base_en"), (6, 512)),
+    **dict.fromkeys(("small", "small_en"), (12, 768)),
+    **dict.fromkeys(("medium", "medium_en"), (24, 1024)),
+    **dict.fromkeys(("large", "large_v2", "large_v3", "large_v3_turbo"), (32, 1280)),
+}
+
 PRESETS: dict[str, Callable[[], SSLConfig]] = {
     preset.__name__: preset
     for preset in (
@@ -147,4 +159,9 @@ PRESETS: dict[str, Callable[[], SSLConfig]] = {
         wav2vec2_large_lv60k,
         wavlm_mini,
     )
+} | {
+    f"whisper_{name}": partial(
+        whisper_shape, layers, 4 * width, width, width // 64, 128 if "v3" in name else 80
+    )
+    for name, (layers, width) in _WHISPERS.items()
 }

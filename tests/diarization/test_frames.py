@@ -6,7 +6,7 @@ import soundfile
 
 from espnet_prune.diarization import FrameGrid, Turn, frame_labels
 from espnet_prune.diarization.pipeline import Diarizer, InferenceConfig
-from espnet_prune.ssl import ConfigError, ConvLayerConfig
+from espnet_prune.ssl import PRESETS, ConfigError, ConvLayerConfig
 from tests.diarization.scripted import SCALE, scripted_model
 
 GRIDS = [
@@ -42,8 +42,16 @@ def test_known_speech_comes_back_to_within_a_hop(grid, window, step, tmp_path):
 def test_frames_are_those_of_the_convolutions(grid):
     model = scripted_model(convs=convs(grid))
     frames = FrameGrid.of(model.encoder.config)
-    for samples in (1, frames.receptive_field - 1, frames.receptive_field, 12345, 32000):
+    for samples in (1, frames.shortest - 1, frames.shortest, 12345, 32000):
         assert frames.num_frames(samples) == max(0, model.encoder.config.num_frames(samples))
+
+
+def test_whispers_first_frame_is_centred_on_the_first_sample():
+    grid = FrameGrid.of(PRESETS["whisper_tiny"]())
+    assert (grid.name, grid.centre, grid.shift) == ("320_160_0", 0, 0.02)
+    assert [grid.num_frames(samples) for samples in (159, 160, 479, 480, 128000)] == [
+        *(0, 1, 1, 2, 400)
+    ]
 
 
 def test_labels_lie_at_the_centres_of_the_grid():

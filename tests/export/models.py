@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from espnet_prune.ssl import Featurizer, SSLEncoder, TransformerLayerConfig
-from tests.encoders import KINDS, random_encoder, tiny_config
+from tests.encoders import WAVEFORM_KINDS, random_encoder, tiny_config
 
 _TWO = (TransformerLayerConfig((0, 2, 3), 9), TransformerLayerConfig((), 5))
 _EMPTIED = (TransformerLayerConfig((1, 3), 0), TransformerLayerConfig((), 0))
@@ -19,7 +19,7 @@ _CHANGES = [
 ]
 ENCODERS = {
     f"{family}-{size}": (family, size, _CHANGES[(index - index // 4) % 4])
-    for index, (family, size) in enumerate(KINDS)
+    for index, (family, size) in enumerate(WAVEFORM_KINDS)
 }
 DIARIZERS = ("diarizer-group", "diarizer-batch")
 

@@ -67,7 +67,7 @@ def test_config_round_trip_and_problems():
         SSLConfig.from_dict({**config.to_dict(), "depth": 3})
     with pytest.raises(ConfigError, match="embed_dim: expected a value, found none"):
         SSLConfig.from_dict({"family": "wavlm"})
-    with pytest.raises(ConfigError, match="family: expected .* found 'whisper'"):
-        tiny_config("whisper")
+    with pytest.raises(ConfigError, match="expected a family of .*, whisper, found .whisker."):
+        tiny_config("whisker")
     with pytest.raises(ConfigError, match="pos_conv_groups 5 does not divide 16"):
         tiny_config(pos_conv_groups=5)

@@ -26,14 +26,21 @@ def read_tables(card: str) -> list[list[list[str]]]:
 def test_everything_said_is_in_the_config(family: str, size: str) -> None:
     config = tiny_config(family, size)
     card = model_card(config, 4321)
-    name = {"wavlm": "WavLM", "hubert": "HuBERT", "wav2vec2": "wav2vec 2.0"}[family]
+    names = {"wavlm": "WavLM", "hubert": "HuBERT", "wav2vec2": "wav2vec 2.0"}
+    name = {**names, "whisper": "Whisper"}[family]
     assert f"# {name} encoder with 0.00 M parameters" in card
     order = "pre-norm" if config.norm_first else "post-norm"
-    assert f"3 convolutions and 3 {order} Transformer layers of width 16, 4,321 param" in card
+    number = 2 if family == "whisper" else 3
+    assert f"{number} convolutions and 3 {order} Transformer layers of width 16, 4,321 p" in card
     assert ("zero mean" in card) == config.normalize_waveform
-    assert "gives 4 hidden states, with a frame every 1.25 ms" in card
+    assert f"gives 4 hidden states, with a frame every {config.hop / 16:g} ms" in card
+    assert ("6 log-mel bands every 10 ms at their own length" in card) == (size == "own")
+    assert ("6 log-mel bands every 10 ms at 3 s, padded" in card) == (size == "padded")
     convolutions, layers = read_tables(card)
-    assert convolutions[1:] == [["0", "6", "10", "5"], ["1", "8", "3", "2"], ["2", "7", "2", "2"]]
+    assert convolutions[1:] == [
+        [str(value) for value in (index, conv.channels, conv.kernel, conv.stride)]
+        for index, conv in enumerate(config.conv_layers)
+    ]
     assert layers == [
         ["layer", "heads (of 4)", "which", "FFN units"],
         ["0", "4", "0 1 2 3", "12"],

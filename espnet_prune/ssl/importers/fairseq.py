@@ -11,9 +11,9 @@ import re
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any
 
-from espnet_prune.ssl.config import ConvLayerConfig, Family, SSLConfig, dense_layers
+from espnet_prune.ssl.config import ConvLayerConfig, SSLConfig, dense_layers
 from espnet_prune.ssl.importers.conversion import (
     Table,
     build_encoder,
@@ -81,6 +81,7 @@ _SUPPORTED = {
 _WAVLM_SUPPORTED = {"relative_position_embedding": True, "gru_rel_pos": True}
 # In configs without a name, as Microsoft's are.
 _OWN_KEYS = {"gru_rel_pos": "wavlm", "label_rate": "hubert", "quantize_targets": "wav2vec2"}
+_FAMILIES = ("wavlm", "hubert", "wav2vec2")
 _CONV_NORMS = {"default": "group", "layer_norm": "layer"}
 
 
@@ -132,16 +133,16 @@ def _model_config(found: object, path: Path) -> Mapping[str, Any]:
     return {"normalize": task.get("normalize", False), **_model_config(values["model"], path)}
 
 
-def _family(values: Mapping[str, Any], path: Path) -> Family:
+def _family(values: Mapping[str, Any], path: Path) -> str:
     names = [values.get("_name"), values.get("arch")]
     names += [family for key, family in _OWN_KEYS.items() if key in values]
     name = next(filter(None, names), None)
-    if name not in get_args(Family):
+    if name not in _FAMILIES:
         raise CheckpointError(
-            f"{path}: expected the config of a model of {', '.join(get_args(Family))}, found "
+            f"{path}: expected the config of a model of {', '.join(_FAMILIES)}, found "
             f"{name!r}; such a model cannot be imported"
         )
-    return cast(Family, name)
+    return name
 
 
 def _config(values: Mapping[str, Any]) -> SSLConfig:

@@ -18,6 +18,7 @@ from espnet_prune.ssl.importers.conversion import (
     new_weight_norm,
 )
 from espnet_prune.ssl.importers.pickles import check_state, load_pickle
+from espnet_prune.ssl.importers.whisper import whisper_config, whisper_encoder
 from espnet_prune.ssl.model import SSLEncoder
 from espnet_prune.ssl.safetensors import CheckpointError, load_file
 
@@ -41,7 +42,12 @@ FILES = (
 )
 """What an encoder's folder may hold for :func:`import_huggingface`, as names and patterns."""
 
-FAMILIES = {"wavlm": "WavLMModel", "hubert": "HubertModel", "wav2vec2": "Wav2Vec2Model"}
+FAMILIES = {
+    "wavlm": "WavLMModel",
+    "hubert": "HubertModel",
+    "wav2vec2": "Wav2Vec2Model",
+    "whisper": "WhisperModel",
+}
 """From ``model_type``, which is our family too, to transformers' class."""
 
 TABLE: Table = {
@@ -112,14 +118,14 @@ def import_huggingface(folder: Path) -> SSLEncoder:
     """Read the encoder out of what ``save_pretrained`` of a transformers model wrote.
 
     Args:
-        folder: of a WavLM, HuBERT or wav2vec 2.0 model, with or without a head, in safetensors
-            (whole or sharded) or as a pickle, of any version of transformers.
+        folder: of a WavLM, HuBERT, wav2vec 2.0 or Whisper model, with or without a head or a
+            decoder, in safetensors (whole or sharded) or as a pickle, of any version of
+            transformers.
 
     Raises:
         CheckpointError: the folder is damaged, unsafe, of another kind or not supported.
     """
-    values = read_config(folder / CONFIG)
-    config = _config(values, _normalizes(values, folder), folder / CONFIG)
+    config = _config(read_config(folder / CONFIG), folder)
     return _build(config, *_weights(folder))
 
 
@@ -131,9 +137,9 @@ def import_huggingface_model(model: Any) -> SSLEncoder:
     Raises:
         CheckpointError: the model is of another kind or not supported.
     """
-    values, name = model.config.to_dict(), type(model).__name__
     state = {key: value.clone() for key, value in model.state_dict().items()}
-    return _build(_config(values, _normalizes(values), name), state, name)
+    name = type(model).__name__
+    return _build(_config(model.config.to_dict(), None, name), state, name)
 
 
 def shared_fields(family: str) -> dict[str, str]:
@@ -142,6 +148,8 @@ def shared_fields(family: str) -> dict[str, str]:
 
 
 def _build(config: SSLConfig, state: Mapping[str, Tensor], source: object) -> SSLEncoder:
+    if config.family == "whisper":
+        return whisper_encoder(config, state, source)
     prefix, dropped = f"{config.family}.", _HEADS
     if not any(key.startswith(prefix) for key in state):
         prefix, dropped = "", {}
@@ -201,12 +209,16 @@ def _shards(index: Path) -> dict[str, Tensor]:
     return state
 
 
-def _config(values: Mapping[str, Any], normalize: bool, source: object) -> SSLConfig:
+def _config(values: Mapping[str, Any], folder: Path | None, source: object = None) -> SSLConfig:
+    source = folder / CONFIG if folder else source
     if (found := values.get("model_type")) not in tuple(FAMILIES):
         raise CheckpointError(
             f"{source}: expected model_type {', '.join(FAMILIES)} in the config, found {found!r}; "
             "such a model cannot be imported"
         )
+    if found == "whisper":
+        return whisper_config(values, source)
+    normalize = _normalizes(values, folder)
     return convert_config(
         {**_SUPPORTED, **values}, _SUPPORTED, lambda all_: _converted(all_, normalize), source
     )

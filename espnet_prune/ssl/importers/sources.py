@@ -21,6 +21,7 @@ from espnet_prune.ssl.checkpoint import (
     read_config,
     restore_encoder,
 )
+from espnet_prune.ssl.embedded import EMBEDDED
 from espnet_prune.ssl.importers.diarizen import import_diarizen
 from espnet_prune.ssl.importers.downloads import download_file, download_folder
 from espnet_prune.ssl.importers.dphubert import import_dphubert
@@ -33,6 +34,7 @@ from espnet_prune.ssl.importers.huggingface import (
 )
 from espnet_prune.ssl.importers.pickles import load_pickle
 from espnet_prune.ssl.importers.torchaudio import import_bundle, import_torchaudio
+from espnet_prune.ssl.importers.whisper import import_openai
 from espnet_prune.ssl.model import SSLEncoder
 from espnet_prune.ssl.presets import PRESETS
 from espnet_prune.ssl.sniffing import SAFETENSORS, CheckpointError, require_kind
@@ -40,11 +42,13 @@ from espnet_prune.ssl.typed import shortened
 
 logger = logging.getLogger(__name__)
 
-SOURCES = """\
+SOURCES = f"""\
+  {', '.join(EMBEDDED)}    comes with this package
   folder             what save_pretrained of this package or of transformers wrote, a diarization
                      model of this package (its encoder is taken), or a release of DiariZen
   file               WavLM of Microsoft, HuBERT and wav2vec 2.0 of fairseq, s3prl's conversions
-                     of them, or an encoder that DPHuBERT's or DiariZen's code wrote
+                     of them, OpenAI's Whisper, or an encoder that DPHuBERT's or DiariZen's code
+                     wrote
   owner/name         such a folder on Hugging Face, or owner/name@revision
   https://...        such a file, or the page of such a folder on Hugging Face
   torchaudio:BUNDLE  for example torchaudio:HUBERT_BASE
@@ -56,6 +60,7 @@ _LAYOUTS: Mapping[tuple[str, ...], Callable[[Path, dict[str, Any]], SSLEncoder]]
     ("args", "model"): import_fairseq,
     ("task_cfg", "model_cfg", "model_weight"): import_fairseq,
     ("config", "state_dict"): import_dphubert,
+    ("dims", "model_state_dict"): import_openai,
 }
 _TORCHAUDIO = "torchaudio:"
 _HUB = re.compile(
@@ -70,9 +75,10 @@ def import_encoder(source: str | PathLike[str] | nn.Module) -> SSLEncoder:
     """Load an encoder, strictly and in eval mode.
 
     Args:
-        source: a local folder or file, an id on Hugging Face (``owner/name``, with or without
-            ``@revision``), a URL, ``torchaudio:BUNDLE``, or a model of transformers or torchaudio,
-            whose weights are copied.
+        source: the name of an encoder in :data:`~espnet_prune.ssl.embedded.EMBEDDED`, a local
+            folder or file, an id on Hugging Face (``owner/name``, with or without ``@revision``),
+            a URL, ``torchaudio:BUNDLE``, or a model of transformers or torchaudio, whose weights
+            are copied.
 
     Raises:
         CheckpointError: the source is missing, damaged, unsafe or of a kind not known here.
@@ -90,13 +96,15 @@ def find_source(source: str | PathLike[str], also: Sequence[str] = ()) -> Path:
     """The local folder or file that ``source`` is, or a download of it.
 
     Args:
-        source: a path, an id on Hugging Face or a URL, as :func:`import_encoder` takes them.
+        source: a name, a path, an id on Hugging Face or a URL, as :func:`import_encoder` takes them.
         also: what else to get from Hugging Face beside an encoder, as names and patterns.
 
     Raises:
         CheckpointError: there is none.
     """
     name = os.fspath(source)
+    if name in EMBEDDED:
+        return EMBEDDED[name]
     url = urlsplit(name)
     path = Path(url2pathname(url.path) if url.scheme == "file" else name)
     if path.exists():
@@ -109,8 +117,8 @@ def find_source(source: str | PathLike[str], also: Sequence[str] = ()) -> Path:
     if name in PRESETS:
         found_instead = "a preset, which is a shape without weights: SSLEncoder(PRESETS[name]())"
     raise CheckpointError(
-        f"{name}: expected a folder, a file, an id on Hugging Face (owner/name), a URL or "
-        f"{_TORCHAUDIO}BUNDLE, found {found_instead}"
+        f"{name}: expected {', '.join(EMBEDDED)}, a folder, a file, an id on Hugging Face "
+        f"(owner/name), a URL or {_TORCHAUDIO}BUNDLE, found {found_instead}"
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from espnet_prune.ssl.config import ConvLayerConfig, Family, SSLConfig, TransformerLayerConfig
+from espnet_prune.ssl.config import ConvLayerConfig, SSLConfig, TransformerLayerConfig
 from espnet_prune.ssl.importers.conversion import Table, build_encoder
 from espnet_prune.ssl.model import SSLEncoder
 from espnet_prune.ssl.safetensors import CheckpointError
@@ -56,7 +56,7 @@ WAVLM_ROWS: Table = {
 HEAD = {"aux": "is a head on top of the encoder"}
 
 
-def import_torchaudio(model: nn.Module, family: Family = "wav2vec2") -> SSLEncoder:
+def import_torchaudio(model: nn.Module, family: str = "wav2vec2") -> SSLEncoder:
     """Copy the encoder out of a model that torchaudio's factories or bundles made.
 
     A bundle's model says whether waveforms are normalised; a bare one does not, and they are if
@@ -127,7 +127,7 @@ def import_bundle(name: str) -> SSLEncoder:
     return import_torchaudio(model, "hubert" if name.startswith("HUBERT") else "wav2vec2")
 
 
-def _config(model: Any, inner: Any, family: Family) -> SSLConfig:
+def _config(model: Any, inner: Any, family: str) -> SSLConfig:
     # Dropped: layer_drop (training of the original only).
     blocks = inner.feature_extractor.conv_layers
     projection, transformer = inner.encoder.feature_projection, inner.encoder.transformer

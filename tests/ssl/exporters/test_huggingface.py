@@ -19,7 +19,7 @@ from espnet_prune.ssl import (
 from espnet_prune.ssl.exporters import export_huggingface
 from espnet_prune.ssl.importers.huggingface import import_huggingface
 from espnet_prune.ssl.safetensors import load_file
-from tests.encoders import KINDS, tiny_config
+from tests.encoders import WAVEFORM_KINDS, tiny_config
 from tests.ssl.importers.parity import (
     TOLERANCE,
     error_alone,
@@ -30,7 +30,7 @@ from tests.ssl.importers.parity import (
 )
 from tests.ssl.importers.transformers_models import NAMES, transformers_original
 
-every_kind = pytest.mark.parametrize("family, size", KINDS)
+every_kind = pytest.mark.parametrize("family, size", WAVEFORM_KINDS)
 SHAPES = ((10, 5), (3, 2), (2, 2))  # kernels and strides
 CHANNELS = {"dense": (32, 32, 32), "pruned": (27, 32, 21)}
 every_front_end = pytest.mark.parametrize("channels", CHANNELS.values(), ids=CHANNELS)

@@ -146,7 +146,7 @@ def test_every_key_counts(change: Callable[[State], object], message: str) -> No
         (
             "wavlm",
             {"extractor_mode": "none"},
-            "conv_norm: expected 'group' or 'layer', found 'none'",
+            "expected conv_norm of group, layer in a WavLM, found none",
         ),
         ("wavlm", {"encoder_num_layers": 4}, "encoder_total_num_heads is for 5 layers"),
         ("wavlm", {"encoder_ff_interm_features": [12]}, "interm_features is for 1 layers"),

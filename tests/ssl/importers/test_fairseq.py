@@ -209,7 +209,7 @@ def test_other_weights_are_refused(changes: dict[str, Any], message: str) -> Non
         (
             "wav2vec2_base",
             {"extractor_mode": "conv2d"},
-            "conv_norm: expected 'group' or 'layer', found 'conv2d'",
+            "conv_norm: expected 'group' or 'layer' or 'none', found 'conv2d'",
         ),
         ("wavlm_base", {"encoder_attention_heads": 5}, "describes no encoder"),
         ("wavlm_base", {"encoder_attention_heads": 0}, "describes no encoder"),

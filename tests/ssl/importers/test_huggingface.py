@@ -13,7 +13,7 @@ from torch import Tensor
 from espnet_prune.ssl import PRESETS, EncoderOutput
 from espnet_prune.ssl.attention import RelativePositionBias
 from espnet_prune.ssl.importers.huggingface import import_huggingface, import_huggingface_model
-from tests.encoders import KINDS, NORMS
+from tests.encoders import NORMS, WAVEFORM_KINDS
 from tests.ssl.importers.parity import (
     TOLERANCE,
     error_alone,
@@ -28,7 +28,7 @@ from tests.ssl.importers.transformers_models import (
     transformers_original,
 )
 
-every_kind = pytest.mark.parametrize("family, size", KINDS)
+every_kind = pytest.mark.parametrize("family, size", WAVEFORM_KINDS)
 
 
 @every_kind
