@@ -1,6 +1,6 @@
 """Tell how well speaker embeddings tell voices apart: equal error rates over pairs of crops.
 
-Example: python -m espnet_prune.bin.score_embedding exp/pruned data/test --embedding ssl head campplus
+Example: python -m espnet_prune.bin.score_embedding exp/pruned data/test --embedding head campplus
 """
 
 from __future__ import annotations

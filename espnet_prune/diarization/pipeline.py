@@ -23,6 +23,7 @@ from espnet_prune.diarization.clustering import (
     centroids_of,
 )
 from espnet_prune.diarization.inference_config import (
+    HEAD,
     PLDA,
     InferenceConfig,
     config_of_release,
@@ -203,12 +204,12 @@ def make_clustering(config: InferenceConfig) -> Clustering:
 
 
 def find_pipeline(source: str | Path) -> Path:
-    """The local folder or file of a model, with what its authors released for VBx beside it.
+    """The local folder or file of a model, with its embedding head and PLDA beside it.
 
     Raises:
         CheckpointError: there is none.
     """
-    return find_source(source, also=[f"{PLDA}/*"])
+    return find_source(source, also=[f"{PLDA}/*", f"{HEAD}/*"])
 
 
 def recording_name(path: str | Path) -> str:

@@ -170,10 +170,11 @@ def rate_interval(pairs: Pairs, resamples: int, seed: int) -> Interval:
     count = int(max(pairs.first.max(), pairs.second.max())) + 1
     generator = np.random.default_rng(seed)
     times = generator.multinomial(count, [1 / count] * count, size=resamples)
-    rates = [
-        equal_error_rate(pairs, each[pairs.first] * np.where(pairs.same, 1, each[pairs.second]))
-        for each in progress(times, "resamples")
-    ]
+    rates = []
+    for each in progress(times, "resamples"):
+        weights = each[pairs.first] * np.where(pairs.same, 1, each[pairs.second])
+        if weights[pairs.same].any() and weights[~pairs.same].any():
+            rates.append(equal_error_rate(pairs, weights))
     return interval(np.array(rates), count)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from os import PathLike
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,7 @@ _MOST = {"states": 1000, "width": 10**5, "hidden": 10**4, "size": 10**4}
 
 @dataclass(frozen=True)
 class EmbeddingHeadConfig:
-    """Shape of a head.
+    """Shape of a head; that of its encoder is part of it.
 
     Attributes:
         states: hidden states of the encoder, N + 1.
@@ -43,11 +44,13 @@ class EmbeddingHeadConfig:
         settle_types(self)
         for name, most in _MOST.items():
             if not 1 <= (value := getattr(self, name)) <= most:
-                raise ConfigError(f"expected an embedding head's {name} from 1 to {most}, found {value}")
+                raise ConfigError(
+                    f"expected an embedding head's {name} from 1 to {most}, found {value}"
+                )
 
 
 class EmbeddingHead(nn.Module):
-    """Weighted sum of hidden states, projection, attentive statistics (Okabe et al., 2018), projection.
+    """Weighted sum of hidden states, attentive statistics (Okabe et al., 2018), a linear map.
 
     The attention has one weight per frame; a speaker's frames share it out among themselves.
     """
@@ -61,6 +64,22 @@ class EmbeddingHead(nn.Module):
         self.attention = nn.Linear(config.hidden, 1)
         self.batch_norm = nn.BatchNorm1d(2 * config.hidden)
         self.output = nn.Linear(2 * config.hidden, config.size)
+
+    @classmethod
+    def for_encoder(
+        cls, encoder: SSLConfig, conf: Mapping[str, Any] | None = None
+    ) -> EmbeddingHead:
+        """A new head for an encoder.
+
+        Args:
+            encoder: its hidden states are pooled.
+            conf: further keyword arguments of :class:`EmbeddingHeadConfig`.
+
+        Raises:
+            ConfigError: an unknown key, or a value out of its range.
+        """
+        values = {**_shape(encoder), **(conf or {})}
+        return cls(read_typed(EmbeddingHeadConfig, values, "head_conf"))
 
     def forward(self, states: Mapping[int, Tensor], weights: Tensor) -> Tensor:
         """Embed the local speakers of windows.
@@ -83,3 +102,62 @@ class EmbeddingHead(nn.Module):
     def save_pretrained(self, folder: str | PathLike[str]) -> None:
         """Write the head to ``folder``."""
         save_folder(folder, _KIND, asdict(self.config), self.state_dict())
+
+    @classmethod
+    def from_pretrained(cls, folder: str | PathLike[str]) -> EmbeddingHead:
+        """Load what :meth:`save_pretrained` wrote, strictly, in eval mode.
+
+        Raises:
+            CheckpointError: the folder is missing, damaged, or holds another kind of model.
+        """
+        values, state = load_folder(folder, _KIND)
+        try:
+            config = read_typed(EmbeddingHeadConfig, values)
+        except ConfigError as error:
+            raise CheckpointError(f"{folder}: {error}") from error
+        head = cls(config)
+        load_strictly(head, state, folder)
+        return head.eval()
+
+
+class HeadEmbedder(nn.Module):
+    """Embed local speakers by a head on the diarization model's own hidden states.
+
+    Args:
+        head: the head.
+    """
+
+    def __init__(self, head: EmbeddingHead):
+        super().__init__()
+        self.head = head.requires_grad_(False).eval()
+        self.layers: Collection[int] = range(head.config.states)
+
+    @classmethod
+    def from_pretrained(cls, folder: str, encoder: SSLConfig) -> HeadEmbedder:
+        """Load the head of an encoder, strictly.
+
+        Raises:
+            CheckpointError: the folder is missing, damaged, or its head is of another encoder.
+        """
+        if not folder:
+            raise CheckpointError(
+                "expected an embedding head beside a diarization model, found none; train one "
+                "(embedding_train), or name its folder (head:FOLDER)"
+            )
+        head = EmbeddingHead.from_pretrained(folder)
+        expected = _shape(encoder)
+        if (found := {key: getattr(head.config, key) for key in expected}) != expected:
+            raise CheckpointError(
+                f"{folder}: expected an embedding head for {expected}, found one for {found}; "
+                "train one on this encoder"
+            )
+        return cls(head)
+
+    def forward(self, stretch: Stretch, states: Mapping[int, Tensor], weights: Tensor) -> Tensor:
+        """As of :class:`~espnet_prune.diarization.embedding.base.SpeakerEmbedder`."""
+        return self.head(states, weights) * (weights > 0).any(1)[:, :, None]
+
+
+def _shape(encoder: SSLConfig) -> dict[str, int]:
+    """What a head's config says of its encoder."""
+    return {"states": len(encoder.layers) + 1, "width": encoder.embed_dim}

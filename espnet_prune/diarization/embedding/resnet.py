@@ -6,7 +6,6 @@ so that a published file loads strictly.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
