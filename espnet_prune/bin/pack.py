@@ -15,6 +15,7 @@ from espnet_prune.ssl.files import atomic_file
 _FILES = (
     *("config.json", "model.safetensors", "README.md"),
     *("encoder/config.json", "encoder/model.safetensors", "encoder/README.md"),
+    *("embedding/config.json", "embedding/model.safetensors"),
     *("config.yaml", "model.pth", "results.json"),
 )
 _CONFIGS = ("config.json", "config.yaml")

@@ -29,7 +29,7 @@ from espnet_prune.diarization import DataError, read_data_dir
 from espnet_prune.diarization.inference_config import (
     InferenceConfig,
     config_of_release,
-    with_plda,
+    with_companions,
 )
 from espnet_prune.diarization.local import require_step
 from espnet_prune.diarization.pipeline import Diarizer
@@ -93,7 +93,9 @@ def main(cmd: Sequence[str] | None = None) -> None:
         model, config = find_diarizer(args)
         plain = read_config(args.config, config_of_release(model))
         changes = [changes_at(point, plain) for point in points]
-        configs = [with_plda(read_config(None, config, **change), model) for change in changes]
+        configs = [
+            with_companions(read_config(None, config, **change), model) for change in changes
+        ]
         diarizer = Diarizer.from_pretrained(model, config, args.device)
         for each in configs:
             require_step(diarizer.model, each)

@@ -14,11 +14,11 @@ from espnet_prune.ssl.importers.diarizen import CONFIG, read_toml
 from espnet_prune.ssl.inference import PRECISIONS
 from espnet_prune.ssl.typed import settle_types
 
-SSL = "ssl"
-"""The embedding that pools a hidden state of the model itself."""
 CLUSTERINGS = ("ahc", "vbx")
 PLDA = "plda"
 """Folder of a DiariZen release with what VBx compares embeddings by."""
+HEAD = "embedding"
+"""Folder of a diarization model with the embedding head of its encoder."""
 JOINING = frozenset({
     "min_share", "max_clustered", "clustering", "threshold", "linkage", "min_cluster_size",
     "vbx_conf", "num_speakers", "min_speakers", "max_speakers",
@@ -69,7 +69,7 @@ class InferenceConfig:
 
     step: float = 2.0
     median: int = 11
-    embedding: str = SSL
+    embedding: str = "ssl"
     embedding_layer: int = 0
     min_share: float = 0.1
     max_clustered: int = 5000
@@ -143,12 +143,19 @@ def config_of_release(path: Path) -> InferenceConfig:
     return InferenceConfig(**values, vbx_conf=vbx)
 
 
-def with_plda(config: InferenceConfig, path: Path) -> InferenceConfig:
-    """The configuration with the PLDA beside a model, where VBx names none and there is one."""
-    folder = _folder(path) / PLDA
-    if config.clustering != "vbx" or PLDA in config.vbx_conf or not folder.is_dir():
-        return config
-    return replace(config, vbx_conf={**config.vbx_conf, PLDA: str(folder)})
+def with_companions(config: InferenceConfig, path: Path) -> InferenceConfig:
+    """The configuration with what lies beside a model: its embedding head, and a PLDA.
+
+    Args:
+        config: asks for ``head``, or for VBx that names no PLDA; else it is returned as it is.
+        path: folder of the model, or the file of its weights in it.
+    """
+    folder = _folder(path)
+    if config.embedding == "head":
+        config = replace(config, embedding=f"head:{folder / HEAD}")
+    if config.clustering == "vbx" and PLDA not in config.vbx_conf and (folder / PLDA).is_dir():
+        config = replace(config, vbx_conf={**config.vbx_conf, PLDA: str(folder / PLDA)})
+    return config
 
 
 def _folder(path: Path) -> Path:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from espnet_prune.diarization.audio import SAMPLE_RATE, AudioStream
 from espnet_prune.diarization.embedding import Stretch, make_embedder
 from espnet_prune.diarization.frames import FrameGrid
-from espnet_prune.diarization.inference_config import SSL, InferenceConfig
+from espnet_prune.diarization.inference_config import InferenceConfig
 from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.ssl import ConfigError
 from espnet_prune.ssl.inference import PRECISIONS, inference_form
@@ -71,9 +71,11 @@ class LocalDiarizer:
                 f"frame hears, or longer, found {model.config.window_size:g} s"
             )
         require_step(model, config)
-        self.layer = _layer(config.embedding_layer, len(model.encoder.config.layers) + 1)
         self.model = model.eval()
-        self.embedder = make_embedder(config.embedding, self.layer)
+        self.embedder = make_embedder(
+            config.embedding, model.encoder.config, config.embedding_layer
+        )
+        self.kept_layers = self.embedder.layers
         self.to(device)
 
     def to(self, device: torch.device | str) -> None:
@@ -174,10 +176,10 @@ class LocalDiarizer:
         return activity, clean, self._embed(stretch, kept, weights)
 
     def _keeping(self, states: Iterable[Tensor], kept: dict[int, Tensor]) -> Iterator[Tensor]:
-        """The states ``(B, L, D)`` as float32; the one that the embeddings need stays."""
+        """The states ``(B, L, D)`` as float32; those that the embeddings need stay."""
         for layer, state in enumerate(states):
             state = state.float()
-            if layer == self.layer and self.config.embedding == SSL:
+            if layer in self.kept_layers:
                 kept[layer] = state
             yield state
 
@@ -224,12 +226,3 @@ def usable_device(device: torch.device | str) -> torch.device:
     except (RuntimeError, AssertionError, ImportError) as error:
         problem = str(error).split("\n")[0].rstrip(".")
     raise ConfigError(f"expected a device of this machine, found {device} ({problem}); use cpu")
-
-
-def _layer(layer: int, states: int) -> int:
-    """The index from the front of a layer that may be counted from the end."""
-    if not -states <= layer < states:
-        raise ConfigError(
-            f"expected an embedding_layer of {-states} to {states - 1}, found {layer}"
-        )
-    return layer % states

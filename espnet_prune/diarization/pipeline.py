@@ -23,10 +23,11 @@ from espnet_prune.diarization.clustering import (
     centroids_of,
 )
 from espnet_prune.diarization.inference_config import (
+    HEAD,
     PLDA,
     InferenceConfig,
     config_of_release,
-    with_plda,
+    with_companions,
 )
 from espnet_prune.diarization.local import LocalDiarizer, LocalSpeakers
 from espnet_prune.diarization.model import DiarizationModel
@@ -89,7 +90,7 @@ class Diarizer:
             CheckpointError: no such model in ``source``.
         """
         path = find_pipeline(source)
-        config = with_plda(config or config_of_release(path), path)
+        config = with_companions(config or config_of_release(path), path)
         return cls(DiarizationModel.from_pretrained(path), config, device)
 
     def to(self, device: torch.device | str) -> Diarizer:
@@ -203,12 +204,12 @@ def make_clustering(config: InferenceConfig) -> Clustering:
 
 
 def find_pipeline(source: str | Path) -> Path:
-    """The local folder or file of a model, with what its authors released for VBx beside it.
+    """The local folder or file of a model, with its embedding head and PLDA beside it.
 
     Raises:
         CheckpointError: there is none.
     """
-    return find_source(source, also=[f"{PLDA}/*"])
+    return find_source(source, also=[f"{PLDA}/*", f"{HEAD}/*"])
 
 
 def recording_name(path: str | Path) -> str:

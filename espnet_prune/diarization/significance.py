@@ -89,7 +89,7 @@ def rate_intervals(
     table = [(sum(each[:3]), each.speech, each.jaccard, each.speakers) for each in counts]
     sums = _resampled_sums(np.array(table), resamples, seed)
     der, jer = _ratios(sums[:, 0], sums[:, 1]), _ratios(sums[:, 2], sums[:, 3])
-    return Intervals(_interval(der, len(counts)), _interval(jer, len(counts)))
+    return Intervals(interval(der, len(counts)), interval(jer, len(counts)))
 
 
 def compare(
@@ -113,7 +113,7 @@ def compare(
         der_a=a.total.der,
         der_b=b.total.der,
         difference=b.total.der - a.total.der,
-        interval=_interval(differences, len(table)),
+        interval=interval(differences, len(table)),
         margin=margin,
         worse=float((differences > margin).mean()),
         recordings=_by_size(a, b),
@@ -149,8 +149,8 @@ def _ratios(parts: NDArray[np.float64], wholes: NDArray[np.float64]) -> NDArray[
     return parts[wholes > 0] / wholes[wholes > 0]
 
 
-def _interval(rates: NDArray[np.float64], recordings: int) -> Interval:
-    """The 95 % interval of the resampled rates ``(R,)`` of so many recordings."""
+def interval(rates: NDArray[np.float64], recordings: int) -> Interval:
+    """The 95 % interval of the resampled rates ``(R,)`` of so many recordings, or speakers."""
     if not len(rates):
         return NONE
     # A resample spreads as a sample would, but for the factor that makes a variance unbiased, and

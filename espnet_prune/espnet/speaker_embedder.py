@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import torch
@@ -33,6 +33,8 @@ class ESPnetEmbedder(nn.Module):
     Args:
         model: a speaker model of ESPnet.
     """
+
+    layers: Collection[int] = ()
 
     def __init__(self, model: ESPnetSpeakerModel):
         super().__init__()

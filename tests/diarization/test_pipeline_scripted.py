@@ -13,7 +13,7 @@ from espnet_prune import Diarizer
 from espnet_prune.diarization import DataError, Turn
 from espnet_prune.diarization.clustering import BoundedClustering
 from espnet_prune.diarization.embedding import WESPEAKER
-from espnet_prune.diarization.inference_config import config_of_release, with_plda
+from espnet_prune.diarization.inference_config import config_of_release, with_companions
 from espnet_prune.diarization.pipeline import InferenceConfig, recording_name
 from espnet_prune.ssl import ConfigError
 from tests.diarization.scripted import VOICES, scripted_model, write_script
@@ -248,11 +248,11 @@ def test_what_a_release_is_run_with(tmp_path: Path) -> None:
         config = config_of_release(path)
         assert (config.step, config.median, config.clustering) == (0.2, 11, "vbx")
         assert config.embedding == WESPEAKER and config.vbx_conf == {"threshold": 0.6}
-        assert with_plda(config, path).vbx_conf == {"threshold": 0.6, "plda": str(plda)}
+        assert with_companions(config, path).vbx_conf == {"threshold": 0.6, "plda": str(plda)}
     own = InferenceConfig(clustering="vbx", vbx_conf={"plda": "mine"})
     for config in (own, InferenceConfig()):
-        assert with_plda(config, tmp_path) == config
-    assert with_plda(own, tmp_path / "plda") == own
+        assert with_companions(config, tmp_path) == config
+    assert with_companions(own, tmp_path / "plda") == own
 
 
 def test_names(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from espnet2.tasks.spk import SpeakerTask
 from espnet_prune.diarization.embedding import Stretch, make_embedder
 from espnet_prune.espnet.speaker_embedder import ESPnetEmbedder
 from espnet_prune.ssl import CheckpointError
+from tests.encoders import tiny_config
 
 OPTIONS = {
     "frontend": "melspec_torch",
@@ -62,7 +63,7 @@ def weights():
 def test_a_local_speaker_is_the_utterance_of_its_frames(folder, stretch):
     file = folder / "exp/spk/10epoch.pth"
     reference = Speech2Embedding(str(file.parent / "config.yaml"), str(file))
-    found = make_embedder(f"espnet:{folder}")(stretch, {}, weights())
+    found = make_embedder(f"espnet:{folder}", tiny_config())(stretch, {}, weights())
     samples = stretch.samples
     expected = reference(torch.cat([samples[3200:16000], samples[32000:44800]]))[0]
     torch.testing.assert_close(found[0, 0], expected)
@@ -92,13 +93,13 @@ def test_neither_batch_nor_other_speakers_matter(folder, stretch):
 
 
 def test_nobody_speaks(folder, stretch):
-    found = make_embedder(f"espnet:{folder}")(stretch, {}, torch.zeros(2, 149, 3))
+    found = make_embedder(f"espnet:{folder}", tiny_config())(stretch, {}, torch.zeros(2, 149, 3))
     assert found.shape[:2] == (2, 3) and not found.any()
 
 
 def test_a_folder_without_a_model(folder, tmp_path):
     with pytest.raises(CheckpointError, match=r"meta\.yaml.*pass the \*\.pth file"):
-        make_embedder(f"espnet:{tmp_path}")
+        make_embedder(f"espnet:{tmp_path}", tiny_config())
     (tmp_path / "meta.yaml").write_text("files: {}\n")
     with pytest.raises(CheckpointError, match="names a model_file"):
-        make_embedder(f"espnet:{tmp_path}")
+        make_embedder(f"espnet:{tmp_path}", tiny_config())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple, Protocol
 
 from torch import Tensor
@@ -23,15 +23,21 @@ class Stretch(NamedTuple):
 
 
 class SpeakerEmbedder(Protocol):
-    """Tells what the local speakers of windows sound like."""
+    """Tells what the local speakers of windows sound like.
+
+    Attributes:
+        layers: numbers of the hidden states that it pools, 0 of the Transformer's input.
+    """
+
+    layers: Collection[int]
 
     def __call__(self, stretch: Stretch, states: Mapping[int, Tensor], weights: Tensor) -> Tensor:
         """Embed every local speaker of every window.
 
         Args:
             stretch: the audio of the windows.
-            states: hidden states of the SSL encoder by their number, 0 of the Transformer's input,
-                each ``(B, L, D)``; those at least that the embedder pools.
+            states: hidden states of the SSL encoder by their number, each ``(B, L, D)``; those at
+                least of :attr:`layers`.
             weights: ``(B, L, S)``, at least 0: how much each frame of 20 ms tells about each
                 local speaker.
 

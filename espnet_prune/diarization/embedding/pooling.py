@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 _TINY = 1e-8
 
@@ -37,3 +38,16 @@ def weighted_statistics(
         variance = variance / (1 - share.square().sum(1)).clamp(min=_TINY)[:, :, None]
     statistics = torch.cat([means, variance.clamp(min=floor).sqrt()], dim=-1)
     return statistics * (total > 0).transpose(1, 2)
+
+
+def resampled(weights: Tensor, size: int) -> Tensor:
+    """Weights ``(B, K, S)`` at ``size`` equidistant frames, ``(B, size, S)``.
+
+    Each takes the weight of the frame where it starts, as in pyannote.audio. A speaker that is
+    missed so, active between those frames only, has the mean weights of their surroundings.
+    """
+    weights = weights.transpose(1, 2)
+    picked = functional.interpolate(weights, size=size, mode="nearest")
+    averaged = functional.adaptive_avg_pool1d(weights, size)
+    missed = picked.sum(-1, keepdim=True) == 0
+    return torch.where(missed, averaged, picked).transpose(1, 2)

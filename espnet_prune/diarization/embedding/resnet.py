@@ -6,13 +6,13 @@ so that a published file loads strictly.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from espnet_prune.diarization.embedding.pooling import weighted_statistics
+from espnet_prune.diarization.embedding.pooling import resampled, weighted_statistics
+from espnet_prune.diarization.embedding.spectra import NUM_MELS
 
-NUM_MELS, EMBEDDING_DIM = 80, 256
+EMBEDDING_DIM = 256
 _CHANNELS = (32, 64, 128, 256)
 _BLOCKS = (3, 4, 6, 3)
 
@@ -20,7 +20,7 @@ _BLOCKS = (3, 4, 6, 3)
 class Block(nn.Module):
     """Two 3x3 convolutions with a shortcut (He et al., 2016): ``(B, C, F, L)`` to its like."""
 
-    def __init__(self, in_channels: int, channels: int, stride: int):
+    def __init__(self, in_channels: int, channels: int, stride: int | tuple[int, int]):
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, channels, 3, stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
@@ -32,7 +32,7 @@ class Block(nn.Module):
             self.shortcut.append(nn.BatchNorm2d(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Halves F and L, rounded up, where the stride is 2."""
+        """Halves F, L or both, rounded up, where their stride is 2."""
         inner = functional.relu(self.bn1(self.conv1(x)))
         return functional.relu(self.bn2(self.conv2(inner)) + self.shortcut(x))
 
@@ -72,22 +72,9 @@ class SpeakerResNet(nn.Module):
     @staticmethod
     def pool(frames: Tensor, weights: Tensor) -> Tensor:
         """Frames ``(B, L', D)`` under ``(B, K, S)`` to mean and deviation, ``(B, S, 2 D)``."""
-        return weighted_statistics(frames, _resampled(weights, frames.size(1)), unbiased=True)
+        return weighted_statistics(frames, resampled(weights, frames.size(1)), unbiased=True)
 
 
 def _stage(in_channels: int, channels: int, blocks: int, stride: int) -> nn.Sequential:
     rest = [Block(channels, channels, 1) for _ in range(blocks - 1)]
     return nn.Sequential(Block(in_channels, channels, stride), *rest)
-
-
-def _resampled(weights: Tensor, size: int) -> Tensor:
-    """Weights ``(B, K, S)`` at ``size`` equidistant frames, ``(B, size, S)``.
-
-    Each takes the weight of the frame where it starts, as in pyannote.audio. A speaker that is
-    missed so, active between those frames only, has the mean weights of their surroundings.
-    """
-    weights = weights.transpose(1, 2)
-    picked = functional.interpolate(weights, size=size, mode="nearest")
-    averaged = functional.adaptive_avg_pool1d(weights, size)
-    missed = picked.sum(-1, keepdim=True) == 0
-    return torch.where(missed, averaged, picked).transpose(1, 2)

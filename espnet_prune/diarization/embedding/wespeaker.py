@@ -5,17 +5,16 @@ Its source is https://huggingface.co/pyannote/wespeaker-voxceleb-resnet34-LM.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from os import PathLike
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torchaudio.compliance import kaldi
 
-from espnet_prune.diarization.audio import SAMPLE_RATE
 from espnet_prune.diarization.embedding.base import Stretch
-from espnet_prune.diarization.embedding.resnet import EMBEDDING_DIM, NUM_MELS, SpeakerResNet
+from espnet_prune.diarization.embedding.resnet import EMBEDDING_DIM, SpeakerResNet
+from espnet_prune.diarization.embedding.spectra import cut_windows, log_mel, num_spectra
 from espnet_prune.ssl import CheckpointError
 from espnet_prune.ssl.checkpoint import load_strictly
 from espnet_prune.ssl.importers.pickles import Inert, check_state, load_pickle
@@ -24,7 +23,6 @@ from espnet_prune.ssl.importers.sources import find_source
 WESPEAKER = "pyannote/wespeaker-voxceleb-resnet34-LM"
 """The published model on Hugging Face."""
 _FILE, _STATE, _PREFIX = "pytorch_model.bin", "state_dict", "resnet."
-_FRAME, _SHIFT = SAMPLE_RATE * 25 // 1000, SAMPLE_RATE * 10 // 1000
 # Spectra that pass the network at once, on a CPU those of 16 s: more took twice the time per window
 # there, for tensors so large that their memory is not used again.
 _SPECTRA_AT_ONCE = {"cpu": 1600}
@@ -53,6 +51,8 @@ class WeSpeakerEmbedder(nn.Module):
     Args:
         resnet: the network.
     """
+
+    layers: Collection[int] = ()
 
     def __init__(self, resnet: SpeakerResNet):
         super().__init__()
@@ -84,41 +84,14 @@ class WeSpeakerEmbedder(nn.Module):
         rows = heard.any(1).nonzero().flatten()
         if not len(rows):
             return embeddings
-        spectra = log_mel(stretch.samples.to(self.resnet.seg_1.weight))
+        spectra = log_mel(stretch.samples.to(self.resnet.seg_1.weight), "hamming")
         at_once = _SPECTRA_AT_ONCE.get(spectra.device.type, _SPECTRA_AT_ONCE_ELSEWHERE)
-        for batch in rows.split(max(1, at_once // _num_spectra(stretch.size))):
+        for batch in rows.split(max(1, at_once // num_spectra(stretch.size))):
             starts = [stretch.starts[row] for row in batch.tolist()]
-            windows = window_features(spectra, starts, stretch.size)
+            windows = cut_windows(spectra, starts, stretch.size)
+            windows = windows - windows.mean(1, keepdim=True)
             embeddings[batch] = self.resnet(windows, weights[batch])
         return embeddings * heard[:, :, None]
-
-
-def log_mel(samples: Tensor) -> Tensor:
-    """Kaldi's log mel spectra of samples ``(T,)``, one every 10 ms: ``(L, 80)``.
-
-    Each is of its own 25 ms alone, so those of a window are a part of those of the recording.
-    """
-    return kaldi.fbank(
-        samples[None] * 2**15,  # Kaldi's samples are 16 bit integers.
-        num_mel_bins=NUM_MELS,
-        frame_length=25.0,
-        frame_shift=10.0,
-        sample_frequency=SAMPLE_RATE,
-        window_type="hamming",
-        dither=0.0,
-        use_energy=False,
-    )
-
-
-def window_features(spectra: Tensor, starts: Sequence[int], size: int) -> Tensor:
-    """Cut windows of ``size`` samples out of ``(L, 80)``, each less its mean: ``(B, L', 80)``."""
-    count = _num_spectra(size)
-    windows = torch.stack([spectra[start // _SHIFT :][:count] for start in starts])
-    return windows - windows.mean(1, keepdim=True)
-
-
-def _num_spectra(size: int) -> int:
-    return (size - _FRAME) // _SHIFT + 1
 
 
 def _read_state(path: Path) -> dict[str, Tensor]:

@@ -7,16 +7,18 @@ import pytest
 from espnet_prune.diarization.embedding import EMBEDDINGS, WESPEAKER, PooledStates, make_embedder
 from espnet_prune.diarization.embedding import sources as module
 from espnet_prune.ssl import CheckpointError
+from tests.encoders import tiny_config
 
 
 def test_ssl_pools_the_layer():
-    assert make_embedder("ssl", 3) == PooledStates(3)
-    assert all(name in EMBEDDINGS for name in ("ssl", WESPEAKER, "espnet:"))
+    assert make_embedder("ssl", tiny_config(), 2) == PooledStates(2)
+    assert make_embedder("ssl", tiny_config(), -1).layers == (3,)
+    assert all(name in EMBEDDINGS for name in ("ssl", "head", "campplus", WESPEAKER, "espnet:"))
 
 
 def test_a_missing_model_is_named(tmp_path):
     with pytest.raises(CheckpointError, match="no such file"):
-        make_embedder(str(tmp_path / "nowhere"))
+        make_embedder(str(tmp_path / "nowhere"), tiny_config())
 
 
 def test_espnet_is_asked_for_only_where_it_is_needed(monkeypatch):
@@ -24,6 +26,6 @@ def test_espnet_is_asked_for_only_where_it_is_needed(monkeypatch):
         raise ImportError(f"No module named {name!r}")
 
     monkeypatch.setattr(module.importlib, "import_module", refuse)
-    assert isinstance(make_embedder("ssl"), PooledStates)
+    assert isinstance(make_embedder("ssl", tiny_config()), PooledStates)
     with pytest.raises(CheckpointError, match=r"espnet_prune\[espnet\]"):
-        make_embedder("espnet:somewhere")
+        make_embedder("espnet:somewhere", tiny_config())

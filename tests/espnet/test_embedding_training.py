@@ -1,0 +1,75 @@
+"""A head learns from CAM++ through ESPnet's trainer, and diarizes beside its model."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+pytest.importorskip("espnet2")
+
+from espnet_prune import Diarizer
+from espnet_prune.bin import embedding_train, export_embedding, pack, tune_diarization
+from espnet_prune.diarization.embedding import CAMPlusPlusEmbedder, EmbeddingHead, HeadEmbedder
+from espnet_prune.diarization.embedding.cam import CAMPlusPlus
+from espnet_prune.diarization.head import HeadConfig
+from espnet_prune.diarization.model import DiarizationConfig, DiarizationModel
+from espnet_prune.diarization.pipeline import InferenceConfig
+from espnet_prune.espnet.embedding_model import ESPnetEmbeddingModel
+from espnet_prune.ssl import Featurizer, SSLEncoder
+from tests.diarization.embedding.three_d_speaker import random_state
+from tests.espnet.speech_corpus import write_corpus
+from tests.espnet.trainer_options import trainer_options
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    network = CAMPlusPlus()
+    network.load_state_dict(random_state())
+    folder = tmp_path_factory.mktemp("campplus")
+    CAMPlusPlusEmbedder(network).save_pretrained(folder)
+    return folder
+
+
+@torch.no_grad()
+def test_padding_does_not_matter(encoder_folder, teacher):
+    encoder = SSLEncoder.from_pretrained(encoder_folder)
+    head = EmbeddingHead.for_encoder(encoder.config)
+    model = ESPnetEmbeddingModel(head, encoder, CAMPlusPlusEmbedder.from_pretrained(teacher)).eval()
+    assert {key.partition(".")[0] for key in model.state_dict()} == {"head"}
+    torch.manual_seed(0)
+    speech, lengths = torch.randn(2, 16000), torch.tensor([16000, 9000])
+    speech[1, 9000:] = 0
+    together = model(speech, lengths)[0]
+    alone = [model(s[None, :n], n[None])[0] for s, n in zip(speech, lengths, strict=True)]
+    torch.testing.assert_close(together, torch.cat(alone).mean(0, keepdim=True), atol=1e-4, rtol=1e-3)
+
+
+def test_trained_exported_and_used(windows, encoder_folder, teacher, tmp_path, capsys):
+    encoder = SSLEncoder.from_pretrained(encoder_folder)
+    config = DiarizationConfig(HeadConfig(16, 1, 2, 16, 3), max_speakers=2, window_size=2.0)
+    model = DiarizationModel(Featurizer(encoder), config)
+    torch.nn.init.normal_(model.head.classifier.weight, std=5)
+    model.save_pretrained(tmp_path / "model")
+    corpus = write_corpus(tmp_path)
+    command = trainer_options(output_dir=tmp_path / "train", crop="true", optim_conf="lr=0.01")
+    for split in ("train", "valid"):
+        command += [f"--{split}_data_path_and_name_and_type", f"{corpus}/wav.scp,speech,sound"]
+        command += [f"--{split}_shape_file", f"{corpus}/utt2num_samples"]
+    command += ["--model", str(tmp_path / "model"), "--teacher", str(teacher)]
+    embedding_train.main([*command, "--head_conf", "hidden=8"])
+    file = tmp_path / "train/valid.loss.ave.pth"
+    assert file.stat().st_size < 50_000  # the head alone
+    export_embedding.main([str(file), "--output", str(tmp_path / "model")])
+    diarizer = Diarizer.from_pretrained(tmp_path / "model", InferenceConfig(embedding="head"))
+    embedder = diarizer.local.embedder
+    assert isinstance(embedder, HeadEmbedder) and embedder.head.config.hidden == 8
+    data = windows.parent
+    tune_diarization.main([
+        str(tmp_path / "model"), str(data), "--output", str(tmp_path / "tuned.yaml"), "--device",
+        "cpu", "--grid", f"embedding=ssl,head,campplus:{teacher}", "threshold=0.1,0.5",
+    ])  # fmt: skip
+    lines = capsys.readouterr().out
+    assert all(name in lines for name in ("| ssl", "| head", "| campplus:"))
+    assert "embedding:" in (tmp_path / "tuned.yaml").read_text()
+    pack.main([str(tmp_path / "model"), "--output", str(tmp_path / "model.zip")])
+    assert b"embedding/model.safetensors" in (tmp_path / "model.zip").read_bytes()
