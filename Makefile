@@ -1,4 +1,4 @@
-# make demo: the whole diarization recipe on a generated corpus. make test, make lint: the checks.
+# make demo: the whole diarization recipe on real voices. make test, make lint: the checks.
 # make test-core, test-newest, test-s3prl: the same on other versions of torch, and s3prl's own tests.
 PYTHON ?= python3
 VENV := .venv

@@ -6,5 +6,5 @@ cd -- "$(dirname -- "$0")"
 exec ./diar.sh \
     --ssl_model whisper_tiny_en \
     --pruned_config conf/train.yaml \
-    --train_set train --valid_set dev --test_sets test \
+    --train_set train --valid_set dev --test_sets "test ami" \
     "$@"

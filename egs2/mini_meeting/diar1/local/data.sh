@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Simulates the conversations of data/{train,dev,test} of the read speech in egs2/mini_corpus.
+# Simulates the conversations of data/{train,dev,test} of the read speech in egs2/mini_corpus;
+# data/ami are its clips of real meetings.
 set -euo pipefail
 
 # General
@@ -66,3 +67,11 @@ simulate dev "${num_dev}" "speechocean762=${sources}/speechocean762/dev" \
 simulate test "${num_test}" "speechocean762=${sources}/speechocean762/test" \
     "librispeech=${sources}/librispeech/test_other" \
     --disjoint_from "${data_dir}/train" "${data_dir}/dev"
+
+clips=${corpora}/ami_clips
+mkdir -p -- "${data_dir}/ami"
+for audio in "${clips}"/*.flac; do
+    name=${audio##*/}
+    echo "${name%.flac} ${audio}"
+done > "${data_dir}/ami/wav.scp"
+for table in rttm uem; do cat -- "${clips}"/*."${table}" > "${data_dir}/ami/${table}"; done
