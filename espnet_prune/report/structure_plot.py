@@ -25,7 +25,7 @@ def plot_structure(dense: SSLConfig, pruned: SSLConfig, path: Path) -> None:
     figure = new_figure(10, 1.9 + 0.32 * rows)
     panels = figure.subplots(1, len(_PANELS))
     for axes, (unit, units, layer) in zip(panels, _PANELS, strict=True):
-        _panel(axes, before[unit], after[unit])
+        _panel(axes, before[unit], after[unit], rows)
         kept = sum(after[unit]) / max(1, sum(before[unit]))
         axes.set_title(f"{units}: {100 * kept:.0f} % kept", loc="left")
         axes.set_xlabel(f"{units} (%)", x=50 / axes.get_xlim()[1])
@@ -36,7 +36,7 @@ def plot_structure(dense: SSLConfig, pruned: SSLConfig, path: Path) -> None:
     save_plot(figure, path)
 
 
-def _panel(axes: Axes, before: tuple[int, ...], after: tuple[int, ...]) -> None:
+def _panel(axes: Axes, before: tuple[int, ...], after: tuple[int, ...], rows: int) -> None:
     layers = range(len(before))
     shares = [100 * kept / max(1, all_) for kept, all_ in zip(after, before, strict=True)]
     axes.barh(layers, [100] * len(before), color=BACKGROUND, height=0.75, label="dense")
@@ -47,5 +47,6 @@ def _panel(axes: Axes, before: tuple[int, ...], after: tuple[int, ...]) -> None:
     axes.set_xticks(range(0, 101, 25))
     axes.spines["bottom"].set_bounds(0, 100)
     axes.set_yticks(layers)
-    axes.set_ylim(len(before) - 0.5, -0.5)
+    axes.set_ylim(rows - 0.5, -0.5)  # bars of one height: Whisper has a single convolution
+    axes.spines["left"].set_bounds(-0.5, len(before) - 0.5)
     tidy(axes)

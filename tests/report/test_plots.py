@@ -19,6 +19,8 @@ from espnet_prune.report.history import History, read_history
 from espnet_prune.report.inputs import Inputs
 from espnet_prune.report.plots import PRUNING, STRUCTURE, draw_recording, plot_all
 from espnet_prune.report.results import read_scores
+from espnet_prune.ssl import ConvLayerConfig
+from tests.encoders import tiny_config
 from tests.report.recipe import dense_config, pruned_config
 
 
@@ -53,6 +55,16 @@ def test_structure_counts_kept_units(figures: list[Figure]) -> None:
     assert [text.get_text() for text in heads.texts] == ["2 / 4", "1 / 4", "3 / 4"]
     assert [text.get_text() for text in ffn.texts] == ["9 / 32", "0 / 32", "20 / 32"]
     assert [bar.get_width() for bar in heads.patches[3:]] == [50, 25, 75]
+
+
+def test_structure_of_a_single_convolution(figures: list[Figure]) -> None:
+    dense = tiny_config("whisper")
+    structure_plot.plot_structure(
+        dense, replace(dense, conv_layers=(ConvLayerConfig(5, 3, 1),)), Path()
+    )
+    conv, heads, ffn = figures[0].axes
+    assert [text.get_text() for text in conv.texts] == ["5 / 7"]
+    assert conv.get_ylim() == heads.get_ylim() == ffn.get_ylim()
 
 
 def test_emptied_dense_layer_has_no_share(figures: list[Figure]) -> None:
