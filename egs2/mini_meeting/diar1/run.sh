@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole diarization recipe on a generated corpus, in minutes on two CPU cores; ./run.sh --help.
+# The whole diarization recipe on simulated conversations of real voices, on two CPU cores; ./run.sh --help.
 set -euo pipefail
 cd -- "$(dirname -- "$0")"
 
