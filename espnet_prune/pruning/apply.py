@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from espnet_prune.ssl import (
@@ -73,8 +72,8 @@ def _original(before: tuple[int, ...] | None, kept: Tensor, size: int) -> tuple[
 def _cut_front_end(
     config: SSLConfig, state: State, masks: list[Tensor]
 ) -> tuple[ConvLayerConfig, ...]:
-    channels = config.rules.input_channels(config)
-    kept_before, values_before = torch.arange(channels), torch.ones(channels)
+    values_before = masks[0].new_ones(config.rules.input_channels(config))
+    kept_before = _kept(values_before)
     layers = []
     for index, (layer, mask) in enumerate(zip(config.conv_layers, masks, strict=True)):
         prefix = f"front_end.conv_layers.{index}"

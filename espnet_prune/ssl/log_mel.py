@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from espnet_prune.ssl.norm import length_mask
 
 SAMPLE_RATE, WINDOW, HOP = 16000, 400, 160  # Hz, samples, samples
-_BINS = WINDOW // 2 + 1
+BINS = WINDOW // 2 + 1  # frequencies
 
 
 class LogMel(nn.Module):
@@ -42,9 +42,9 @@ class LogMel(nn.Module):
         """
         frames = wavs.size(1) // HOP
         with _without_autocast(wavs.device.type):
-            x = _reflected(wavs.to(self.fourier.dtype), lengths, frames)
-            real, imaginary = F.conv1d(x[:, None], self.fourier, stride=HOP).chunk(2, dim=1)
-            power = (real.square() + imaginary.square()).transpose(1, 2) @ self.filters.t()
+            x = _windows(_reflected(wavs.to(self.fourier.dtype), lengths, frames), frames)
+            real, imaginary = F.linear(x, self.fourier).chunk(2, dim=-1)
+            power = F.linear(real.square() + imaginary.square(), self.filters)
             x = power.clamp(min=1e-10).log10()
             if lengths is None:
                 return _compressed(x)
@@ -71,12 +71,23 @@ def _reflected(wavs: Tensor, lengths: Tensor | None, frames: int) -> Tensor:
     return wavs.gather(1, (last - (last - index.abs()).abs()).clamp(min=0))
 
 
+def _windows(x: Tensor, frames: int) -> Tensor:
+    """Every window of ``(B, 160 M + 240)``, ``(B, M, 400)``.
+
+    Windows are five blocks of half a hop. A convolution would need no copies, but on an
+    accelerator it rounds its input to ten bits (TF32) unless told otherwise.
+    """
+    blocks = x.unflatten(1, (-1, HOP // 2))
+    count = WINDOW // (HOP // 2)
+    return torch.cat([blocks[:, i : i + 2 * frames - 1 : 2] for i in range(count)], dim=-1)
+
+
 def _fourier() -> Tensor:
-    """Cosines, then sines, of the frequencies that a window resolves, ``(402, 1, 400)``."""
+    """Cosines, then sines, of the frequencies that a window resolves, ``(402, 400)``."""
     samples = torch.arange(WINDOW, dtype=torch.float64, device="cpu")
     window = 0.5 - 0.5 * torch.cos(samples * (2 * math.pi / WINDOW))
-    angles = torch.outer(samples[:_BINS], samples).fmod(WINDOW) * (2 * math.pi / WINDOW)
-    return (torch.cat([angles.cos(), angles.sin()]) * window)[:, None]
+    angles = torch.outer(samples[:BINS], samples).fmod(WINDOW) * (2 * math.pi / WINDOW)
+    return torch.cat([angles.cos(), angles.sin()]) * window
 
 
 def mel_filters(bands: int) -> Tensor:
@@ -90,6 +101,6 @@ def mel_filters(bands: int) -> Tensor:
     mels = torch.arange(bands + 2, dtype=torch.float64, device="cpu") * (top / (bands + 1))
     edges = torch.where(mels < 15, mels * 200 / 3, 1000 * torch.exp((mels - 15) * step))
     low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    bins = torch.arange(_BINS, dtype=torch.float64, device="cpu") * (SAMPLE_RATE / WINDOW)
+    bins = torch.arange(BINS, dtype=torch.float64, device="cpu") * (SAMPLE_RATE / WINDOW)
     rising, falling = (bins - low) / (centre - low), (high - bins) / (high - centre)
     return torch.minimum(rising, falling).clamp(min=0) * (2 / (high - low))

@@ -118,7 +118,10 @@ def test_any_source(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["wavlm_huge"], "profile: wavlm_huge: expected a folder, .* found no such file or folder"),
+        (
+            ["wavlm_huge"],
+            "profile: wavlm_huge: expected whisper_tiny_en, .* found no such file or folder",
+        ),
         (
             ["wavlm_mini", "--seconds", "0.0249"],
             r"input of 0.025 s \(one frame\) to .*, found 0.0249 s",

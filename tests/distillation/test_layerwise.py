@@ -4,6 +4,9 @@ import pytest
 import torch
 
 from espnet_prune.distillation import LayerwiseDistillation
+from espnet_prune.pruning import apply
+from espnet_prune.ssl import SSLEncoder
+from tests.encoders import KINDS, random_encoder, random_masks, tiny_config
 
 
 def states(seed, frames=6):
@@ -68,3 +71,26 @@ def test_projections_start_as_the_identity_and_are_shared():
     )
     projected(ours, theirs, lengths).total.backward()
     assert all(p.grad is not None and p.grad.any() for p in projected.parameters())
+
+
+@pytest.mark.parametrize("family, size", KINDS)
+def test_a_pruned_student_learns_from_its_teacher(family, size):
+    teacher = random_encoder(tiny_config(family, size))
+    units = ("conv", "head", "ffn")
+    config, state = apply(
+        teacher.config, teacher.state_dict(), random_masks(teacher.config, 1, units)
+    )
+    student = SSLEncoder(config).eval()
+    student.load_state_dict(state)
+    wavs, lengths = torch.randn(2, 2000), torch.tensor([2000, 1200])
+    theirs = teacher(wavs, lengths)
+    optimizer = torch.optim.Adam(student.parameters(), lr=1e-2)
+    distillation, losses = LayerwiseDistillation([0, 2, 3]), []
+    for _ in range(15):
+        ours = student(wavs, lengths)
+        loss = distillation(ours.hidden_states, theirs.hidden_states, ours.lengths)
+        optimizer.zero_grad()
+        loss.total.backward()
+        optimizer.step()
+        losses.append(float(loss.total.detach()))
+    assert losses[-1] < losses[0] - 0.1

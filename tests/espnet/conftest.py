@@ -16,12 +16,14 @@ from tests.espnet.trainer_options import trainer_options
 KERNELS, STRIDES = (10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2)
 
 
-def encoder(folder, seed):
+def encoder(folder, seed, family="wavlm"):
     """Save an encoder with the published strides, few channels and no dropout."""
     conv = tuple(ConvLayerConfig(4, k, s) for k, s in zip(KERNELS, STRIDES, strict=True))
     layers = tuple(type(layer)(layer.heads, 40) for layer in tiny_config().layers)
-    rates = dict.fromkeys(("projection_dropout", "attention_dropout", "hidden_dropout"), 0.0)
-    config = tiny_config(conv_layers=conv, layers=layers, **rates)
+    changes = dict.fromkeys(("projection_dropout", "attention_dropout", "hidden_dropout"), 0.0)
+    if family != "whisper":
+        changes["conv_layers"] = conv
+    config = tiny_config(family, layers=layers, **changes)
     random_encoder(config, seed).save_pretrained(folder)
     return folder
 
@@ -30,6 +32,12 @@ def encoder(folder, seed):
 def encoder_folder(tmp_path_factory):
     """A saved encoder."""
     return encoder(tmp_path_factory.mktemp("encoder"), seed=0)
+
+
+@pytest.fixture(scope="session")
+def whisper_folder(tmp_path_factory):
+    """A saved encoder that hears log-mel features."""
+    return encoder(tmp_path_factory.mktemp("whisper"), seed=0, family="whisper")
 
 
 @pytest.fixture(scope="session")

@@ -58,12 +58,17 @@ CLIPPED = ["--grad_clip", "inf", "--grad_clip_percentile", "50"]
 CLIPPED += ["--accum_grad", "2", "--batch_size", "3"]
 
 
-@pytest.mark.parametrize("extra", [[], CLIPPED], ids=["plain", "clipped and accumulated"])
+@pytest.mark.parametrize(
+    "family, extra",
+    [("whisper_folder", []), ("encoder_folder", CLIPPED)],
+    ids=["plain", "clipped and accumulated"],
+)
 @pytest.mark.parametrize("moment", ["in an epoch", "after the checkpoint"])
 def test_resumed_equals_uninterrupted(
-    tmp_path, options, encoder_folder, monkeypatch, moment, extra
+    tmp_path, options, request, monkeypatch, moment, family, extra
 ):
-    task = distillation(encoder_folder, target=0.5, warmup_steps=4, gate_lr=0.1) + extra
+    folder = request.getfixturevalue(family)
+    task = distillation(folder, target=0.5, warmup_steps=4, gate_lr=0.1) + extra
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     distill_train.main(options(whole, labels=False, max_epoch=3) + task)
 

@@ -12,9 +12,11 @@ from espnet_prune.pruning import (
     Pruner,
     PruningConfig,
     SelfPinching,
+    apply,
     count_params,
     thresholds,
 )
+from espnet_prune.ssl import SSLEncoder
 from tests.encoders import KINDS, random_encoder, tiny_config
 from tests.pruning.training import big_encoder, train
 
@@ -126,7 +128,7 @@ def test_non_zero_count_is_the_reported_one(target):
 
 
 def test_applied_weights_are_the_masked_ones():
-    encoder = big_encoder("hubert", "base")
+    encoder = big_encoder("whisper", "own")
     pruner = train(encoder, 600, gate="self_pinching", target=0.4)
     wavs = torch.randn(1, 900)
     sparse = pruner.apply_to(encoder)
@@ -135,6 +137,22 @@ def test_applied_weights_are_the_masked_ones():
         settled.gates._settle(encoder, "total", settled.budgets["total"], 0.005)
     torch.testing.assert_close(
         gated(settled, encoder, wavs), sparse(wavs).hidden_states[-1].detach()
+    )
+
+
+@pytest.mark.parametrize("family, size", KINDS)
+def test_closed_units_can_be_cut(family, size):
+    encoder = random_encoder(tiny_config(family, size))
+    pruner = pinched(encoder, ("channel", "head", "row"))
+    set_thresholds(pruner, 1.0)
+    masks = pruner.gates.masks(encoder).map(torch.Tensor.detach)
+    assert all(0 < mask.count_nonzero() < len(mask) for mask in masks.conv + masks.ffn)
+    config, state = apply(encoder.config, encoder.state_dict(), masks)
+    smaller = SSLEncoder(config).eval()
+    smaller.load_state_dict(state)
+    wavs = torch.randn(1, 900)
+    torch.testing.assert_close(
+        smaller(wavs).hidden_states[-1].detach(), gated(pruner, encoder, wavs), atol=1e-5, rtol=1e-5
     )
 
 

@@ -5,7 +5,7 @@ import torch
 
 from espnet_prune.ssl import ConfigError, SSLEncoder, TransformerLayerConfig
 from espnet_prune.ssl.inference import attention, front_end, inference_form
-from tests.encoders import NORMS, WAVEFORM_KINDS, random_encoder, random_masks, tiny_config
+from tests.encoders import KINDS, NORMS, random_encoder, random_masks, tiny_config
 
 EMPTIED = TransformerLayerConfig((), 0)
 
@@ -17,7 +17,7 @@ def assert_same(encoder, form, wavs, lengths=None):
         assert (our - their).abs().max() <= 1e-5 * max(1.0, their.abs().max())
 
 
-@pytest.mark.parametrize("family, size", WAVEFORM_KINDS)
+@pytest.mark.parametrize("family, size", KINDS)
 @pytest.mark.parametrize("lengths", [None, [3000, 2111, 3000]])
 @torch.no_grad()
 def test_same_outputs(family, size, lengths, monkeypatch):
@@ -53,7 +53,7 @@ def test_every_length(samples):
     assert_same(encoder, form, torch.randn(1, samples))
 
 
-@pytest.mark.parametrize("family, size", WAVEFORM_KINDS)
+@pytest.mark.parametrize("family, size", KINDS)
 @pytest.mark.parametrize(
     "dtype, states",
     [(torch.bfloat16,) * 2, (torch.float16,) * 2, (torch.qint8, torch.float32)],

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from espnet_prune.ssl.config import ConvLayerConfig, SSLConfig, dense_layers
 from espnet_prune.ssl.families.base import Family
 from espnet_prune.ssl.front_end import ConvLayer, StridedConv
-from espnet_prune.ssl.log_mel import HOP, WINDOW, LogMel
+from espnet_prune.ssl.log_mel import BINS, HOP, SAMPLE_RATE, WINDOW, LogMel
 from espnet_prune.ssl.norm import within
 
 POSITIONS = 1500
@@ -54,8 +54,11 @@ class Whisper(Family):
             yield f"expected one convolution of kernel {_KERNEL} and stride 1, found {shapes}"
         if config.embed_dim % 2:
             yield f"expected an even embed_dim, found {config.embed_dim}"
-        if config.padded_to is not None and config.padded_to * 16000 < HOP:
-            yield f"expected padded_to of {HOP / 16000} s or more, found {config.padded_to}"
+        if (config.mel_bands or 0) > BINS:
+            yield f"expected at most {BINS} mel_bands, found {config.mel_bands}"
+        shortest, longest = HOP / SAMPLE_RATE, POSITIONS * self.hop(config) / SAMPLE_RATE
+        if config.padded_to is not None and not shortest <= config.padded_to <= longest:
+            yield f"expected padded_to from {shortest:g} to {longest:g} s, found {config.padded_to}"
 
     def hearing(self, config: SSLConfig) -> str:
         length = "their own length"
@@ -163,11 +166,13 @@ class WhisperFrontEnd(nn.Module):
         Beyond an item's end both convolutions see zeros, as in an item alone.
         """
         (mask,) = masks
-        x, _ = self.conv_layers[0](x, None, None, mask)
+        # Features are never computed in less than float32, what follows may be.
+        x, _ = self.conv_layers[0](x.to(self.projection.weight.dtype), None, None, mask)
         x = within(x, lengths)
         frames = F.gelu(self.projection(x, mask))
         lengths = None if lengths is None else (lengths + 1) // _STRIDE
-        return frames + self._positions(frames.size(1), frames.size(2)), lengths
+        positions = self._positions(frames.size(1), frames.size(2))
+        return frames + positions.to(frames.dtype), lengths
 
     def _positions(self, count: int, width: int) -> Tensor:
         if count <= POSITIONS:

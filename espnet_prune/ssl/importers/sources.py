@@ -43,7 +43,7 @@ from espnet_prune.ssl.typed import shortened
 logger = logging.getLogger(__name__)
 
 SOURCES = f"""\
-  {', '.join(EMBEDDED)}    comes with this package
+  {", ".join(EMBEDDED)}    comes with this package
   folder             what save_pretrained of this package or of transformers wrote, a diarization
                      model of this package (its encoder is taken), or a release of DiariZen
   file               WavLM of Microsoft, HuBERT and wav2vec 2.0 of fairseq, s3prl's conversions
@@ -96,7 +96,7 @@ def find_source(source: str | PathLike[str], also: Sequence[str] = ()) -> Path:
     """The local folder or file that ``source`` is, or a download of it.
 
     Args:
-        source: a name, a path, an id on Hugging Face or a URL, as :func:`import_encoder` takes them.
+        source: a name, path, id on Hugging Face or URL, as :func:`import_encoder` takes them.
         also: what else to get from Hugging Face beside an encoder, as names and patterns.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,21 @@ from torch import Tensor
 
 from espnet_prune.ssl.config import SSLConfig
 from espnet_prune.ssl.families.whisper import POSITIONS, whisper_shape
-from espnet_prune.ssl.importers.conversion import Table, build_encoder, convert_config
+from espnet_prune.ssl.importers.conversion import (
+    Table,
+    build_encoder,
+    convert_config,
+    without_prefix,
+)
+from espnet_prune.ssl.importers.layout import Layout, Preprocessor, Weights
 from espnet_prune.ssl.importers.pickles import check_state
+from espnet_prune.ssl.log_mel import HOP, SAMPLE_RATE, WINDOW
 from espnet_prune.ssl.model import SSLEncoder
 from espnet_prune.ssl.safetensors import CheckpointError
 from espnet_prune.ssl.typed import shortened
 
 _LAYER = "encoder.layers.N"
-TABLE: Table = {
+_TABLE: Table = {
     "front_end.conv_layers.N.conv": "encoder.conv1",
     "front_end.projection": "encoder.conv2",
     "front_end.positions": "encoder.embed_positions.weight",
@@ -32,7 +39,6 @@ TABLE: Table = {
     "layers.N.feed_forward.fc2": f"{_LAYER}.fc2",
     "layers.N.ffn_norm": f"{_LAYER}.final_layer_norm",
 }
-"""From our names to transformers'."""
 _BLOCK = "encoder.blocks.N"
 _OPENAI_TABLE: Table = {
     "front_end.conv_layers.N.conv": "encoder.conv1",
@@ -61,13 +67,12 @@ _DROPPED = {
 _PREFIX = "model."  # of models with a head for text
 _FIRST = "encoder.conv1.weight"
 
-CONSTANTS = {
+_CONSTANTS = {
     "activation_function": "gelu",
     "scale_embedding": False,
     "max_source_positions": POSITIONS,
 }
-"""The only values in transformers' configs of what ours have no name for."""
-FIELDS = {
+_FIELDS = {
     "embed_dim": "d_model",
     "num_heads": "encoder_attention_heads",
     "mel_bands": "num_mel_bins",
@@ -77,24 +82,15 @@ FIELDS = {
 }
 
 
-def whisper_config(values: Mapping[str, Any], source: object) -> SSLConfig:
-    """Translate transformers' config of a Whisper model; inputs keep their own length.
-
-    Raises:
-        CheckpointError: a value is missing, impossible or not supported.
-    """
-    return convert_config({**CONSTANTS, **values}, CONSTANTS, _converted, source)
+def _read(values: Mapping[str, Any], _: Preprocessor | None, source: object) -> SSLConfig:
+    """Inputs keep their own length: :meth:`.SSLEncoder.pad_to` chooses."""
+    return convert_config({**_CONSTANTS, **values}, _CONSTANTS, _converted, source)
 
 
-def whisper_encoder(
-    config: SSLConfig, state: Mapping[str, Tensor], source: object, table: Table = TABLE
-) -> SSLEncoder:
-    """The encoder of ``config`` with the weights of a model with or without a decoder.
-
-    Raises:
-        CheckpointError: there is no encoder among them, or it has another shape.
-    """
-    state = {key.removeprefix(_PREFIX): value for key, value in state.items()}
+def _select(
+    config: SSLConfig, state: Mapping[str, Tensor], source: object, table: Table = _TABLE
+) -> Weights:
+    state = without_prefix(state, _PREFIX)
     if "conv1.weight" in state:  # transformers' WhisperEncoder by itself
         state = {f"encoder.{key}": value for key, value in state.items()}
     if _FIRST not in state:
@@ -108,7 +104,7 @@ def whisper_encoder(
             f"found {_FIRST} for {', '.join(map(str, found))}; config and weights belong to "
             "different models"
         )
-    return build_encoder(config, state, table, _DROPPED, source)
+    return Weights(state, table, _DROPPED)
 
 
 def import_openai(path: Path, checkpoint: Mapping[str, Any]) -> SSLEncoder:
@@ -126,16 +122,57 @@ def import_openai(path: Path, checkpoint: Mapping[str, Any]) -> SSLEncoder:
         raise CheckpointError(f"{path}: expected dims by name, found {type(dims).__name__}")
     config = convert_config(dims, {"n_audio_ctx": POSITIONS}, _converted_dims, path)
     state = check_state(checkpoint["model_state_dict"], path)
-    return whisper_encoder(config, state, path, _OPENAI_TABLE)
+    return build_encoder(config, *_select(config, state, path, _OPENAI_TABLE), path)
 
 
 def _converted(values: Mapping[str, Any]) -> SSLConfig:
     # Dropped: all that is the decoder's, encoder_layerdrop, mask_* and apply_spec_augment
     # (training of the original only).
-    fields = {ours: values[theirs] for ours, theirs in FIELDS.items()}
+    fields = {ours: values[theirs] for ours, theirs in _FIELDS.items()}
     return whisper_shape(values["encoder_layers"], values["encoder_ffn_dim"], **fields)
 
 
 def _converted_dims(dims: Mapping[str, Any]) -> SSLConfig:
     width, bands = dims["n_audio_state"], dims["n_mels"]
     return whisper_shape(dims["n_audio_layer"], 4 * width, width, dims["n_audio_head"], bands)
+
+
+def _write(config: SSLConfig) -> dict[str, Any]:
+    # A config of transformers has a decoder always; this one is not in the file.
+    heads, ffn, layers = config.num_heads, config.layers[0].ffn, len(config.layers)
+    return {
+        **_CONSTANTS,
+        **{theirs: getattr(config, ours) for ours, theirs in _FIELDS.items()},
+        **{f"{part}_attention_heads": heads for part in ("encoder", "decoder")},
+        **{f"{part}_ffn_dim": ffn for part in ("encoder", "decoder")},
+        **{f"{part}_layers": layers for part in ("encoder", "decoder")},
+        "apply_spec_augment": False,
+        "encoder_layerdrop": 0.0,
+    }
+
+
+def _write_preprocessor(config: SSLConfig) -> dict[str, Any]:
+    return {
+        "feature_extractor_type": "WhisperFeatureExtractor",
+        "feature_size": config.mel_bands,
+        "sampling_rate": SAMPLE_RATE,
+        "n_fft": WINDOW,
+        "hop_length": HOP,
+        "chunk_length": 30,
+        "n_samples": 30 * SAMPLE_RATE,
+        "nb_max_frames": 30 * SAMPLE_RATE // HOP,
+        "padding_side": "right",
+        "padding_value": 0.0,
+        "dither": 0.0,
+        "return_attention_mask": False,
+    }
+
+
+def _obstacles(config: SSLConfig) -> Iterator[str]:
+    (first,) = config.conv_layers
+    if first.channels < config.embed_dim:
+        yield f"fewer than {config.embed_dim} channels in the first convolution"
+
+
+WHISPER = Layout("WhisperModel", _TABLE, _read, _select, _write, _write_preprocessor, _obstacles)
+"""transformers' Whisper, with or without a decoder."""

@@ -46,9 +46,10 @@ class InferenceAttention(nn.Module):
     def __init__(self, attention: Attention, linear: MakeLinear, dtype: torch.dtype):
         super().__init__()
         self.head_dim, self.width = attention.head_dim, attention.out_proj.in_features
-        scale = torch.ones_like(attention.qkv.bias)
+        bias = attention.qkv.joint_bias()
+        scale = torch.ones_like(bias)
         scale[: self.width] = self.head_dim**-0.5
-        weight, bias = attention.qkv.weight * scale[:, None], attention.qkv.bias * scale
+        weight, bias = attention.qkv.weight * scale[:, None], bias * scale
         if attention.position_gate is not None:
             gate = attention.position_gate
             gate_weight, gate_bias = _gate_rows(gate, weight.size(1))

@@ -13,11 +13,10 @@ from torch import Tensor
 
 from espnet_prune.ssl import CheckpointError
 from espnet_prune.ssl.importers.huggingface import (
-    CONSTANTS,
     import_huggingface,
     import_huggingface_model,
-    shared_fields,
 )
+from espnet_prune.ssl.importers.huggingface_waveform import CONSTANTS, shared_fields
 from espnet_prune.ssl.safetensors import load_file, save_file
 from tests.encoders import NORMS
 from tests.ssl.importers.parity import identical

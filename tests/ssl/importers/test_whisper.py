@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import configparser
+import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from espnet_prune.ssl import CheckpointError, SSLEncoder
+from espnet_prune.ssl import PRESETS, CheckpointError, ConfigError, ConvLayerConfig, SSLEncoder
+from espnet_prune.ssl.embedded import EMBEDDED
+from espnet_prune.ssl.exporters import export_huggingface
+from espnet_prune.ssl.families.whisper import sinusoids
 from espnet_prune.ssl.importers.huggingface import import_huggingface, import_huggingface_model
 from espnet_prune.ssl.log_mel import LogMel
+from espnet_prune.ssl.safetensors import load_file
 from tests.ssl.importers.parity import identical, randomise
+from tests.ssl.importers.test_huggingface_folders import BAD
 
 SECONDS = (30.0, 4.32, 1.0)
 HEADS = ("Model", "ForConditionalGeneration", "ForAudioClassification")
@@ -76,23 +85,26 @@ def their_states(model: nn.Module, x: Tensor) -> list[Tensor]:
 
 
 @torch.no_grad()
-def assert_same(encoder: SSLEncoder, model: nn.Module, bands: int = 80) -> None:
+def assert_same(
+    encoder: SSLEncoder, model: nn.Module, bands: int = 80, seconds: Sequence[float] = SECONDS
+) -> None:
     """In the padded mode every state is the original's, whole batches at once."""
-    wavs = [signal(seconds) for seconds in SECONDS]
+    dtype = encoder.norm.weight.dtype
+    wavs = [signal(length).to(dtype) for length in seconds]
     lengths = torch.tensor([len(wav) for wav in wavs])
     padded = nn.utils.rnn.pad_sequence(wavs, batch_first=True)
-    expected = their_states(model, features(wavs, bands))
+    expected = their_states(model, features(wavs, bands).to(dtype))
     assert encoder.config.padded_to is None
     output = encoder.pad_to(30)(padded, lengths)
     encoder.pad_to(None)
-    assert output.lengths.tolist() == [1500, 216, 50]
+    assert output.lengths.tolist() == [round(50 * length) for length in seconds]
     for ours, theirs in zip(output.hidden_states, expected, strict=True):
         for our, their, frames in zip(ours, theirs, output.lengths.tolist(), strict=True):
             torch.testing.assert_close(our[:frames], their[:frames], atol=1e-4, rtol=0)
     # What an input is padded with belongs to it: all that the decoder attends to.
-    whole = encoder(nn.functional.pad(wavs[2], (0, 480000 - len(wavs[2])))[None])
+    whole = encoder(nn.functional.pad(wavs[-1], (0, 480000 - len(wavs[-1])))[None])
     for ours, theirs in zip(whole.hidden_states, expected, strict=True):
-        torch.testing.assert_close(ours[0], theirs[2], atol=1e-4, rtol=0)
+        torch.testing.assert_close(ours[0], theirs[-1], atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("bands", [80, 128])
@@ -180,3 +192,71 @@ def test_bands_of_another_model(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(config.replace('ins": 128', 'ins": 80'))
     with pytest.raises(CheckpointError, match="80 mel bands, as its config says.* for 128"):
         import_huggingface(tmp_path)
+
+
+def test_the_embedded_encoder_is_exact_and_comes_with_its_licence() -> None:
+    encoder = SSLEncoder.from_pretrained("whisper_tiny_en")
+    assert encoder.config == PRESETS["whisper_tiny_en"]()
+    assert sum(parameter.numel() for parameter in encoder.parameters()) == 7632384
+    stored = load_file(EMBEDDED["whisper_tiny_en"] / "model.safetensors")
+    for name, value in encoder.state_dict().items():
+        assert stored[name].dtype == torch.float16 and value.dtype == torch.float32
+        assert torch.equal(stored[name].float(), value)
+    assert torch.equal(stored["front_end.positions"], sinusoids(1500, 384).half())
+    assert "Copyright (c) 2022 OpenAI" in (EMBEDDED["whisper_tiny_en"] / "LICENSE").read_text()
+    settings = configparser.ConfigParser()
+    settings.read(Path(__file__).parents[3] / "setup.cfg")
+    assert settings["options.package_data"]["espnet_prune"] == "encoders/*/*"
+
+
+def test_transformers_loads_what_is_written(tmp_path: Path) -> None:
+    """The embedded encoder in transformers, whose decoder alone is then missing, and back."""
+    transformers = pytest.importorskip("transformers")
+    encoder = SSLEncoder.from_pretrained("whisper_tiny_en")
+    export_huggingface(encoder, tmp_path)
+    model, findings = transformers.AutoModel.from_pretrained(tmp_path, output_loading_info=True)
+    assert type(model).__name__ == "WhisperModel" == model.config.architectures[0]
+    missing = findings.pop("missing_keys")
+    assert missing and all(key.startswith("decoder.") for key in missing)
+    assert not any(findings.values()), findings
+    assert identical(import_huggingface(tmp_path), encoder)
+    # The last states of the real encoder are ill-conditioned: in float32 transformers itself is
+    # up to 4e-4 from float64.
+    assert_same(encoder.double(), model.eval().double(), seconds=(2.0,))
+    extractor = transformers.AutoFeatureExtractor.from_pretrained(tmp_path)
+    ours, stock = extractor.to_dict(), transformers.WhisperFeatureExtractor().to_dict()
+    assert ours == {**stock, **ours} and ours.keys() == stock.keys()
+
+
+def test_what_transformers_cannot_build_is_refused(tmp_path: Path) -> None:
+    first = ConvLayerConfig(7, 3, 1)
+    pruned = replace(import_huggingface_model(whisper_model()).config, conv_layers=(first,))
+    with pytest.raises(ConfigError, match="WhisperModel can be, found fewer than 32 channels"):
+        export_huggingface(SSLEncoder(pruned), tmp_path / "folder")
+    assert not (tmp_path / "folder").exists()
+
+
+@pytest.mark.parametrize("value", BAD, ids=lambda value: repr(value)[:9])
+def test_any_value_of_a_config(tmp_path: Path, value: object) -> None:
+    model = whisper_model()
+    export_huggingface(import_huggingface_model(model), tmp_path)
+    openai_file(model, tmp_path / "tiny.pt")
+    original = json.loads((tmp_path / "config.json").read_text())
+    checkpoint = torch.load(tmp_path / "tiny.pt", weights_only=True)
+
+    def assert_told(source: Path, key: str) -> None:
+        try:
+            encoder = SSLEncoder.from_pretrained(source)
+        except CheckpointError as error:
+            assert len(str(error).splitlines()) == 1 and len(str(error)) < 2000, key
+        else:
+            assert encoder(torch.zeros(1, 6000)).hidden_states[-1].isfinite().all(), key
+
+    for key in (key for key in original if not key.startswith("decoder")):
+        values = {k: v for k, v in {**original, key: value}.items() if v is not ...}
+        (tmp_path / "config.json").write_text(json.dumps(values))
+        assert_told(tmp_path, key)
+    for key in checkpoint["dims"]:
+        dims = {k: v for k, v in {**checkpoint["dims"], key: value}.items() if v is not ...}
+        torch.save({**checkpoint, "dims": dims}, tmp_path / "tiny.pt")
+        assert_told(tmp_path / "tiny.pt", key)
