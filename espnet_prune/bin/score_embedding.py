@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,10 @@ from espnet_prune.diarization.inference_config import InferenceConfig, with_comp
 from espnet_prune.report.markdown import markdown_table
 from espnet_prune.speech.verification import (
     Crop,
-    CropEmbedder,
+    UtteranceEmbedder,
     choose_crops,
     compare_pairs,
+    embed_crops,
     equal_error_rate,
     rate_interval,
 )
@@ -38,16 +39,7 @@ def get_parser() -> argparse.ArgumentParser:
         epilog=f"An embedding is one of\n{EMBEDDINGS}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", help="a diarization model, or an encoder of any format")
-    parser.add_argument(
-        "data_dir",
-        type=Path,
-        help="wav.scp and utt2spk; with spk2gender or spk2age pairs of other speakers are also "
-        "scored within groups of one sex and age (under 18 or not)",
-    )
-    parser.add_argument(
-        "--config", type=Path, help="YAML with keyword arguments of InferenceConfig"
-    )
+    add_embedder_options(parser)
     parser.add_argument(
         "--embedding",
         nargs="+",
@@ -71,55 +63,76 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def add_embedder_options(parser: argparse.ArgumentParser) -> None:
+    """Add the model, the data and the configuration of commands that embed utterances."""
+    parser.add_argument("model", help="a diarization model, or an encoder of any format")
+    parser.add_argument(
+        "data_dir",
+        type=Path,
+        help="wav.scp and utt2spk; spk2gender and spk2age (years) make groups of one sex and age, "
+        "under 18 or not, within which pairs are scored as well",
+    )
+    parser.add_argument(
+        "--config", type=Path, help="YAML with keyword arguments of InferenceConfig"
+    )
+
+
+def load_embedders(
+    args: argparse.Namespace, names: Sequence[str] | None
+) -> dict[str, UtteranceEmbedder]:
+    """The embedders of these names, or the configuration's.
+
+    Raises:
+        ConfigError, CheckpointError: see :func:`make_embedder`.
+    """
+    config = read_config(args.config, InferenceConfig())
+    encoder = SSLEncoder.from_pretrained(args.model)
+    form = inference_form(encoder, PRECISIONS[config.precision])
+    embedders = {}
+    for name in names or [config.embedding]:
+        chosen = with_companions(replace(config, embedding=name), Path(args.model))
+        embedder = make_embedder(chosen.embedding, encoder.config, chosen.embedding_layer)
+        embedders[name] = UtteranceEmbedder(embedder, form)
+    return embedders
+
+
 def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
     with explained("score_embedding"):
-        config = read_config(args.config, InferenceConfig())
         crops = choose_crops(args.data_dir, args.seconds, args.per_speaker, args.seed)
-        encoder = SSLEncoder.from_pretrained(args.model)
-        form = inference_form(encoder, PRECISIONS[config.precision])
-        rows = {}
-        for name in args.embedding or [config.embedding]:
-            chosen = with_companions(replace(config, embedding=name), Path(args.model))
-            embedder = make_embedder(chosen.embedding, encoder.config, chosen.embedding_layer)
-            embed = CropEmbedder(embedder, form)
-            rows[name] = _scores(embed, crops, args)
+        embedders = load_embedders(args, args.embedding)
+        rows = {name: _scores(embed, crops, args) for name, embed in embedders.items()}
         print(json.dumps(rows, indent=2) if args.json else _table(rows))
 
 
-def _scores(embed: CropEmbedder, crops: Sequence[Crop], args: argparse.Namespace) -> dict[str, Any]:
-    embeddings = embed(crops, args.seconds)
+def _scores(
+    embed: UtteranceEmbedder, crops: Sequence[Crop], args: argparse.Namespace
+) -> dict[str, Any]:
+    embeddings = embed_crops(embed, crops, args.seconds)
+    every, grouped = compare_pairs(embeddings, crops)
     found: dict[str, Any] = {"size": embeddings.shape[1]}
-    grouped = len({crop.group for crop in crops}) > 1
-    both = zip(("all", "group"), compare_pairs(embeddings, crops), strict=True)
-    for kind, pairs in list(both)[: 1 + grouped]:
-        same = int(pairs.same.sum())
-        found[kind] = {
-            "same": same, "other": len(pairs.same) - same, "eer": equal_error_rate(pairs),
-        }  # fmt: skip
-        if args.bootstrap:
-            found[kind]["low"], found[kind]["high"] = rate_interval(
-                pairs, args.bootstrap, args.seed
-            )
+    for kind, pairs in {"all": every, "one group": grouped}.items():
+        if kind == "all" or len(grouped.scores) < len(every.scores):
+            same = int(pairs.same.sum())
+            found[kind] = {"same": same, "other": len(pairs.same) - same}
+            found[kind]["eer"] = equal_error_rate(pairs)
+            if args.bootstrap:
+                ends = rate_interval(pairs, args.bootstrap, args.seed)
+                found[kind] |= ends._asdict()
     return found
 
 
-def _table(rows: dict[str, dict[str, Any]]) -> str:
+def _table(rows: Mapping[str, dict[str, Any]]) -> str:
+    some = next(iter(rows.values()))
+    kinds = [kind for kind in some if kind != "size"]
     header = ["embedding", "size"]
-    kinds = [kind for kind in ("all", "group") if kind in next(iter(rows.values()))]
-    titles = {"all": "of all", "group": "of one group"}
-    for kind in kinds:
-        pairs = next(iter(rows.values()))[kind]
-        header.append(f"EER %, {pairs['same']} same, {pairs['other']} other {titles[kind]}")
-    cells = [
-        [name, str(row["size"]), *(_cell(row[kind]) for kind in kinds)]
-        for name, row in rows.items()
-    ]
+    header += [f"EER %, {some[k]['same']} same and {some[k]['other']} other of {k}" for k in kinds]
+    cells = [[n, str(row["size"]), *(_cell(row[k]) for k in kinds)] for n, row in rows.items()]
     return "\n".join(markdown_table(header, cells, text=1))
 
 
-def _cell(score: dict[str, Any]) -> str:
+def _cell(score: Mapping[str, float]) -> str:
     interval = f" ({percent(score['low'])} to {percent(score['high'])})" if "low" in score else ""
     return percent(score["eer"]) + interval
 

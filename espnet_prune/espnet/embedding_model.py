@@ -4,55 +4,91 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.abs_espnet_model import AbsESPnetModel
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from espnet_prune.diarization.embedding import CAMPlusPlusEmbedder, EmbeddingHead, Stretch
-from espnet_prune.espnet.teacher import Teacher, Unlearning
+from espnet_prune.diarization.embedding import EmbeddingHead
+from espnet_prune.espnet.teacher import Teacher
 from espnet_prune.ssl import SSLEncoder
 from espnet_prune.ssl.norm import length_mask
 
+UNKNOWN = -1
+"""The index of speakers who are not among those that are told apart."""
+_MARGIN, _SCALE = 0.2, 30.0
+
 
 class ESPnetEmbeddingModel(AbsESPnetModel):
-    """A head on a frozen encoder that is drawn to the embeddings of CAM++.
+    """A head on a frozen encoder: drawn to another network's embeddings, it tells speakers apart.
 
     Args:
         head: learns.
-        encoder: stays as it is; like the teacher it is no part of the state dict.
-        teacher: what it learns from.
+        encoder: stays as it is, and is no part of the state dict.
+        num_speakers: of the training set.
+        speaker_weight: of the loss that tells them apart.
     """
 
-    def __init__(self, head: EmbeddingHead, encoder: SSLEncoder, teacher: CAMPlusPlusEmbedder):
+    def __init__(
+        self,
+        head: EmbeddingHead,
+        encoder: SSLEncoder,
+        num_speakers: int,
+        speaker_weight: float,
+    ):
         super().__init__()
         self.head = head
+        self.speakers = nn.Linear(head.config.size, num_speakers, bias=False)
+        self.speaker_weight = speaker_weight
         self.encoder_config = encoder.config
         self.encoder = Teacher(encoder)
-        self.teacher = Unlearning(teacher)
 
     def forward(
-        self, speech: Tensor, speech_lengths: Tensor, **_: Any
+        self,
+        speech: Tensor,
+        speech_lengths: Tensor,
+        speaker: Tensor,
+        embedding: Tensor,
+        **_: Any,
     ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-        """Loss, statistics and weight of utterances ``(B, T)``, samples ``(B,)``.
+        """Loss, statistics and weight of utterances of one speaker each.
 
-        Each is of one speaker. The loss is one less the mean cosine similarity to the teacher.
+        Args:
+            speech: ``(B, T)``.
+            speech_lengths: samples ``(B,)``.
+            speaker: ``(B, 1)`` index of the speaker, or :data:`UNKNOWN`.
+            embedding: ``(B, E)`` of the whole utterance, by the other network.
+
+        Raises:
+            ValueError: embeddings of another size than the head's.
         """
-        lengths = speech_lengths.tolist()
-        frames = [self.encoder_config.num_frames(length) for length in lengths]
+        if embedding.size(1) != self.head.config.size:
+            raise ValueError(
+                f"expected embeddings of {self.head.config.size} values, found "
+                f"{embedding.size(1)}; set head_conf: size"
+            )
+        frames = [self.encoder_config.num_frames(length) for length in speech_lengths.tolist()]
         states = self.encoder(speech, speech_lengths)
         inside = length_mask(speech_lengths.new_tensor(frames), states[0].size(1))
         ours = self.head(dict(enumerate(states)), inside[:, :, None].to(speech.dtype))[:, 0]
-        theirs = torch.stack([self._taught(w[:n]) for w, n in zip(speech, lengths, strict=True)])
-        loss = 1 - functional.cosine_similarity(ours, theirs).mean()
-        weight = loss.new_tensor(len(lengths))
-        return force_gatherable((loss, {"loss": loss.detach()}, weight), loss.device)
+        distance = 1 - functional.cosine_similarity(ours, embedding).mean()
+        loss = distance + self.speaker_weight * self._speaker_loss(ours, speaker.squeeze(1))
+        stats = {"loss": loss.detach(), "distance": distance.detach()}
+        return force_gatherable((loss, stats, loss.new_tensor(len(ours))), loss.device)
 
-    def _taught(self, samples: Tensor) -> Tensor:
-        """The teacher's embedding ``(E,)`` of samples ``(T,)``."""
-        stretch = Stretch(samples, (0,), len(samples))
-        return self.teacher(stretch, {}, samples.new_ones(1, 1, 1))[0, 0]
+    def _speaker_loss(self, embeddings: Tensor, speakers: Tensor) -> Tensor:
+        """Softmax with an additive margin (Wang et al., 2018, equation 6) on ``(B, E)``, ``(B,)``.
+
+        Zero where no speaker is known.
+        """
+        known = speakers != UNKNOWN
+        chosen = functional.normalize(embeddings[known], dim=1)
+        cosines = functional.linear(chosen, functional.normalize(self.speakers.weight, dim=1))
+        own = functional.one_hot(speakers[known].long(), cosines.size(1))
+        scores = _SCALE * (cosines - _MARGIN * own)
+        return functional.cross_entropy(scores, speakers[known].long(), reduction="sum") / len(
+            known
+        )
 
     def collect_feats(self, **_: Tensor) -> dict[str, Tensor]:
         """Nothing: no statistics stage is needed."""
@@ -60,4 +96,4 @@ class ESPnetEmbeddingModel(AbsESPnetModel):
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """One group."""
-        return [{"params": list(self.head.parameters())}]
+        return [{"params": list(self.parameters())}]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,32 +11,10 @@ from espnet_prune.ssl import SSLEncoder
 from espnet_prune.ssl.inference import PRECISIONS, inference_form
 
 
-class Unlearning(nn.Module):
-    """A module that stays as it is.
+class Teacher(nn.Module):
+    """Hidden states of an encoder that stays as it is.
 
     It is no part of the state dict, the optimizer or the average of checkpoints.
-
-    Args:
-        module: that module.
-    """
-
-    def __init__(self, module: nn.Module):
-        super().__init__()
-        self._unregistered = (module.eval().requires_grad_(False),)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True):
-        # Devices and dtypes must reach the module, which is not registered as a submodule.
-        self._unregistered[0]._apply(fn)
-        return super()._apply(fn, recurse)
-
-    @torch.no_grad()
-    def forward(self, *inputs: Any) -> Any:
-        """As of the module."""
-        return self._unregistered[0](*inputs)
-
-
-class Teacher(Unlearning):
-    """Hidden states of an encoder that stays as it is.
 
     Args:
         encoder: the teacher.
@@ -45,11 +22,14 @@ class Teacher(Unlearning):
     """
 
     def __init__(self, encoder: SSLEncoder, precision: str = "float32"):
-        super().__init__(encoder)
+        super().__init__()
         self.dtype = PRECISIONS[precision]
+        self._unregistered = (encoder.eval().requires_grad_(False),)
         self._form: tuple[SSLEncoder] | None = None
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True):
+        # Devices and dtypes must reach the encoder, which is not registered as a submodule.
+        self._unregistered[0]._apply(fn)
         self._form = None
         return super()._apply(fn, recurse)
 

@@ -17,7 +17,7 @@ from espnet_prune.diarization.embedding import SpeakerEmbedder, Stretch
 from espnet_prune.diarization.significance import Interval, interval
 from espnet_prune.diarization.tables import DataError, read_table
 from espnet_prune.progress import progress
-from espnet_prune.speech.data_dir import read_utterance_dir
+from espnet_prune.speech.data_dir import UtteranceDir, read_utterance_dir
 from espnet_prune.ssl import SSLEncoder
 
 _ADULT = 18  # years
@@ -69,12 +69,7 @@ def choose_crops(folder: Path, seconds: float, per_speaker: int, seed: int) -> l
     Raises:
         DataError: a file is missing or damaged, or no two crops are of one speaker, or all are.
     """
-    data = read_utterance_dir(folder)
-    if data.segments is not None:
-        raise DataError(
-            f"{folder}: expected an audio file per utterance, found segments; format_speech makes "
-            "files of them"
-        )
+    data = read_whole_utterances(folder)
     long_enough: dict[str, list[str]] = {}
     for key, path in sorted(data.wavs.items()):
         with open_audio(path) as audio:
@@ -96,8 +91,23 @@ def choose_crops(folder: Path, seconds: float, per_speaker: int, seed: int) -> l
     return crops
 
 
-class CropEmbedder:
-    """Embeds a crop as a local speaker who is active in all of it.
+def read_whole_utterances(folder: Path) -> UtteranceDir:
+    """A data directory with an audio file per utterance.
+
+    Raises:
+        DataError: a file is missing or damaged, or the utterances are segments.
+    """
+    data = read_utterance_dir(folder)
+    if data.segments is not None:
+        raise DataError(
+            f"{folder}: expected an audio file per utterance, found segments; format_speech makes "
+            "files of them"
+        )
+    return data
+
+
+class UtteranceEmbedder:
+    """Embeds an utterance as a local speaker who is active in all of it.
 
     Args:
         embedder: what makes the embedding.
@@ -108,18 +118,8 @@ class CropEmbedder:
         self.embedder, self.encoder = embedder, encoder
 
     @torch.no_grad()
-    def __call__(self, crops: Sequence[Crop], seconds: float) -> NDArray[np.float32]:
-        """The embeddings of the crops, of length 1: ``(N, E)``.
-
-        Raises:
-            DataError: an audio file is damaged.
-        """
-        size = round(seconds * SAMPLE_RATE)
-        rows = [self._embed(_middle(crop.audio, size)) for crop in progress(crops, "voices")]
-        embeddings = torch.stack(rows).numpy()
-        return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
-
-    def _embed(self, samples: torch.Tensor) -> torch.Tensor:
+    def __call__(self, samples: torch.Tensor) -> torch.Tensor:
+        """Samples ``(T,)`` at 16 kHz to an embedding ``(E,)``."""
         kept = {}
         if self.embedder.layers:
             states, _ = self.encoder.stream(samples[None])
@@ -127,6 +127,20 @@ class CropEmbedder:
         frames = self.encoder.config.num_frames(len(samples))
         stretch = Stretch(samples, (0,), len(samples))
         return self.embedder(stretch, kept, torch.ones(1, frames, 1))[0, 0].float()
+
+
+def embed_crops(
+    embed: UtteranceEmbedder, crops: Sequence[Crop], seconds: float
+) -> NDArray[np.float32]:
+    """The embeddings of the crops, of length 1: ``(N, E)``.
+
+    Raises:
+        DataError: an audio file is damaged.
+    """
+    size = round(seconds * SAMPLE_RATE)
+    rows = [embed(_middle(crop.audio, size)) for crop in progress(crops, "voices")]
+    embeddings = torch.stack(rows).numpy()
+    return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
 
 
 def compare_pairs(embeddings: NDArray[np.float32], crops: Sequence[Crop]) -> tuple[Pairs, Pairs]:

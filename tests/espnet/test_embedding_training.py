@@ -8,13 +8,19 @@ import torch
 pytest.importorskip("espnet2")
 
 from espnet_prune import Diarizer
-from espnet_prune.bin import embedding_train, export_embedding, pack, tune_diarization
+from espnet_prune.bin import (
+    embed_utterances,
+    embedding_train,
+    export_embedding,
+    pack,
+    tune_diarization,
+)
 from espnet_prune.diarization.embedding import CAMPlusPlusEmbedder, EmbeddingHead, HeadEmbedder
 from espnet_prune.diarization.embedding.cam import CAMPlusPlus
 from espnet_prune.diarization.head import HeadConfig
 from espnet_prune.diarization.model import DiarizationConfig, DiarizationModel
 from espnet_prune.diarization.pipeline import InferenceConfig
-from espnet_prune.espnet.embedding_model import ESPnetEmbeddingModel
+from espnet_prune.espnet.embedding_model import UNKNOWN, ESPnetEmbeddingModel
 from espnet_prune.ssl import Featurizer, SSLEncoder
 from tests.diarization.embedding.three_d_speaker import random_state
 from tests.espnet.speech_corpus import write_corpus
@@ -30,19 +36,41 @@ def teacher(tmp_path_factory):
     return folder
 
 
-@torch.no_grad()
-def test_padding_does_not_matter(encoder_folder, teacher):
+@pytest.fixture
+def model(encoder_folder):
     encoder = SSLEncoder.from_pretrained(encoder_folder)
+    torch.manual_seed(0)
     head = EmbeddingHead.for_encoder(encoder.config)
-    model = ESPnetEmbeddingModel(head, encoder, CAMPlusPlusEmbedder.from_pretrained(teacher)).eval()
-    assert {key.partition(".")[0] for key in model.state_dict()} == {"head"}
+    return ESPnetEmbeddingModel(head, encoder, 3, 0.5)
+
+
+def test_padding_does_not_matter(model):
+    model.eval()
     torch.manual_seed(0)
     speech, lengths = torch.randn(2, 16000), torch.tensor([16000, 9000])
+    speakers = torch.tensor([[2], [UNKNOWN]])
     speech[1, 9000:] = 0
-    together = model(speech, lengths)[0]
-    alone = [model(s[None, :n], n[None])[0] for s, n in zip(speech, lengths, strict=True)]
-    expected = torch.cat(alone).mean(0, keepdim=True)
-    torch.testing.assert_close(together, expected, atol=1e-4, rtol=1e-3)
+    embeddings = torch.randn(2, 192)
+    together = model(speech, lengths, speakers, embeddings)[0]
+    items = zip(speech, lengths, speakers, embeddings, strict=True)
+    alone = [model(s[None, :n], n[None], who[None], e[None])[0] for s, n, who, e in items]
+    torch.testing.assert_close(together, torch.cat(alone).mean(0, keepdim=True))
+
+
+def test_the_loss(model):
+    """Unknown speakers have the distance alone, known ones the margin's loss besides."""
+    model.eval()
+    speech, lengths = torch.randn(1, 8000), torch.tensor([8000])
+    losses = []
+    for speaker in (UNKNOWN, 0, 1):
+        loss, stats, _ = model(speech, lengths, torch.tensor([[speaker]]), torch.ones(1, 192))
+        losses.append(loss - stats["distance"])
+    assert losses[0] == 0 and losses[1] > 0 and losses[1] != losses[2]
+    losses[1].sum().backward()
+    assert {key.partition(".")[0] for key in model.state_dict()} == {"head", "speakers"}
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    with pytest.raises(ValueError, match="expected embeddings of 192 values, found 5"):
+        model(speech, lengths, torch.tensor([[0]]), torch.ones(1, 5))
 
 
 def test_trained_exported_and_used(windows, encoder_folder, teacher, tmp_path, capsys):
@@ -53,11 +81,21 @@ def test_trained_exported_and_used(windows, encoder_folder, teacher, tmp_path, c
     model.save_pretrained(tmp_path / "model")
     corpus = write_corpus(tmp_path)
     command = trainer_options(output_dir=tmp_path / "train", crop="true", optim_conf="lr=0.01")
+    (corpus / "utt2spk").write_text("".join(f"u{i} {'abc'[i % 3]}\n" for i in range(8)))
+    (corpus / "speakers").write_text("a u0\nb u1\n")  # c is not told apart
     for split in ("train", "valid"):
+        for data in ("utt2spk,speaker,text", "campplus,embedding,text_float"):
+            command += [f"--{split}_data_path_and_name_and_type", f"{corpus}/{data}"]
         command += [f"--{split}_data_path_and_name_and_type", f"{corpus}/wav.scp,speech,sound"]
         command += [f"--{split}_shape_file", f"{corpus}/utt2num_samples"]
-    command += ["--model", str(tmp_path / "model"), "--teacher", str(teacher)]
-    embedding_train.main([*command, "--head_conf", "hidden=8"])
+    embed_utterances.main([
+        str(tmp_path / "model"), str(corpus), "--embedding", f"campplus:{teacher}", "--output",
+        str(corpus / "campplus"),
+    ])  # fmt: skip
+    command += ["--model", str(tmp_path / "model")]
+    command += ["--speakers", f"{corpus}/speakers", "--head_conf", "hidden=8"]
+    embedding_train.main(command)
+    embedding_train.main([*command, "--max_epoch", "3"])  # resumed
     file = tmp_path / "train/valid.loss.ave.pth"
     assert file.stat().st_size < 50_000  # the head alone
     export_embedding.main([str(file), "--output", str(tmp_path / "model")])

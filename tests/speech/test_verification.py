@@ -109,11 +109,11 @@ def test_the_command(data, tmp_path, capsys):
     score_embedding.main([*command, "--bootstrap", "20", "--json"])
     found = json.loads(capsys.readouterr().out)["mel"]
     assert found["size"] == 160 and found["all"]["same"] == 12 and found["all"]["other"] == 54
-    assert found["group"]["other"] == 9 and found["all"]["eer"] == 0.0
+    assert found["one group"]["other"] == 9 and found["all"]["eer"] == 0.0
     assert found["all"]["low"] <= found["all"]["eer"] <= found["all"]["high"]
     score_embedding.main([*command, "--embedding", "ssl", "mel"])
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 4 and "12 same, 54 other of all" in lines[0] and "0.00" in lines[3]
+    assert len(lines) == 4 and "12 same and 54 other of all" in lines[0] and "0.00" in lines[3]
     for wrong, message in (
         (["--embedding", "head"], "expected a folder, .*embedding|no such|found none"),
         (["--seconds", "100"], "expected two utterances of 100 s"),

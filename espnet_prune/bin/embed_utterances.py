@@ -1,0 +1,55 @@
+"""Write the speaker embeddings of whole utterances, `utterance number number …`, one a line.
+
+Example: python -m espnet_prune.bin.embed_utterances exp/pruned data/train --embedding campplus \\
+    --output data/train/campplus
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from espnet_prune.bin.errors import explained
+from espnet_prune.bin.score_embedding import add_embedder_options, load_embedders
+from espnet_prune.diarization.audio import open_audio
+from espnet_prune.diarization.embedding import EMBEDDINGS
+from espnet_prune.diarization.tables import write_lines
+from espnet_prune.progress import progress
+from espnet_prune.speech.verification import read_whole_utterances
+from espnet_prune.ssl.files import require_writable
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Make the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog=f"An embedding is one of\n{EMBEDDINGS}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_embedder_options(parser)
+    parser.add_argument("--embedding", metavar="NAME", help="in place of the configuration's")
+    parser.add_argument("--output", type=Path, required=True, help="file to write")
+    return parser
+
+
+def main(cmd: Sequence[str] | None = None) -> None:
+    """Run the command."""
+    args = get_parser().parse_args(cmd)
+    with explained("embed_utterances"):
+        require_writable(args.output)
+        data = read_whole_utterances(args.data_dir)
+        names = [args.embedding] if args.embedding else None
+        (embed,) = load_embedders(args, names).values()
+        lines = []
+        for key, path in progress(data.wavs.items(), "utterances"):
+            with open_audio(path) as audio:
+                samples = torch.from_numpy(audio.read(dtype="float32"))
+            lines.append(" ".join([key, *(f"{value:.6g}" for value in embed(samples).tolist())]))
+        write_lines(args.output, lines)
+
+
+if __name__ == "__main__":
+    main()
