@@ -69,9 +69,9 @@ def test_expected_cost_is_the_mean_over_gates():
 
 
 def uncounted(config, samples):
-    """What the counter sees beyond the convention: position gates, and log-mel features."""
+    """What the counter sees beyond the convention: position gates, and mel filters."""
     if config.family == "whisper":
-        return (config.padded_samples or samples) // 160 * (402 * 400 + 201 * config.mel_bands)
+        return (config.padded_samples or samples) // 160 * 402 * config.mel_bands
     heads = sum(len(layer.heads) for layer in config.layers) if config.family == "wavlm" else 0
     return config.num_frames(samples) * heads * config.head_dim * 8
 

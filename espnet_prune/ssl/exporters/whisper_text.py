@@ -11,7 +11,7 @@ from espnet_prune.ssl.config import ConfigError
 from espnet_prune.ssl.model import SSLEncoder
 
 
-def under_decoder(encoder: SSLEncoder, model: nn.Module) -> nn.Module:
+def under_decoder(encoder: SSLEncoder, model: Any) -> Any:
     """Let a Whisper model of transformers hear through ``encoder``, and return that model.
 
     Args:
@@ -47,7 +47,7 @@ class TransformersEncoder(nn.Module):
         super().__init__()
         self.encoder = encoder
 
-    def forward(self, input_features: Tensor, attention_mask: object = None, **_: Any) -> Any:
+    def forward(self, input_features: Tensor, attention_mask: object = None, **others: Any) -> Any:
         """Features ``(B, bands, M)`` to a ``BaseModelOutput`` of frames ``(B, M / 2, D)``.
 
         Like the original, it attends to all of the features; of its hidden states it gives the
@@ -56,6 +56,7 @@ class TransformersEncoder(nn.Module):
         from transformers.modeling_outputs import BaseModelOutput
 
         features = input_features.transpose(1, 2)
-        frames, _ = self.encoder.front_end.convolve(features, None, (None,))
+        front_end: Any = self.encoder.front_end
+        frames, _ = front_end.convolve(features, None, (None,))
         *_, last = self.encoder.transform(frames)
         return BaseModelOutput(last_hidden_state=last.to(input_features.dtype))

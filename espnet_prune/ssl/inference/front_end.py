@@ -140,7 +140,7 @@ class PackedConv(PackedLinear):
         channels, inputs, kernel = conv.weight.shape
         linear = nn.Linear(kernel * inputs, channels, device="meta")
         linear.weight = nn.Parameter(conv.weight.transpose(1, 2).flatten(1))
-        linear.bias = conv.bias
+        linear.bias = cast(nn.Parameter, conv.bias)
         super().__init__(linear, dtype=dtype)
         self.kernel, self.stride, self.padding = kernel, conv.stride, conv.padding
 
