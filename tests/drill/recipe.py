@@ -36,7 +36,7 @@ OPTIONS = {
     "max_speakers": "2",
     "train_args": _STEPS,
     "pruning_args": _STEPS.replace("epoch 5", "epoch 14")
-    + " --pruning_conf warmup_steps=10 --pruning_conf gate_lr=0.6 --pruning_conf target=0.5",
+    + " --pruning_conf warmup_steps=25 --pruning_conf gate_lr=0.6 --pruning_conf target=0.5",
     "distill_args": _STEPS,
     "python": sys.executable,
 }

@@ -16,6 +16,7 @@ pytest.importorskip("espnet2")
 from espnet2.tasks.abs_task import scheduler_classes
 
 from espnet_prune.espnet.distillation_task import DistillationTask
+from espnet_prune.espnet.embedding_task import EmbeddingTask
 from espnet_prune.espnet.powerset_task import PowersetDiarizationTask
 from espnet_prune.ssl.config_files import read_yaml
 
@@ -63,6 +64,10 @@ def test_it_builds(path, monkeypatch):
         return
     if path.stem == "turn_taking":
         assert read_turn_taking(path)
+        return
+    if "speaker_weight" in values:
+        words = ["--config", str(path), "--output_dir", "exp", "--model", "s", "--speakers", "t"]
+        EmbeddingTask.get_parser().parse_args(words)
         return
     kinds = [kind for key, kind in TASKS.items() if key in values]
     assert len(kinds) == 1, f"{path}: expected a key of {list(TASKS)} or a name decode*"

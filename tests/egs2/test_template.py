@@ -80,6 +80,8 @@ class Recipe:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            # A job of a script in the background ignores Ctrl-C, and its children do.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
 
     def __call__(self, *options, status=0):
