@@ -38,7 +38,9 @@ convert encoder out
 diar_inference exp/pruned data --output out.rttm --device cpu --config decode.yaml
 diarize exp/pruned data/a.wav --output out --device cpu --config decode.yaml
 export encoder out.pt2 --output last_hidden_state --no-check
+embed_utterances encoder speech --embedding mel --output out
 export_diarizer trained/powerset/latest.pth --output out
+export_embedding trained/embedding/latest.pth --output out
 format_speech speech --output out --min_seconds 0.1 --max_seconds 9 --nj 1
 macro_der exp/diarized_dense/test.json --published 10.0
 make_windows data --window_size 2 --window_shift 1 --output out
@@ -56,6 +58,7 @@ profile encoder --json
 report exp --data_dir meetings --set test --seed 0
 run -m espnet_prune.bin.profile encoder
 score_asr speech/text speech/text --output out.json
+score_embedding encoder speech --embedding mel --seconds 0.5
 score_der data/rttm data/rttm --uem data/uem --collar 0.25 --bootstrap 9 --json
 simulate_conversations a=speech --output out --turn_taking t.yaml --recordings 1 --num_speakers 2
 superb_table superb --published published.yaml --output out
@@ -109,6 +112,7 @@ def build(folder: Path) -> Path:
         write_corpus(Path("speech"))
         speakers = "".join(f"u{i} {'xy'[i % 2]}\n" for i in range(8))
         Path("speech/utt2spk").write_text(speakers)
+        Path("speech/spk2utt").write_text("x u0 u2 u4 u6\ny u1 u3 u5 u7\n")
         make_librispeech(Path("libri"))
         Path("decode.yaml").write_text("step: 0.5\nbatch_size: 2\nvbx_conf: {Fa: 0.07}\n")
         Path("train.yaml").write_text("batch_size: 4\noptim: adamw\noptim_conf: {lr: 1.0e-3}\n")
@@ -130,8 +134,21 @@ def build(folder: Path) -> Path:
     return folder
 
 
+def _embedding_training() -> list[str]:
+    words = trainer_options(max_epoch=1, output_dir="out", config="train.yaml", model="encoder")
+    for split in ("train", "valid"):
+        words += [f"--{split}_shape_file", "speech/utt2num_samples"]
+        for entry in ("wav.scp,speech,sound", "utt2spk,speaker,text", "mel,embedding,text_float"):
+            words += [f"--{split}_data_path_and_name_and_type", f"speech/{entry}"]
+    return [*words, "--speakers", "speech/spk2utt", "--head_conf", "size=160", "--crop", "true"]
+
+
 def _train_all() -> None:
-    for name in ("powerset", "distill"):
+    import_module("espnet_prune.bin.embed_utterances").main(
+        ["encoder", "speech", "--embedding", "mel", "--output", "speech/mel"]
+    )
+    COMMANDS["embedding_train"] = _embedding_training()
+    for name in ("powerset", "distill", "embedding"):
         words = list(COMMANDS[f"{name}_train"])
         words[words.index("out")] = f"trained/{name}"
         import_module(f"espnet_prune.bin.{name}_train").main(words)

@@ -31,3 +31,7 @@ QUICK = sorted(set(inputs.COMMANDS) - {"bench", "bench_training", "bench_diariza
 def test_fuzz(verb: str, built: Path, tmp_path: Path) -> None:
     faults = [case for case in fuzz(verb, built, tmp_path, 3, 0.5) if case.outcome.fault]
     assert [(case.words, case.done, case.outcome.said) for case in faults] == []
+
+
+def test_every_verb_has_a_valid_command(built: Path) -> None:
+    assert set(inputs.verbs()) == set(inputs.COMMANDS)
