@@ -8,7 +8,7 @@ from pathlib import Path
 
 from espnet_prune.bin.errors import explained
 from espnet_prune.report.asr_scores import AsrScores, read_texts, score, write_scores
-from espnet_prune.report.markdown import markdown_table
+from espnet_prune.report.markdown import markdown_table, percent
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -23,6 +23,11 @@ def get_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="the first word of each line is an intent; the error rates are of the others",
     )
+    parser.add_argument(
+        "--utt2spk",
+        type=Path,
+        help="speakers of the utterances, over whom intervals are; else over utterances",
+    )
     parser.add_argument("--output", type=Path, help="JSON file to write the scores to as well")
     return parser
 
@@ -31,10 +36,10 @@ def render(scores: AsrScores) -> str:
     """The scores as a Markdown table; rates in percent."""
     header = ["Snt", "Wrd", "WER", "CER", "S.Err"]
     row = [str(scores.utterances), str(scores.words)]
-    row += [f"{100 * rate:.1f}" for rate in (scores.wer, scores.cer, scores.ser)]
+    row += [percent(scores.wer, scores.wer_interval), percent(scores.cer), percent(scores.ser)]
     if scores.intent_accuracy is not None:
         header.append("intent accuracy")
-        row.append(f"{100 * scores.intent_accuracy:.1f}")
+        row.append(percent(scores.intent_accuracy, scores.intent_interval))
     return "\n".join(markdown_table(header, [row], text=0))
 
 
@@ -42,7 +47,9 @@ def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
     with explained("score_asr"):
-        scores = score(read_texts(args.reference), read_texts(args.hypothesis), args.intent)
+        texts = [read_texts(path) for path in (args.reference, args.hypothesis)]
+        speakers = read_texts(args.utt2spk) if args.utt2spk else None
+        scores = score(*texts, args.intent, speakers)
         if args.output:
             write_scores(scores, args.output)
         print(render(scores))

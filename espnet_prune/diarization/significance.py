@@ -84,12 +84,23 @@ def rate_intervals(
     Raises:
         ValueError: For less than one resample.
     """
+    der = [(sum(each[:3]), each.speech) for each in counts]
+    jer = [(each.jaccard, each.speakers) for each in counts]
+    return Intervals(*(rate_interval(pairs, resamples, seed) for pairs in (der, jer)))
+
+
+def rate_interval(
+    counts: Collection[tuple[float, float]], resamples: int = RESAMPLES, seed: int = 0
+) -> Interval:
+    """The interval of a rate, of the errors and the whole of each recording, speaker or utterance.
+
+    Raises:
+        ValueError: For less than one resample.
+    """
     if len(counts) < 2:
-        return Intervals(NONE, NONE)
-    table = [(sum(each[:3]), each.speech, each.jaccard, each.speakers) for each in counts]
-    sums = _resampled_sums(np.array(table), resamples, seed)
-    der, jer = _ratios(sums[:, 0], sums[:, 1]), _ratios(sums[:, 2], sums[:, 3])
-    return Intervals(interval(der, len(counts)), interval(jer, len(counts)))
+        return NONE
+    sums = _resampled_sums(np.array(list(counts)), resamples, seed)
+    return interval(_ratios(sums[:, 0], sums[:, 1]), len(counts))
 
 
 def compare(

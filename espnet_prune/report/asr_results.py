@@ -12,7 +12,7 @@ from espnet_prune.pruning import count_macs
 from espnet_prune.report.asr_scores import AsrScores, read_scores
 from espnet_prune.report.environment import this_environment
 from espnet_prune.report.history import read_history
-from espnet_prune.report.markdown import markdown_table
+from espnet_prune.report.markdown import markdown_table, percent
 from espnet_prune.ssl import SSLEncoder
 from espnet_prune.ssl.config_files import read_json
 from espnet_prune.ssl.files import atomic_write
@@ -104,13 +104,12 @@ def render_table(models: Mapping[str, AsrModelResults]) -> str:
         ["MACs saved (%)", *(f"{100 * (1 - m.macs / dense.macs):.2f}" for m in columns)],
     ]
     for name, scores in dense.scores.items():
-        rates = ["wer", "cer"]
+        each = [m.scores[name] for m in columns]
         if scores.intent_accuracy is not None:
-            rates.insert(0, "intent_accuracy")
-        for rate in rates:
-            label = rate.replace("_", " ") if "_" in rate else rate.upper()
-            values = (getattr(m.scores[name], rate) for m in columns)
-            rows.append([f"{label} (%), {name}", *(f"{100 * value:.2f}" for value in values)])
+            values = [percent(s.intent_accuracy or 0.0, s.intent_interval) for s in each]
+            rows.append([f"intent accuracy (%), {name}", *values])
+        rows.append([f"WER (%), {name}", *(percent(s.wer, s.wer_interval) for s in each)])
+        rows.append([f"CER (%), {name}", *(percent(s.cer) for s in each)])
     rows.append(["training (s)", *(f"{sum(m.train_seconds.values()):.0f}" for m in columns)])
     return "\n".join(markdown_table(["SSL encoder", *models], rows, text=1))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import editdistance
 
 from espnet_prune.diarization import DataError
+from espnet_prune.diarization.significance import rate_interval
 from espnet_prune.diarization.tables import scan_table
 from espnet_prune.ssl.config_files import read_json
 from espnet_prune.ssl.files import atomic_write
@@ -28,6 +29,8 @@ class AsrScores:
         ser: share of utterances with an error.
         intent_accuracy: share of utterances whose first word, the intent, is right; the other
             rates are then of the words after it. None for texts without intents.
+        wer_interval: 95 % interval of ``wer`` by bootstrap over speakers; None of one speaker.
+        intent_interval: the same of ``intent_accuracy``.
     """
 
     utterances: int
@@ -36,13 +39,26 @@ class AsrScores:
     cer: float
     ser: float
     intent_accuracy: float | None = None
+    wer_interval: tuple[float, float] | None = None
+    intent_interval: tuple[float, float] | None = None
 
 
-def score(reference: Mapping[str, str], hypothesis: Mapping[str, str], intent: bool) -> AsrScores:
+def score(
+    reference: Mapping[str, str],
+    hypothesis: Mapping[str, str],
+    intent: bool,
+    speakers: Mapping[str, str] | None = None,
+) -> AsrScores:
     """Score texts by utterance; with ``intent`` the first word of each is one.
 
+    Args:
+        reference: texts by utterance.
+        hypothesis: the same.
+        intent: whether texts begin with one.
+        speakers: by utterance; None: each utterance has its own.
+
     Raises:
-        DataError: different utterances, none, or no word in any reference.
+        DataError: different utterances, none, no speaker of one, or no word in any reference.
     """
     if only := sorted(reference.keys() ^ hypothesis.keys()):
         raise DataError(
@@ -50,23 +66,33 @@ def score(reference: Mapping[str, str], hypothesis: Mapping[str, str], intent: b
             f"such as {only[0]}; decode the whole set again"
         )
     pairs = [(text, hypothesis[utterance]) for utterance, text in reference.items()]
-    accuracy = None
+    if speakers is None:
+        speakers = {utterance: utterance for utterance in reference}
+    if unknown := sorted(reference.keys() - speakers.keys()):
+        raise DataError(f"expected the speaker of each utterance, found none of {unknown[0]}")
+    names = [speakers[utterance] for utterance in reference]
+    accuracy = intents = None
     if intent:
         split = [tuple(map(_split_intent, pair)) for pair in pairs]
-        accuracy = sum(ours[0] == theirs[0] for ours, theirs in split) / max(1, len(split))
+        right = [int(ours[0] == theirs[0]) for ours, theirs in split]
+        accuracy = sum(right) / max(1, len(right))
+        intents = _interval(names, right, [1] * len(right))
         pairs = [(ours[1], theirs[1]) for ours, theirs in split]
     words = [[text.split() for text in pair] for pair in pairs]
     characters = [[" ".join(each) for each in pair] for pair in words]
-    total = sum(len(ours) for ours, _ in words)
+    errors, lengths = _edits(words), [len(ours) for ours, _ in words]
+    total = sum(lengths)
     if not total:
         raise DataError("expected words in the references, found none; is it the right file?")
     return AsrScores(
         utterances=len(pairs),
         words=total,
-        wer=_edits(words) / total,
-        cer=_edits(characters) / sum(len(ours) for ours, _ in characters),
+        wer=sum(errors) / total,
+        cer=sum(_edits(characters)) / sum(len(ours) for ours, _ in characters),
         ser=sum(ours != theirs for ours, theirs in words) / len(pairs),
         intent_accuracy=accuracy,
+        wer_interval=_interval(names, errors, lengths),
+        intent_interval=intents,
     )
 
 
@@ -113,5 +139,14 @@ def _split_intent(text: str) -> tuple[str, str]:
     return intent, rest[0] if rest else ""
 
 
-def _edits(pairs: Sequence[Sequence[Sequence[str]]]) -> int:
-    return sum(editdistance.eval(ours, theirs) for ours, theirs in pairs)
+def _edits(pairs: Sequence[Sequence[Sequence[str]]]) -> list[int]:
+    return [editdistance.eval(ours, theirs) for ours, theirs in pairs]
+
+
+def _interval(
+    speakers: Sequence[str], parts: Sequence[int], wholes: Sequence[int]
+) -> tuple[float, float] | None:
+    sums = {speaker: (0, 0) for speaker in speakers}
+    for speaker, part, whole in zip(speakers, parts, wholes, strict=True):
+        sums[speaker] = (sums[speaker][0] + part, sums[speaker][1] + whole)
+    return tuple(rate_interval(sums.values())) if len(sums) > 1 else None

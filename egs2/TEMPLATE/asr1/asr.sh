@@ -260,7 +260,7 @@ stage_10() {
             log "${model}, ${set}"
             verb score_asr "${raw}/${set}/text" \
                 "${expdir}/${model}/decoded/${set}/text" "${options[@]}" \
-                --output "${expdir}/${model}/${set}.json"
+                --utt2spk "${raw}/${set}/utt2spk" --output "${expdir}/${model}/${set}.json"
         done
     done
 }

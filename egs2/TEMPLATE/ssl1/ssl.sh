@@ -141,11 +141,11 @@ stage_7() {
 }
 
 stage_8() {
-    local kind probe words options=() encoders=("dense=${expdir}/ssl" "pruned=${expdir}/pruned_encoder")
+    local kind probe fields options=() encoders=("dense=${expdir}/ssl" "pruned=${expdir}/pruned_encoder")
     for kind in ${students}; do encoders+=("${kind}=${expdir}/${kind}_encoder"); done
     for probe in ${probes}; do
-        IFS=: read -r -a words <<< "${probe}"
-        options+=(--probe "${words[@]}")
+        IFS=: read -r -a fields <<< "${probe}"
+        options+=(--probe "${fields[@]}")
     done
     verb probe_encoder "${encoders[@]}" "${options[@]}" \
         --seed "${seed}" --output "${expdir}/probe.json"
