@@ -10,15 +10,12 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from espnet_prune.bin.errors import explained
 from espnet_prune.bin.score_embedding import add_embedder_options, load_embedders
-from espnet_prune.diarization.audio import open_audio
 from espnet_prune.diarization.embedding import EMBEDDINGS
 from espnet_prune.diarization.tables import write_lines
 from espnet_prune.progress import progress
-from espnet_prune.speech.verification import read_whole_utterances
+from espnet_prune.speech.verification import read_samples, read_whole_utterances
 from espnet_prune.ssl.files import require_writable
 
 
@@ -45,9 +42,8 @@ def main(cmd: Sequence[str] | None = None) -> None:
         (embed,) = load_embedders(args, names).values()
         lines = []
         for key, path in progress(data.wavs.items(), "utterances"):
-            with open_audio(path) as audio:
-                samples = torch.from_numpy(audio.read(dtype="float32"))
-            lines.append(" ".join([key, *(f"{value:.6g}" for value in embed(samples).tolist())]))
+            values = embed(read_samples(path)).tolist()
+            lines.append(" ".join([key, *(f"{value:.6g}" for value in values)]))
         write_lines(args.output, lines)
 
 

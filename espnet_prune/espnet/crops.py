@@ -35,11 +35,11 @@ class RandomCrops:
         """Names, and ``speech`` ``(B, T)`` with ``speech_lengths`` ``(B,)``, in samples.
 
         Args:
-            data: names with ``speech`` ``(T_i,)`` each; what else they have stays as it is.
+            data: names with ``speech`` ``(T_i,)`` each.
         """
         shortest = min(len(values["speech"]) for _, values in data)
         return self.collate(
-            [(name, {**v, "speech": self._crop(name, v["speech"], shortest)}) for name, v in data]
+            [(name, {"speech": self._crop(name, v["speech"], shortest)}) for name, v in data]
         )
 
     def _crop(self, name: str, speech: np.ndarray, length: int) -> np.ndarray:

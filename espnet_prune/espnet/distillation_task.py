@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
+from espnet2.iterators.abs_iter_factory import AbsIterFactory
+from espnet2.train.collate_fn import CommonCollateFn
 from espnet2.utils.nested_dict_action import NestedDictAction
+from espnet2.utils.types import str2bool
 
+from espnet_prune.espnet.crops import EpochIterFactory, RandomCrops
 from espnet_prune.espnet.distillation_model import ESPnetDistillationModel
 from espnet_prune.espnet.objective import build_distillation, build_pruner
-from espnet_prune.espnet.window_task import WindowTask, add_crop_option
+from espnet_prune.espnet.window_task import WindowTask
 from espnet_prune.ssl import SSLEncoder
 from espnet_prune.ssl.inference import PRECISIONS
 
@@ -30,7 +35,13 @@ class DistillationTask(WindowTask):
             default="float32",
             help="What the teacher computes in; bfloat16 is faster and less exact",
         )
-        add_crop_option(group)
+        group.add_argument(
+            "--crop",
+            type=str2bool,
+            default=False,
+            help="Crop each training utterance at random to the shortest of its batch instead of "
+            "padding it to the longest; a batch type that sorts (numel, sorted) loses little",
+        )
         group.add_argument(
             "--distill_conf",
             action=NestedDictAction,
@@ -50,6 +61,23 @@ class DistillationTask(WindowTask):
     def required_data_names(cls, train: bool = True, inference: bool = False) -> tuple[str, ...]:
         """Audio alone."""
         return ("speech",)
+
+    @classmethod
+    def build_collate_fn(
+        cls, args: argparse.Namespace, train: bool
+    ) -> CommonCollateFn | RandomCrops:
+        """Pad with zeros, or crop if ``--crop`` asks for it; validation hears whole utterances."""
+        collate = super().build_collate_fn(args, train)
+        return RandomCrops(args.seed, collate) if train and args.crop else collate
+
+    @classmethod
+    def build_sequence_iter_factory(
+        cls, args: argparse.Namespace, iter_options: Any, mode: str
+    ) -> AbsIterFactory:
+        """ESPnet's own; crops are told the epoch."""
+        factory = super().build_sequence_iter_factory(args, iter_options, mode)
+        crops = iter_options.collate_fn
+        return EpochIterFactory(factory, crops) if isinstance(crops, RandomCrops) else factory
 
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> ESPnetDistillationModel:

@@ -13,7 +13,7 @@ from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet_prune.diarization.embedding import EmbeddingHead
 from espnet_prune.diarization.tables import read_table
 from espnet_prune.espnet.embedding_model import UNKNOWN, ESPnetEmbeddingModel
-from espnet_prune.espnet.window_task import WindowTask, add_crop_option
+from espnet_prune.espnet.window_task import WindowTask
 from espnet_prune.ssl import SSLEncoder
 
 
@@ -24,7 +24,7 @@ class EmbeddingTask(WindowTask):
 
     @classmethod
     def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        """``--model``, ``--speakers``, ``--speaker_weight``, ``--crop`` and ``--head_conf``."""
+        """``--model``, ``--speakers``, ``--speaker_weight`` and ``--head_conf``."""
         group = parser.add_argument_group(description="Embedding head")
         group.add_argument(
             "--model", required=True, help="Diarization model or encoder whose states it pools"
@@ -33,9 +33,8 @@ class EmbeddingTask(WindowTask):
             "--speakers", required=True, help="spk2utt of the training set: whom to tell apart"
         )
         group.add_argument(
-            "--speaker_weight", type=float, default=0.4, help="Of the loss that tells them apart"
+            "--speaker_weight", type=float, default=0.2, help="Of the loss that tells them apart"
         )
-        add_crop_option(group)
         group.add_argument(
             "--head_conf",
             action=NestedDictAction,

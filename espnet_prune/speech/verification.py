@@ -107,7 +107,7 @@ def read_whole_utterances(folder: Path) -> UtteranceDir:
 
 
 class UtteranceEmbedder:
-    """Embeds an utterance as a local speaker who is active in all of it.
+    """Embeds an utterance as a window whose only speaker is active in a part of it.
 
     Args:
         embedder: what makes the embedding.
@@ -118,15 +118,19 @@ class UtteranceEmbedder:
         self.embedder, self.encoder = embedder, encoder
 
     @torch.no_grad()
-    def __call__(self, samples: torch.Tensor) -> torch.Tensor:
-        """Samples ``(T,)`` at 16 kHz to an embedding ``(E,)``."""
+    def __call__(
+        self, samples: torch.Tensor, start: int = 0, size: int | None = None
+    ) -> torch.Tensor:
+        """The embedding ``(E,)`` of ``size`` samples from ``start`` of ``(T,)`` at 16 kHz."""
         kept = {}
         if self.embedder.layers:
             states, _ = self.encoder.stream(samples[None])
             kept = {n: state.float() for n, state in enumerate(states) if n in self.embedder.layers}
-        frames = self.encoder.config.num_frames(len(samples))
+        hop = self.encoder.config.hop
+        weights = torch.zeros(1, self.encoder.config.num_frames(len(samples)), 1)
+        weights[:, start // hop : None if size is None else (start + size) // hop] = 1
         stretch = Stretch(samples, (0,), len(samples))
-        return self.embedder(stretch, kept, torch.ones(1, frames, 1))[0, 0].float()
+        return self.embedder(stretch, kept, weights)[0, 0].float()
 
 
 def embed_crops(
@@ -134,11 +138,17 @@ def embed_crops(
 ) -> NDArray[np.float32]:
     """The embeddings of the crops, of length 1: ``(N, E)``.
 
+    As in diarization, the encoder hears what is around a crop, here the whole utterance: hidden
+    states may tell where in its input a frame lies, and what they pool begins anywhere.
+
     Raises:
         DataError: an audio file is damaged.
     """
     size = round(seconds * SAMPLE_RATE)
-    rows = [embed(_middle(crop.audio, size)) for crop in progress(crops, "voices")]
+    rows = []
+    for crop in progress(crops, "voices"):
+        samples = read_samples(crop.audio)
+        rows.append(embed(samples, (len(samples) - size) // 2, size))
     embeddings = torch.stack(rows).numpy()
     return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
 
@@ -192,11 +202,14 @@ def rate_interval(pairs: Pairs, resamples: int, seed: int) -> Interval:
     return interval(np.array(rates), count)
 
 
-def _middle(path: str, size: int) -> torch.Tensor:
-    """The middle ``(size,)`` samples of a file that has as many."""
+def read_samples(path: str) -> torch.Tensor:
+    """The samples ``(T,)`` of a file of 16 kHz, mono.
+
+    Raises:
+        DataError: it is damaged.
+    """
     with open_audio(path) as audio:
-        audio.seek((audio.frames - size) // 2)
-        return torch.from_numpy(audio.read(size, dtype="float32"))
+        return torch.from_numpy(audio.read(dtype="float32"))
 
 
 def _optional(path: Path) -> dict[str, str]:

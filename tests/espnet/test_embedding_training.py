@@ -73,6 +73,22 @@ def test_the_loss(model):
         model(speech, lengths, torch.tensor([[0]]), torch.ones(1, 5))
 
 
+def test_stretches_lie_within_their_utterances(model):
+    frames = torch.tensor([400, 120, 20])
+    pooled = torch.stack([model.train()._stretches(frames, 400) for _ in range(50)])
+    counts = pooled.sum(2)
+    assert pooled.shape == (50, 3, 400, 4) and not pooled[:, 1, 120:].any()
+    assert (counts[:, 2] == 20).all() and not pooled[:, 2, 20:].any()
+    assert (
+        counts[:, 0].min() >= 50 and counts[:, 0].max() <= 150 and counts[:, 0].unique().numel() > 9
+    )
+    assert pooled.any(3)[:, 0].any(0).all()  # anywhere
+    jumps = pooled.int().diff(dim=2, prepend=torch.zeros_like(pooled[:, :, :1]).int())
+    assert ((jumps == 1).sum(2) == 1).all()  # each in one piece
+    whole = model.eval()._stretches(frames, 400)
+    assert whole.shape == (3, 400, 1) and whole.sum(1).flatten().tolist() == frames.tolist()
+
+
 def test_trained_exported_and_used(windows, encoder_folder, teacher, tmp_path, capsys):
     encoder = SSLEncoder.from_pretrained(encoder_folder)
     config = DiarizationConfig(HeadConfig(16, 1, 2, 16, 3), max_speakers=2, window_size=2.0)
@@ -80,7 +96,7 @@ def test_trained_exported_and_used(windows, encoder_folder, teacher, tmp_path, c
     torch.nn.init.normal_(model.head.classifier.weight, std=5)
     model.save_pretrained(tmp_path / "model")
     corpus = write_corpus(tmp_path)
-    command = trainer_options(output_dir=tmp_path / "train", crop="true", optim_conf="lr=0.01")
+    command = trainer_options(output_dir=tmp_path / "train", optim_conf="lr=0.01")
     (corpus / "utt2spk").write_text("".join(f"u{i} {'abc'[i % 3]}\n" for i in range(8)))
     (corpus / "speakers").write_text("a u0\nb u1\n")  # c is not told apart
     for split in ("train", "valid"):
@@ -96,6 +112,12 @@ def test_trained_exported_and_used(windows, encoder_folder, teacher, tmp_path, c
     command += ["--speakers", f"{corpus}/speakers", "--head_conf", "hidden=8"]
     embedding_train.main(command)
     embedding_train.main([*command, "--max_epoch", "3"])  # resumed
+    whole = ["--output_dir", str(tmp_path / "whole"), "--max_epoch", "3"]
+    embedding_train.main([*command, *whole])
+    resumed, uninterrupted = (
+        torch.load(tmp_path / name / "3epoch.pth", weights_only=True) for name in ("train", "whole")
+    )
+    assert all(torch.equal(resumed[key], value) for key, value in uninterrupted.items())
     file = tmp_path / "train/valid.loss.ave.pth"
     assert file.stat().st_size < 50_000  # the head alone
     export_embedding.main([str(file), "--output", str(tmp_path / "model")])

@@ -8,15 +8,20 @@ from itertools import combinations
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from espnet_prune.bin import score_embedding
 from espnet_prune.diarization import DataError
+from espnet_prune.diarization.embedding import PooledStates
 from espnet_prune.speech.verification import (
     Crop,
+    UtteranceEmbedder,
     choose_crops,
     compare_pairs,
+    embed_crops,
     equal_error_rate,
     rate_interval,
+    read_samples,
 )
 from tests.encoders import random_encoder, tiny_config
 
@@ -99,6 +104,20 @@ def test_which_crops(data):
     assert len(choose_crops(data, 0.3, 9, 0)) == 16
     with pytest.raises(DataError, match="expected two utterances of 9 s or more"):
         choose_crops(data, 9.0, 5, 0)
+
+
+def test_a_crop_is_heard_in_its_utterance(data):
+    encoder = random_encoder(tiny_config(), 0)
+    crops = choose_crops(data, 0.3, 9, 0)
+    found = embed_crops(UtteranceEmbedder(PooledStates(2), encoder), crops, 0.3)
+    for crop, embedding in zip(crops[:4], found, strict=False):
+        samples = read_samples(crop.audio)
+        with torch.no_grad():
+            states = encoder(samples[None]).hidden_states[2][0]
+        first, hop = (len(samples) - 4800) // 2, encoder.config.hop
+        frames = states[first // hop : (first + 4800) // hop]
+        expected = torch.cat([frames.mean(0), frames.std(0, correction=0)])
+        np.testing.assert_allclose(embedding, expected / expected.norm(), atol=1e-4)
 
 
 def test_the_command(data, tmp_path, capsys):
