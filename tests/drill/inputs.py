@@ -140,7 +140,7 @@ def _embedding_training() -> list[str]:
         words += [f"--{split}_shape_file", "speech/utt2num_samples"]
         for entry in ("wav.scp,speech,sound", "utt2spk,speaker,text", "mel,embedding,text_float"):
             words += [f"--{split}_data_path_and_name_and_type", f"speech/{entry}"]
-    return [*words, "--speakers", "speech/spk2utt", "--head_conf", "size=160", "--crop", "true"]
+    return [*words, "--speakers", "speech/spk2utt", "--head_conf", "size=160"]
 
 
 def _train_all() -> None:
