@@ -38,6 +38,7 @@ def get_parser() -> argparse.ArgumentParser:
         metavar=("NAME LABELS TRAIN", "TEST"),
         help="NAME of the probe; LABELS, a file whose first word after the key is the label, as "
         "utt2spk, in the data directories TRAIN and TEST; without TEST, five folds of TRAIN. "
+        "LABELS 'characters': those of text, recognised by a linear map trained with CTC. "
         "May be repeated",
     )
     parser.add_argument("--seed", type=seed, default=0, help="of the folds, and noted (default: 0)")
@@ -86,6 +87,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
                 "utterances": some.total,
                 "classes": some.classes,
                 "accuracy": {name: score.accuracy for name, score in scores.items()},
+                "interval": {name: score.interval for name, score in scores.items()},
             }
             for name, score in scores.items():
                 print(f"{probe.name}: {name} {score.accuracy:.1%} of {score.total}")

@@ -13,7 +13,7 @@ from espnet_prune.bin.probe_encoder import MACS_SECONDS
 from espnet_prune.diarization import DataError
 from espnet_prune.report.environment import this_environment
 from espnet_prune.report.history import read_history
-from espnet_prune.report.markdown import markdown_table
+from espnet_prune.report.markdown import markdown_table, percent
 from espnet_prune.ssl.config_files import read_json
 from espnet_prune.ssl.files import atomic_write
 
@@ -46,9 +46,12 @@ def read_results(path: Path) -> dict[str, Any]:
         for size in results["encoders"].values():
             _numbers(size["params"], size["macs"])
         for probe in results["probes"].values():
-            if probe["accuracy"].keys() != results["encoders"].keys():
-                raise KeyError("accuracy")
+            for key in ("accuracy", "interval"):
+                if probe[key].keys() != results["encoders"].keys():
+                    raise KeyError(key)
             _numbers(probe["utterances"], probe["classes"], *probe["accuracy"].values())
+            for low, high in probe["interval"].values():
+                _numbers(low, high)
         return {key: results[key] for key in ("seed", "encoders", "probes")}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
@@ -64,6 +67,8 @@ def _numbers(*values: object) -> None:
 
 def render_table(runs: Sequence[dict[str, Any]]) -> str:
     """One row per encoder: size of the first run, accuracies as mean ± deviation over all.
+
+    The accuracy of a single run has its 95 % interval over speakers beside it.
 
     Args:
         runs: what :func:`read_results` returns, of different seeds.
@@ -81,14 +86,16 @@ def render_table(runs: Sequence[dict[str, Any]]) -> str:
     for name, size in first["encoders"].items():
         row = [name, f"{size['params'] / 1e6:.3f}", f"{size['macs'] / 1e9:.3f}"]
         for probe in first["probes"]:
-            row.append(_percent([run["probes"][probe]["accuracy"][name] for run in runs]))
+            row.append(_percent([run["probes"][probe] for run in runs], name))
         rows.append(row)
     return "\n".join(markdown_table(header, rows, text=1))
 
 
-def _percent(values: Sequence[float]) -> str:
-    mean = f"{100 * statistics.mean(values):.1f}"
-    return mean if len(values) == 1 else f"{mean} ± {100 * statistics.stdev(values):.1f}"
+def _percent(probes: Sequence[dict[str, Any]], name: str) -> str:
+    values = [probe["accuracy"][name] for probe in probes]
+    if len(values) == 1:
+        return percent(values[0], probes[0]["interval"][name])
+    return f"{100 * statistics.mean(values):.1f} ± {100 * statistics.stdev(values):.1f}"
 
 
 def _notes(runs: Sequence[dict[str, Any]], trainings: Sequence[Path]) -> list[str]:
@@ -104,7 +111,7 @@ def _notes(runs: Sequence[dict[str, Any]], trainings: Sequence[Path]) -> list[st
         )
     for name, probe in runs[0]["probes"].items():
         notes.append(
-            f"- {name}: {probe['classes']} classes, accuracy over {probe['utterances']} utterances"
+            f"- {name}: {probe['classes']} classes, accuracy over {probe['utterances']} labels"
         )
     for folder in trainings:
         seconds = read_history(folder / "checkpoint.pth").seconds

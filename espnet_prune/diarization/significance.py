@@ -9,7 +9,7 @@ the expanded percentiles of Hesterberg (The American Statistician, 2015) make up
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -90,17 +90,30 @@ def rate_intervals(
 
 
 def rate_interval(
-    counts: Collection[tuple[float, float]], resamples: int = RESAMPLES, seed: int = 0
+    counts: Collection[tuple[float, float]],
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    groups: Sequence[str] | None = None,
 ) -> Interval:
-    """The interval of a rate, of the errors and the whole of each recording, speaker or utterance.
+    """The interval of a rate: part over whole of all ``counts``, say errors over words.
+
+    Args:
+        counts: Part and whole of each recording or utterance.
+        resamples: Their number.
+        seed: Of what is drawn.
+        groups: What each belongs to, its speaker say; groups stay together. None: each is one.
 
     Raises:
         ValueError: For less than one resample.
     """
-    if len(counts) < 2:
+    table = np.array(list(counts), dtype=float).reshape(-1, 2)
+    if groups is not None:
+        index = np.unique(groups, return_inverse=True)[1]
+        table = np.stack([np.bincount(index, weights=column) for column in table.T], axis=1)
+    if len(table) < 2:
         return NONE
-    sums = _resampled_sums(np.array(list(counts)), resamples, seed)
-    return interval(_ratios(sums[:, 0], sums[:, 1]), len(counts))
+    sums = _resampled_sums(table, resamples, seed)
+    return interval(_ratios(sums[:, 0], sums[:, 1]), len(table))
 
 
 def compare(

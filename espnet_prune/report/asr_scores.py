@@ -76,7 +76,7 @@ def score(
         split = [tuple(map(_split_intent, pair)) for pair in pairs]
         right = [int(ours[0] == theirs[0]) for ours, theirs in split]
         accuracy = sum(right) / max(1, len(right))
-        intents = _interval(names, right, [1] * len(right))
+        intents = _interval(right, [1] * len(right), names)
         pairs = [(ours[1], theirs[1]) for ours, theirs in split]
     words = [[text.split() for text in pair] for pair in pairs]
     characters = [[" ".join(each) for each in pair] for pair in words]
@@ -91,7 +91,7 @@ def score(
         cer=sum(_edits(characters)) / sum(len(ours) for ours, _ in characters),
         ser=sum(ours != theirs for ours, theirs in words) / len(pairs),
         intent_accuracy=accuracy,
-        wer_interval=_interval(names, errors, lengths),
+        wer_interval=_interval(errors, lengths, names),
         intent_interval=intents,
     )
 
@@ -144,9 +144,8 @@ def _edits(pairs: Sequence[Sequence[Sequence[str]]]) -> list[int]:
 
 
 def _interval(
-    speakers: Sequence[str], parts: Sequence[int], wholes: Sequence[int]
+    parts: Sequence[int], wholes: Sequence[int], speakers: Sequence[str]
 ) -> tuple[float, float] | None:
-    sums = {speaker: (0, 0) for speaker in speakers}
-    for speaker, part, whole in zip(speakers, parts, wholes, strict=True):
-        sums[speaker] = (sums[speaker][0] + part, sums[speaker][1] + whole)
-    return tuple(rate_interval(sums.values())) if len(sums) > 1 else None
+    if len(set(speakers)) < 2:
+        return None
+    return rate_interval(list(zip(parts, wholes, strict=True)), groups=speakers)

@@ -14,6 +14,7 @@ pytest.importorskip("espnet2")
 from espnet_prune.bin import probe_encoder, probe_report, probe_student
 from espnet_prune.diarization import DataError
 from espnet_prune.espnet.probe_classifier import Probe, mean_states, run_probe
+from espnet_prune.espnet.probe_recognizer import train_recognizer
 from espnet_prune.espnet.probe_students import random_student, uniform_student
 from espnet_prune.pruning import apply, count_params
 from espnet_prune.ssl import SSLEncoder, open_masks
@@ -27,7 +28,7 @@ def tones(tmp_path_factory):
     """Thirty noisy tones: `pitch` is their label, `chance` another one that they do not tell."""
     folder = tmp_path_factory.mktemp("tones")
     generator = np.random.default_rng(0)
-    lines = {"wav.scp": [], "pitch": [], "chance": []}
+    lines = {"wav.scp": [], "utt2spk": [], "text": [], "pitch": [], "chance": []}
     for index in range(30):
         label = list(PITCHES)[index % 3]
         time = np.arange(4000) / 16000
@@ -35,6 +36,8 @@ def tones(tmp_path_factory):
         samples += 0.02 * generator.standard_normal(len(time))
         soundfile.write(folder / f"u{index:02}.wav", samples, 16000)
         lines["wav.scp"].append(f"u{index:02} {folder}/u{index:02}.wav\n")
+        lines["utt2spk"].append(f"u{index:02} s{index // 3}\n")
+        lines["text"].append(f"u{index:02} {label} tone\n")
         lines["pitch"].append(f"u{index:02} {label} more words\n")
         lines["chance"].append(f"u{index:02} {generator.integers(3)}\n")
     for name, rows in lines.items():
@@ -55,7 +58,25 @@ def test_a_probe_finds_what_is_there(tones, encoders):
     assert chance.accuracy < 0.7
     # Trained and tested on the same utterances, it knows them all.
     itself = run_probe(Probe("pitch", "pitch", tones, tones), encoders)["dense"]
-    assert itself.accuracy == 1.0
+    assert itself.accuracy == 1.0 and itself.interval == (1.0, 1.0)
+    assert found.interval.low <= found.accuracy <= found.interval.high
+
+
+def test_characters_are_recognised_and_counted(tones, encoders):
+    generator = torch.Generator().manual_seed(0)
+    codes, symbols = torch.randn(4, 64, generator=generator), " abc"
+    states, texts = [], []
+    for _ in range(300):
+        text = torch.randperm(4, generator=generator)
+        frames = codes[text.repeat_interleave(3)]
+        states.append(frames + 0.1 * torch.randn(frames.shape, generator=generator))
+        texts.append("".join(symbols[number] for number in text))
+    recognise = train_recognizer(states[:-10], texts[:-10], symbols, seed=0)
+    assert [recognise(each) for each in states[-10:]] == texts[-10:]
+    score = run_probe(Probe("recognition", "characters", tones, tones), encoders)["dense"]
+    assert score.total == 10 * len("low tonemiddle tonehigh tone") and score.correct <= score.total
+    with pytest.raises(DataError, match="a second folder to recognise"):
+        run_probe(Probe("recognition", "characters", tones), encoders)
 
 
 @torch.no_grad()
@@ -78,14 +99,16 @@ def test_states_are_means_over_frames(tones, encoders):
     ],
 )
 def test_wrong_labels_are_explained(tones, encoders, tmp_path, rows, message):
-    (tmp_path / "wav.scp").write_text((tones / "wav.scp").read_text())
+    for name in ("wav.scp", "utt2spk"):
+        (tmp_path / name).write_text((tones / name).read_text())
     (tmp_path / "labels").write_text(rows)
     with pytest.raises(DataError, match=message):
         run_probe(Probe("x", "labels", tmp_path), encoders)
 
 
 def test_labels_of_the_test_alone_are_refused(tones, encoders, tmp_path):
-    (tmp_path / "wav.scp").write_text((tones / "wav.scp").read_text())
+    for name in ("wav.scp", "utt2spk"):
+        (tmp_path / name).write_text((tones / name).read_text())
     (tmp_path / "pitch").write_text((tones / "pitch").read_text().replace("low", "lower"))
     with pytest.raises(DataError, match="found \\['lower'\\]"):
         run_probe(Probe("pitch", "pitch", tones, tmp_path), encoders)

@@ -63,6 +63,23 @@ def test_the_command_writes_what_it_prints(tmp_path, capsys):
     assert read_scores(tmp_path / "s").wer == pytest.approx(1 / 3)
 
 
+def test_intervals_are_over_speakers(tmp_path):
+    """Of speakers that are all alike they have no width, of utterances they have one."""
+    reference = {f"{speaker}{right}": "on now" for speaker in "abcd" for right in "01"}
+    hypothesis = {name: "on now" if name[1] == "1" else "off" for name in reference}
+    speakers = {name: name[0] for name in reference}
+    found = score(reference, hypothesis, True, speakers)
+    assert (found.wer, found.intent_accuracy) == (0.5, 0.5)
+    assert found.wer_interval == found.intent_interval == (0.5, 0.5)
+    low, high = score(reference, hypothesis, True).wer_interval
+    assert low < 0.5 < high
+    write_scores(found, tmp_path / "test.json")
+    assert read_scores(tmp_path / "test.json") == found
+    assert score(reference, hypothesis, True, dict.fromkeys(reference, "a")).wer_interval is None
+    with pytest.raises(DataError, match="the speaker of each utterance, found none of d1"):
+        score(reference, hypothesis, True, {k: v for k, v in speakers.items() if k != "d1"})
+
+
 @pytest.fixture
 def model(tmp_path, monkeypatch):
     """Writes what the stages of a recipe leave of one model."""

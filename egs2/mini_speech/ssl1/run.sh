@@ -8,5 +8,6 @@ exec ./ssl.sh \
     --train_set train --valid_set dev --min_seconds 1.0 \
     --students "random uniform" \
     --probes "intent:text:data/picovoice_barista/train:data/picovoice_barista/test
-        speaker:utt2spk:data/speechocean762/test" \
+        speaker:utt2spk:data/speechocean762/test
+        recognition:characters:data/speechocean762/train:data/speechocean762/test" \
     "$@"
