@@ -13,6 +13,8 @@
   :func:`stopped_early` tells, for the trainer to respect.
 * Batches that ``accum_grad`` has left over at the end of an epoch go into the next epoch's first
   step, unless the training was resumed between the two. The trainer drops their gradients.
+* ``use_amp: true`` is CUDA's alone: on a CPU it does nothing. :func:`amp_on_cpu` makes it bfloat16
+  there, too.
 * The RTTM reader is ``@typechecked`` with a wrong annotation (espnet#5968), and diarization
   inference returns a tuple that its own command cannot write: neither is used here; windows,
   labels and inference are this project's own.
@@ -23,12 +25,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
+from espnet2.train import trainer
 
 from espnet_prune.ssl.files import atomic_file, sweep
 from espnet_prune.ssl.importers.pickles import REPORTED, load_pickle
@@ -45,11 +50,8 @@ def atomic_torch_save() -> Iterator[None]:
         with atomic_file(f) as file:
             save(obj, file, *args, **kwargs)
 
-    torch.save = save_atomically
-    try:
+    with _replaced(torch, save=save_atomically):
         yield
-    finally:
-        torch.save = save
 
 
 @contextlib.contextmanager
@@ -66,11 +68,20 @@ def tensors_only() -> Iterator[None]:
             return load(f, *args, **{**kwargs, "weights_only": True})
         return load_pickle(Path(f), also=REPORTED)
 
-    torch.load = load_data
-    try:
+    with _replaced(torch, load=load_data):
         yield
-    finally:
-        torch.load = load
+
+
+@contextlib.contextmanager
+def amp_on_cpu() -> Iterator[None]:
+    """Make ``use_amp: true`` train and validate in bfloat16 on a CPU inside the ``with`` block."""
+    scaler = functools.partial(trainer.GradScaler, enabled=False)  # bfloat16 needs no scale
+
+    def autocast(enabled: bool = True, **_: Any) -> torch.autocast:
+        return torch.autocast("cpu", torch.bfloat16, enabled)
+
+    with _replaced(trainer, GradScaler=scaler, autocast=autocast):
+        yield
 
 
 def restore_epoch_files(
@@ -103,6 +114,16 @@ def restore_epoch_files(
     }
     for surplus in set(range(1, epoch)) - kept:
         (output_dir / f"{surplus}epoch.pth").unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _replaced(module: ModuleType, **functions: Any) -> Iterator[None]:
+    kept = {name: getattr(module, name) for name in functions}
+    vars(module).update(functions)
+    try:
+        yield
+    finally:
+        vars(module).update(kept)
 
 
 def _link(path: Path, target: str) -> None:

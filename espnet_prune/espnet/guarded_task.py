@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import inspect
 import logging
@@ -87,7 +88,11 @@ class GuardedTask:
         """
         cls.trainer.begun = False
         try:
-            with compat.atomic_torch_save(), compat.tensors_only():
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(compat.atomic_torch_save())
+                stack.enter_context(compat.tensors_only())
+                if not args.ngpu:
+                    stack.enter_context(compat.amp_on_cpu())
                 super().main_worker(args)
         except Exception as error:
             logging.debug("where it was raised", exc_info=True)

@@ -34,6 +34,7 @@ class Teacher(nn.Module):
         return super()._apply(fn, recurse)
 
     @torch.no_grad()
+    @torch.autocast("cpu", enabled=False)  # oneDNN's products take the weights' own dtype
     def forward(self, wavs: Tensor, lengths: Tensor) -> list[Tensor]:
         """Hidden states ``(B, L, D)`` of waveforms ``(B, T)`` of ``lengths`` ``(B,)`` samples."""
         if self._form is None:

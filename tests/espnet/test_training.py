@@ -61,9 +61,9 @@ CLIPPED += ["--accum_grad", "2", "--batch_size", "3"]
 
 @pytest.mark.parametrize(
     "family, extra",
-    [("whisper", []), ("wavlm", CLIPPED)],
+    [("whisper", ["--use_amp", "true"]), ("wavlm", CLIPPED)],
     indirect=["family"],
-    ids=["plain", "clipped and accumulated"],
+    ids=["in mixed precision", "clipped and accumulated"],
 )
 @pytest.mark.parametrize("moment", ["in an epoch", "after the checkpoint"])
 def test_resumed_equals_uninterrupted(
@@ -96,6 +96,17 @@ def test_resumed_equals_uninterrupted(
     distill_train.main(options(cut, labels=False, max_epoch=3) + task)
     for name in ("latest.pth", "valid.loss.best.pth", "valid.loss.ave.pth"):
         assert_same(weights(whole, name), weights(cut, name))
+
+
+def test_mixed_precision_on_a_cpu(tmp_path, options, encoder_folder):
+    losses = {}
+    for name in ("false", "true"):
+        command = options(tmp_path / name, max_epoch=1) + powerset(encoder_folder)
+        powerset_train.main([*command, "--use_amp", name])
+        assert all(w.dtype == torch.float32 for w in weights(tmp_path / name).values())
+        losses[name] = read_history(tmp_path / name / "checkpoint.pth").curve("valid", "loss")[1]
+    assert losses["true"] != losses["false"]
+    assert losses["true"] == pytest.approx(losses["false"], rel=0.02)
 
 
 def test_kill_9_and_again(tmp_path, options, encoder_folder):
