@@ -17,6 +17,7 @@ from pathlib import Path
 
 from espnet_prune.bin.diarizer_options import (
     add_diarizer_options,
+    add_job_option,
     diarize_missing,
     find_diarizer,
     load_diarizer,
@@ -33,6 +34,7 @@ def get_parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_diarizer_options(parser)
+    add_job_option(parser)
     parser.add_argument("data_dir", type=Path, help="directory with wav.scp")
     parser.add_argument("--output", type=Path, required=True, help="RTTM file to write")
     return parser
@@ -52,7 +54,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
             name: parts / f"{_digest([name, *settings, path, *_state(path)])}.rttm"
             for name, path in wavs.items()
         }
-        diarize_missing("diar_inference", partial(load_diarizer, args), wavs, outputs)
+        diarize_missing("diar_inference", partial(load_diarizer, args), wavs, outputs, args.nj)
         write_rttm(args.output, {name: read_rttm(outputs[name]).get(name, []) for name in wavs})
         _remove(parts)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from espnet_prune.bin.diarizer_options import (
     add_diarizer_options,
+    add_job_option,
     diarize_missing,
     load_diarizer,
 )
@@ -25,6 +26,7 @@ def get_parser() -> argparse.ArgumentParser:
     """Make the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_diarizer_options(parser)
+    add_job_option(parser)
     parser.add_argument(
         "audio", type=Path, nargs="+", help="audio files, or folders to search for them"
     )
@@ -44,7 +46,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     with explained("diarize"):
         files = find_audio(args.audio)
         outputs = {name: args.output / f"{name}.rttm" for name in files}
-        diarize_missing("diarize", partial(load_diarizer, args), files, outputs, args.redo)
+        diarize_missing("diarize", partial(load_diarizer, args), files, outputs, args.nj, args.redo)
 
 
 def find_audio(paths: Iterable[Path]) -> dict[str, Path]:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import logging
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from espnet_prune.bin.errors import refused
-from espnet_prune.diarization import write_rttm
+from espnet_prune.bin.numbers import positive
+from espnet_prune.diarization import Turn, write_rttm
 from espnet_prune.diarization.inference_config import InferenceConfig, config_of_release
 from espnet_prune.diarization.local import usable_device
 from espnet_prune.diarization.pipeline import Diarizer, find_pipeline
@@ -74,11 +79,22 @@ def load_diarizer(args: argparse.Namespace) -> Diarizer:
     return Diarizer.from_pretrained(*find_diarizer(args), args.device)
 
 
+def add_job_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--nj``, for commands that diarize many recordings."""
+    parser.add_argument(
+        "--nj",
+        type=positive,
+        default=1,
+        help="recordings to diarize at a time; they share the cores (default: 1)",
+    )
+
+
 def diarize_missing(
     command: str,
     load: Callable[[], Diarizer],
     files: Mapping[str, str | Path],
     outputs: Mapping[str, Path],
+    nj: int = 1,
     redo: bool = False,
 ) -> None:
     """Diarize the recordings whose RTTM files are not there, and write each as it comes.
@@ -88,6 +104,7 @@ def diarize_missing(
         load: makes the diarizer, once, if there is anything to do.
         files: audio by recording.
         outputs: RTTM file by recording.
+        nj: recordings at a time.
         redo: also those whose RTTM files are there.
 
     Raises:
@@ -100,19 +117,42 @@ def diarize_missing(
     if done := len(files) - len(todo):
         logger.info("skipping %d recording(s) with a result already", done)
     failures = []
-    diarizer = load() if todo else None
-    for name, path in progress(todo.items(), "recordings", len(todo)):
+    results = _diarize_each(load(), todo, nj) if todo else ()
+    for name, turns in progress(results, "recordings", len(todo)):
         try:
-            turns = diarizer.diarize(path, name, show_progress=True)
+            found = turns()
         except Exception as error:  # whatever it is, the other recordings do not wait for it
             foreseen = isinstance(error, (ValueError, OSError))
-            logger.error("%s failed", path, exc_info=not foreseen)
-            failures.append(f"{path}: {error}")
+            logger.error("%s failed", files[name], exc_info=not foreseen)
+            failures.append(f"{files[name]}: {error}")
         else:
-            write_rttm(outputs[name], {name: turns})
+            write_rttm(outputs[name], {name: found})
     if failures:
         count = f"{len(failures)} of {len(todo)} recording(s) failed"
         raise refused("\n".join([f"{command}: {count}:", *failures]))
+
+
+def _diarize_each(
+    diarizer: Diarizer, files: Mapping[str, str | Path], nj: int
+) -> Iterator[tuple[str, Callable[[], list[Turn]]]]:
+    """Recordings as they are ready, and what gives their turns or raises what went wrong."""
+    ended = threading.Event()
+
+    def watch(starts: Sequence[int], name: str) -> Iterator[int]:
+        return itertools.takewhile(lambda _: not ended.is_set(), progress(starts, name))
+
+    threads = max(1, torch.get_num_threads() // nj)
+    pool = ThreadPoolExecutor(nj, initializer=torch.set_num_threads, initargs=(threads,))
+    jobs = {
+        pool.submit(diarizer.diarize, path, name, watch=partial(watch, name=name)): name
+        for name, path in files.items()
+    }
+    try:
+        for job in as_completed(jobs):
+            yield jobs[job], job.result
+    finally:
+        ended.set()
+        pool.shutdown(cancel_futures=True)
 
 
 def read_config(path: Path | None, default: InferenceConfig, **changes: Any) -> InferenceConfig:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import logging
 import os
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,11 +28,10 @@ from espnet_prune.diarization.inference_config import (
     config_of_release,
     with_companions,
 )
-from espnet_prune.diarization.local import LocalDiarizer, LocalSpeakers
+from espnet_prune.diarization.local import LocalDiarizer, LocalSpeakers, Watch
 from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.diarization.rttm import Turn, to_annotation
 from espnet_prune.diarization.stitching import stitch, to_turns
-from espnet_prune.progress import progress
 from espnet_prune.ssl.importers.sources import find_source
 from espnet_prune.ssl.typed import read_typed
 
@@ -127,17 +125,19 @@ class Diarizer:
         path: str | Path,
         recording: str,
         bounds: SpeakerBounds | None = None,
-        show_progress: bool = False,
+        watch: Watch = iter,
     ) -> list[Turn]:
         """The turns of one file, named as of ``recording``; none if nobody speaks.
+
+        Args:
+            path: the file.
+            recording: its name.
+            bounds: on the number of speakers; by default those of the configuration.
+            watch: passes on the first samples of the windows, say under a progress bar.
 
         Raises:
             DataError: the file is missing, unreadable, truncated or empty.
         """
-
-        def watch(starts: Sequence[int]) -> Iterable[int]:
-            return progress(starts, recording, len(starts)) if show_progress else starts
-
         with AudioStream(path) as audio:
             local = self.local(audio, watch)
         return self.join(local, recording, bounds)

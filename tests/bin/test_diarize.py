@@ -203,10 +203,11 @@ def diarized(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
+@pytest.mark.parametrize("nj", [1, 3])
 def test_a_damaged_recording_costs_no_other(
-    tmp_path: Path, command: list[str], diarized: list[str], loaded
+    tmp_path: Path, command: list[str], diarized: list[str], loaded, nj: int
 ) -> None:
-    meetings = Meetings(tmp_path, command)
+    meetings = Meetings(tmp_path, [*command, "--nj", str(nj)])
     meetings.run()
     expected = meetings.output.read_bytes()
     whole = Diarizer(scripted_model(), InferenceConfig(step=0.5))

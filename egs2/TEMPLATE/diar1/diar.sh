@@ -42,6 +42,7 @@ inference_model=valid.loss.ave.pth  # Of every other training.
 
 # Inference and scoring
 inference_config=conf/decode.yaml
+inference_nj=1        # Recordings to diarize at a time.
 inference_precisions=""  # Infer and score in these as well, e.g. "bfloat16 int8".
 collar=0              # Seconds that are not scored on each side of a reference boundary.
 published_dense=""    # Published DER (%) of each test set, shown beside that of the dense model.
@@ -189,7 +190,7 @@ infer() {
     shift 3
     log "${dir}/${set}.rttm"
     verb diar_inference "${expdir}/${model}" "${raw}/${set}" \
-        --config "${inference_config}" --output "${dir}/${set}.rttm" "$@"
+        --config "${inference_config}" --nj "${inference_nj}" --output "${dir}/${set}.rttm" "$@"
 }
 
 score() {
