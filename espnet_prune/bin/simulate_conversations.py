@@ -63,6 +63,13 @@ def get_parser() -> argparse.ArgumentParser:
         nargs=2,
         help="range in dB of speech over noise (none without)",
     )
+    parser.add_argument(
+        "--speed_perturb_factors",
+        type=amount,
+        nargs="+",
+        default=[1.0],
+        help="each voice of a recording is so many times as fast and as high, one of these",
+    )
     parser.add_argument("--seed", type=seed, default=0, help="the same seed, the same bytes")
     parser.add_argument("--nj", type=positive, default=1, help="recordings to make at a time")
     parser.add_argument(
@@ -93,6 +100,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
             args.gain,
             args.rooms,
             tuple(args.snr) if args.snr else None,
+            tuple(sorted(args.speed_perturb_factors)),
             args.seed,
         )
         target = read_turn_taking(args.turn_taking)

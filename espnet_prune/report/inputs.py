@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from espnet_prune.diarization import DataError
-from espnet_prune.ssl.inference import PRECISIONS
 
 
 @dataclass(frozen=True)
@@ -18,14 +17,14 @@ class ModelFiles:
         checkpoint: ESPnet's ``checkpoint.pth`` of its fine-tuning.
         rttm: its turns for the test set.
         scores: ``score_der --json`` of them.
-        precisions: the same of inference in other precisions, by their names.
+        variants: the same of inference by other configurations, by their names.
     """
 
     model: Path
     checkpoint: Path
     rttm: Path
     scores: Path
-    precisions: dict[str, Path] = field(default_factory=dict)
+    variants: dict[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,10 +86,9 @@ def _model_files(exp: Path, model: str, name: str) -> ModelFiles:
         checkpoint=exp / f"{model}_train" / "checkpoint.pth",
         rttm=exp / f"diarized_{model}" / f"{name}.rttm",
         scores=exp / f"diarized_{model}" / f"{name}.json",
-        precisions={
-            precision: path
-            for precision in PRECISIONS
-            if (path := exp / f"diarized_{model}_{precision}" / f"{name}.json").is_file()
+        variants={
+            path.parent.name: path
+            for path in sorted((exp / f"diarized_{model}").glob(f"*/{name}.json"))
         },
     )
 

@@ -38,7 +38,7 @@ class ModelResults:
         train_seconds: their time, validation included.
         der, miss, false_alarm, confusion, jer: fractions; None for a set without speech.
         der_low, der_high: 95 % interval of the DER; None where recordings are too few for one.
-        der_by_precision: DER of inference in other precisions, by their names.
+        der_by_variant: DER of inference by other configurations, by their names.
     """
 
     params: int
@@ -54,7 +54,7 @@ class ModelResults:
     jer: float | None
     der_low: float | None = None
     der_high: float | None = None
-    der_by_precision: dict[str, float | None] = field(default_factory=dict)
+    der_by_variant: dict[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -209,5 +209,5 @@ def _model_results(
         **{rate: scores[rate] for rate in _RATES},
         der_low=scores.get("der_low"),
         der_high=scores.get("der_high"),
-        der_by_precision={name: read_scores(p)["der"] for name, p in files.precisions.items()},
+        der_by_variant={name: read_scores(p)["der"] for name, p in files.variants.items()},
     )

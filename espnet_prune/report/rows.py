@@ -37,7 +37,7 @@ def cost_rows(results: Results) -> list[Row]:
 
 
 def rate_rows(results: Results) -> list[Row]:
-    """DER and its interval, its parts and JER; DER in every other precision that was scored."""
+    """DER and its interval, its parts and JER; DER of every other inference that was scored."""
     rows = [
         _row(results, "DER (%)", lambda m: m.der, "{:.2f}", 100),
         _row(results, "miss (%)", lambda m: m.miss, "{:.2f}", 100),
@@ -50,9 +50,9 @@ def rate_rows(results: Results) -> list[Row]:
         low = _row(results, "DER, 95 % from", lambda m: m.der_low, "{:.2f}", 100)
         high = _row(results, "DER, 95 % to", lambda m: m.der_high, "{:.2f}", 100)
         rows[1:1] = [low, high]
-    for precision in dict.fromkeys(name for model in models for name in model.der_by_precision):
-        rates = (percent(model.der_by_precision.get(precision)) for model in models)
-        rows.append((f"DER in {precision} (%)", *rates))
+    for variant in dict.fromkeys(name for model in models for name in model.der_by_variant):
+        rates = (percent(model.der_by_variant.get(variant)) for model in models)
+        rows.append((f"DER, {variant} (%)", *rates))
     return rows
 
 

@@ -37,8 +37,8 @@ def results(inputs: Inputs) -> Results:
         found = gather(inputs, seed=7)
     return replace(
         found,
-        dense=replace(found.dense, der_by_precision={"bfloat16": 0.1234567}),
-        pruned=replace(found.pruned, der_by_precision={"bfloat16": 0.1298, "int8": 0.131}),
+        dense=replace(found.dense, der_by_variant={"bfloat16": 0.1234567}),
+        pruned=replace(found.pruned, der_by_variant={"bfloat16": 0.1298, "int8": 0.131}),
     )
 
 
@@ -153,8 +153,8 @@ def test_rates(page: Page, results: Results) -> None:
         for model, each in zip((results.dense, results.pruned), rates.row(row), strict=True):
             assert each.value == getattr(model, name)
             assert each.text == f"{100 * getattr(model, name):.2f}"
-    assert [each.text for each in rates.row("DER in bfloat16 (%)")] == ["12.35", "12.98"]
-    assert [each.text for each in rates.row("DER in int8 (%)")] == ["n/a", "13.10"]
+    assert [each.text for each in rates.row("DER, bfloat16 (%)")] == ["12.35", "12.98"]
+    assert [each.text for each in rates.row("DER, int8 (%)")] == ["n/a", "13.10"]
 
 
 def test_recordings_from_worst_to_best(page: Page, inputs: Inputs) -> None:

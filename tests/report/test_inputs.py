@@ -52,3 +52,14 @@ def test_every_missing_file_is_named(tmp_path: Path) -> None:
 def test_recipe_without_further_distillation(recipe: Path) -> None:
     shutil.rmtree(recipe / "exp" / "distill_train")
     assert find_inputs(recipe / "exp", recipe / "test", "test").distill is None
+
+
+def test_variants_of_inference(recipe: Path) -> None:
+    scores = recipe / "exp" / "diarized_pruned" / "test.json"
+    for name in ("ssl/test.json", "ssl/other.json", "head/other.json"):
+        path = scores.parent / name
+        path.parent.mkdir(exist_ok=True)
+        shutil.copy(scores, path)
+    found = find_inputs(recipe / "exp", recipe / "test", "test")
+    assert found.pruned.variants == {"ssl": scores.parent / "ssl/test.json"}
+    assert found.dense.variants == {}

@@ -22,7 +22,7 @@ DENSE = ModelResults(
     false_alarm=0.1,
     confusion=0.05,
     jer=0.4,
-    der_by_precision={"bfloat16": 0.251, "int8": 0.27},
+    der_by_variant={"bfloat16": 0.251, "int8": 0.27},
 )
 PRUNED = ModelResults(
     params=400_000,
@@ -38,7 +38,7 @@ PRUNED = ModelResults(
     false_alarm=0.09,
     confusion=0.05,
     jer=None,
-    der_by_precision={"bfloat16": 0.262},
+    der_by_variant={"bfloat16": 0.262},
 )
 
 
@@ -69,8 +69,8 @@ def test_tables() -> None:
     assert table["points"] == ["+1.00", "-0.50", "+2.50"]
     assert table["confusion (%)"] == ["5.00", "5.00"]
     assert table["JER (%)"] == ["40.00", "n/a"]
-    assert table["DER in bfloat16 (%)"] == ["25.10", "26.20"]
-    assert table["DER in int8 (%)"] == ["27.00", "n/a"]
+    assert table["DER, bfloat16 (%)"] == ["25.10", "26.20"]
+    assert table["DER, int8 (%)"] == ["27.00", "n/a"]
 
 
 def test_a_dense_model_that_was_trained_on() -> None:

@@ -32,6 +32,9 @@ pruning_config=conf/prune.yaml      # Distillation and pruning.
 distill_config=conf/distill.yaml    # Further distillation of the pruned encoder.
 pruned_config=conf/train_pruned.yaml # Fine-tuning of the pruned model.
 continued_config=     # Training of the dense model for as long as the pruned one takes in all; none without.
+embedding_config=     # Training of a speaker embedding head on the pruned encoder; none without.
+embedding_train_set=  # Its utterances of one speaker each: wav.scp and utt2spk in data/NAME.
+embedding_valid_set=  # Others for validation.
 train_args=""         # Further options of every fine-tuning, e.g. "--max_epoch 3".
 pruning_args=""       # Further options of the pruning stage.
 distill_args=""       # Further options of the further distillation.
@@ -43,7 +46,7 @@ inference_model=valid.loss.ave.pth  # Of every other training.
 # Inference and scoring
 inference_config=conf/decode.yaml
 inference_nj=1        # Recordings to diarize at a time.
-inference_precisions=""  # Infer and score in these as well, e.g. "bfloat16 int8".
+inference_variants="" # Infer and score the pruned model by conf/decode_NAME.yaml as well, e.g. "ssl bfloat16".
 collar=0              # Seconds that are not scored on each side of a reference boundary.
 published_dense=""    # Published DER (%) of each test set, shown beside that of the dense model.
 published_pruned=""   # The same beside that of the pruned model.
@@ -160,8 +163,27 @@ stage_8() {
         --output "${expdir}/pruned_encoder"
 }
 
+# The head learns from CAM++ what the voices of single utterances sound like.
+train_embedding() {
+    local split set dir data=()
+    for split in train valid; do
+        set=embedding_${split}_set
+        dir=${raw}/embedding_${split}
+        verb format_speech "data/${!set}" --nj "${nj}" --output "${dir}"
+        verb embed_utterances "${expdir}/pruned" "${dir}" --embedding campplus --output "${dir}/campplus"
+        data+=("--${split}_data_path_and_name_and_type" "${dir}/wav.scp,speech,sound"
+            "--${split}_data_path_and_name_and_type" "${dir}/utt2spk,speaker,text"
+            "--${split}_data_path_and_name_and_type" "${dir}/campplus,embedding,text_float"
+            "--${split}_shape_file" "${dir}/utt2num_samples")
+    done
+    launch "${expdir}/embedding_train" embedding_train "${embedding_config}" "${data[@]}" \
+        --model "${expdir}/pruned" --speakers "${raw}/embedding_train/spk2utt"
+    verb export_embedding "${expdir}/embedding_train/${inference_model}" --output "${expdir}/pruned"
+}
+
 stage_9() {
     fine_tune pruned "${pruned_config}" "${expdir}/pruned_encoder"
+    if [ -n "${embedding_config}" ]; then train_embedding; fi
     if [ -n "${continued_config}" ]; then
         fine_tune dense_continued "${continued_config}" "${expdir}/ssl" \
             --init_param "${expdir}/dense_train/${inference_model}"
@@ -171,26 +193,25 @@ stage_9() {
 models=(dense pruned)
 if [ -n "${continued_config}" ]; then models+=(dense_continued); fi
 
-# each_inference FUNCTION: call it with a test set, a model, its output folder and options.
+# each_inference FUNCTION: call it with a test set, a model, its output folder and configuration.
 each_inference() {
-    local set model precision
+    local set model variant
     for set in ${test_sets}; do
         for model in "${models[@]}"; do
-            "$1" "${set}" "${model}" "${expdir}/diarized_${model}"
-            for precision in ${inference_precisions}; do
-                "$1" "${set}" "${model}" "${expdir}/diarized_${model}_${precision}" \
-                    --precision "${precision}"
-            done
+            "$1" "${set}" "${model}" "${expdir}/diarized_${model}" "${inference_config}"
+        done
+        for variant in ${inference_variants}; do
+            "$1" "${set}" pruned "${expdir}/diarized_pruned/${variant}" \
+                "${inference_config%.yaml}_${variant}.yaml"
         done
     done
 }
 
 infer() {
-    local set=$1 model=$2 dir=$3
-    shift 3
+    local set=$1 model=$2 dir=$3 config=$4
     log "${dir}/${set}.rttm"
     verb diar_inference "${expdir}/${model}" "${raw}/${set}" \
-        --config "${inference_config}" --nj "${inference_nj}" --output "${dir}/${set}.rttm" "$@"
+        --config "${config}" --nj "${inference_nj}" --output "${dir}/${set}.rttm"
 }
 
 score() {

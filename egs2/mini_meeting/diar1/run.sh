@@ -5,6 +5,6 @@ cd -- "$(dirname -- "$0")"
 
 exec ./diar.sh \
     --ssl_model whisper_tiny_en \
-    --pruned_config conf/train.yaml \
     --train_set train --valid_set dev --test_sets "test ami" \
+    --inference_nj 2 --inference_variants ssl \
     "$@"

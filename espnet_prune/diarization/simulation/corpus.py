@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import resample_poly
 
 from espnet_prune.diarization.audio import SAMPLE_RATE, AudioStream, open_any_audio
 from espnet_prune.diarization.tables import DataError
@@ -86,14 +88,20 @@ class Utterance:
     runs: list[tuple[int, int]]
 
 
-def read_utterance(path: str) -> Utterance:
+def read_utterance(path: str, speed: float = 1.0) -> Utterance:
     """Read an utterance; its runs are empty if nobody speaks in it.
+
+    Args:
+        path: Audio file.
+        speed: How many times as fast and as high as it was spoken.
 
     Raises:
         DataError: For audio that cannot be read to its end.
     """
     with AudioStream(path) as stream:
         wave = stream.read(0, stream.num_samples)
+    ratio = Fraction(speed).limit_denominator(100)
+    wave = resample_poly(wave, ratio.denominator, ratio.numerator)
     wave = wave[: len(wave) // FRAME * FRAME].astype(np.float64)
     energy = 10 * np.log10(np.mean(wave.reshape(-1, FRAME) ** 2, axis=1) + 1e-12)
     active = speech_frames(energy)

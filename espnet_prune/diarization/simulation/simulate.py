@@ -29,7 +29,8 @@ from espnet_prune.ssl.files import new_folder, replace_files
 RECORD = "simulation.json"
 """How a folder was made; only folders that have it are replaced."""
 _BOUNDS = {
-    "recordings": (0, 1e6), "seconds": (0, 36000), "gain_db": (0, 60), "snr_db": (-100, 100)
+    "recordings": (0, 1e6), "seconds": (0, 36000), "gain_db": (0, 60), "snr_db": (-100, 100),
+    "speeds": (0.5, 2.0),
 }  # fmt: skip
 _TAIL = 30  # Frames after the last word.
 
@@ -45,6 +46,8 @@ class Settings:
         gain_db: Every turn is louder or softer than the others by up to so many dB.
         rooms: `shoebox` or a SOFA file, see `open_room`; None for no room.
         snr_db: Range of the signal-to-noise ratio; None for no noise.
+        speeds: Each voice of a recording is that many times as fast and as high, one of them, in
+            ascending order.
         seed: Of all choices; those of a recording depend on it and on the recording's name.
 
     Raises:
@@ -57,12 +60,13 @@ class Settings:
     gain_db: float = 5.0
     rooms: str | None = None
     snr_db: tuple[float, float] | None = None
+    speeds: tuple[float, ...] = (1.0,)
     seed: int = 0
 
     def __post_init__(self) -> None:
         for name, (least, most) in _BOUNDS.items():
             value = getattr(self, name)
-            low, high = value if isinstance(value, tuple) else (value or 0, value or 0)
+            low, high = (value[0], value[-1]) if isinstance(value, tuple) else [value or 0] * 2
             if not least <= low <= high <= most:
                 raise ValueError(
                     f"{name}: expected {least:g} to {most:g}, the lower number first, found "
@@ -95,8 +99,10 @@ class _Simulation:
         number = settings.num_speakers[index % len(settings.num_speakers)]
         present = rng.choice(sorted(corpus.utterances), number, replace=False)
         voices = [
-            Voice(f"{corpus.name}-{speaker}", corpus.utterances[speaker], rng)
-            for speaker in map(str, present)
+            Voice(f"{corpus.name}-{speaker}", corpus.utterances[speaker], rng, speed)
+            for speaker, speed in zip(
+                map(str, present), rng.choice(settings.speeds, number), strict=True
+            )
         ]
         frames = round(100 * rng.uniform(*settings.seconds))
         turns = Conversation(rng, voices, self.manner).hold(frames)

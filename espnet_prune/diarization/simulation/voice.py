@@ -44,10 +44,13 @@ class Voice:
         name: Of the speaker.
         paths: Audio files of the utterances.
         rng: Source of every choice.
+        speed: How many times as fast and as high as in the files, which makes it another voice.
     """
 
-    def __init__(self, name: str, paths: Sequence[str], rng: np.random.Generator):
-        self.name, self._paths, self._rng = name, paths, rng
+    def __init__(
+        self, name: str, paths: Sequence[str], rng: np.random.Generator, speed: float = 1.0
+    ):
+        self.name, self._paths, self._rng, self._speed = name, paths, rng, speed
         self._waiting: list[str] = []
         self._utterance: Utterance | None = None
         self._runs: list[tuple[int, int]] = []
@@ -91,7 +94,7 @@ class Voice:
             if not self._waiting:
                 order = self._rng.permutation(len(self._paths))
                 self._waiting = [self._paths[index] for index in order]
-            self._utterance = read_utterance(self._waiting.pop())
+            self._utterance = read_utterance(self._waiting.pop(), self._speed)
             self._runs = list(self._utterance.runs)
             fruitless += 1
         assert self._utterance is not None

@@ -14,7 +14,13 @@ from espnet_prune.bin.simulate_conversations import main
 from espnet_prune.diarization import check_data_dir, read_data_dir
 from espnet_prune.diarization.simulation.acoustics import open_room, record
 from espnet_prune.diarization.simulation.conversation import Spoken
-from espnet_prune.diarization.simulation.corpus import FRAME, MAX_PAUSE, speech_frames, stretches
+from espnet_prune.diarization.simulation.corpus import (
+    FRAME,
+    MAX_PAUSE,
+    read_utterance,
+    speech_frames,
+    stretches,
+)
 from espnet_prune.diarization.simulation.simulate import RECORD
 from espnet_prune.diarization.simulation.voice import Clip, Voice
 from tests.diarization.simulation.speech import RATE, utterance, write_corpus
@@ -119,6 +125,16 @@ def test_a_voice_says_about_as_much_as_is_asked_for(corpora):
         assert 0.5 < power < 1.5
 
 
+@pytest.mark.parametrize("speed", [0.9, 1.0, 1.1])
+def test_speed_makes_another_voice(tmp_path, speed):
+    time = np.arange(2 * RATE) / RATE
+    soundfile.write(tmp_path / "a.wav", 0.1 * np.sin(2 * np.pi * 400 * time), RATE)
+    wave = read_utterance(str(tmp_path / "a.wav"), speed).wave
+    assert len(wave) == pytest.approx(2 * RATE / speed, abs=FRAME)
+    loudest = np.abs(np.fft.rfft(wave)).argmax() * RATE / len(wave)
+    assert loudest == pytest.approx(400 * speed, abs=1)
+
+
 def write_sofa(path: Path, rate: float, directions: int = 4) -> Path:
     rng = np.random.default_rng(0)
     responses = rng.standard_normal((directions, 2, 800)) * np.exp(-np.arange(800) / 100)
@@ -202,6 +218,9 @@ def test_bad_options_are_one_line(capsys, tmp_path, corpora):
     assert "expected a SOFA file" in refused(capsys, tmp_path, source, rooms=CONF)
     assert "3 s or more for each of 4 speakers" in refused(capsys, tmp_path, source, duration="9 9")
     assert "snr_db: expected -100 to 100" in refused(capsys, tmp_path, source, snr="9 -9")
+    assert "speeds: expected 0.5 to 2" in refused(
+        capsys, tmp_path, source, speed_perturb_factors="1 9"
+    )
     assert "recordings: expected" in refused(capsys, tmp_path, source, recordings=10**30)
     assert "expected a suffix" in refused(capsys, tmp_path, source, plot=tmp_path / "a.doc")
 

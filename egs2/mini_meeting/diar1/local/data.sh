@@ -16,6 +16,7 @@ num_test=64             # Of the test speakers.
 num_speakers="2 3 4"    # Speakers of the conversations in turn.
 duration=30             # Seconds at least; half as long again at most.
 snr="15 30"             # Range in dB of speech over noise; empty for no noise.
+speed_perturb_factors="0.9 1.0 1.1" # Of the voices for training.
 rooms=                  # shoebox or a SOFA file of impulse responses; empty for none.
 
 help_message=$(cat << EOM
@@ -60,8 +61,9 @@ simulate() {
 
 prepare speechocean762 speechocean762 train dev test
 prepare librispeech LibriSpeech train_clean_100 test_other
+read -ra factors <<< "${speed_perturb_factors}"
 simulate train "${num_train}" "speechocean762=${sources}/speechocean762/train" \
-    "librispeech=${sources}/librispeech/train_clean_100"
+    "librispeech=${sources}/librispeech/train_clean_100" --speed_perturb_factors "${factors[@]}"
 simulate dev "${num_dev}" "speechocean762=${sources}/speechocean762/dev" \
     --disjoint_from "${data_dir}/train"
 simulate test "${num_test}" "speechocean762=${sources}/speechocean762/test" \
