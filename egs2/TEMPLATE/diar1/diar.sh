@@ -244,6 +244,7 @@ stage_11() {
 tables_of_sets() {
     local set model published scores
     run cat "${expdir}/RESULTS.md"
+    echo
     for model in "${models[@]}"; do
         published="published_${model}"
         scores=()
