@@ -76,6 +76,10 @@ EOM
 . utils/training.sh
 
 [ -n "${ssl_model}" ] || { echo "$0: --ssl_model is required: the checkpoint to prune" >&2; exit 2; }
+if [ -n "${embedding_config}" ] && { [ -z "${embedding_train_set}" ] || [ -z "${embedding_valid_set}" ]; }; then
+    echo "$0: --embedding_config needs --embedding_train_set and --embedding_valid_set, found none" >&2
+    exit 2
+fi
 
 raw=${dumpdir}/raw
 test_set=${test_sets%% *}
