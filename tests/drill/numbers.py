@@ -36,7 +36,7 @@ def _diverged(reference: Reference, stage: int) -> str:
 
 def _nan_audio(reference: Reference, set_name: str, stage: int) -> str:
     folder = folder_of(reference, f"audio {set_name} {stage}", stage - 1)
-    source = sorted((folder / f"data/local/audio/{set_name}").glob("*.flac"))[0]
+    source = sorted((folder / f"data/{set_name}/audio").glob("*.flac"))[0]
     samples, rate = soundfile.read(source, dtype="float32")
     samples[rate // 2 :: rate] = np.nan
     soundfile.write(source.with_suffix(".wav"), samples, rate, subtype="FLOAT")

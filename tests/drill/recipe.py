@@ -82,7 +82,8 @@ class Run:
     def end(self) -> None:
         """Leave nothing that runs."""
         for pid in self.running():
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
+                os.kill(pid, signal.SIGKILL)
         self.process.wait()
 
     @property
