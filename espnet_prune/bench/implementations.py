@@ -132,8 +132,14 @@ def find_subjects(model: str, precisions: Sequence[str], device: str) -> list[Su
     """Whatever can run the dense preset ``model`` or its pruned shape, the reference first.
 
     Raises:
-        ValueError: torchaudio is not installed.
+        ValueError: torchaudio is not installed, or does not have the model.
     """
+    family, known = PRESETS[model]().family, IMPLEMENTATIONS["torchaudio"].families
+    if family not in known:
+        raise ValueError(
+            f"expected a model of {', '.join(known)}, which torchaudio has to compare with, found "
+            f"{model}; bench_training times it alone"
+        )
     if not IMPLEMENTATIONS["torchaudio"].installed:
         raise ValueError(
             "expected torchaudio, whose dense model everything is compared to, found none; install "

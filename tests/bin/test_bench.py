@@ -146,6 +146,7 @@ def test_options_narrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         ("--rounds 0", "argument --rounds: expected a whole number above zero, found '0'"),
         ("--threads two", "argument --threads: expected a whole number above zero, found 'two'"),
         ("--inputs 8", "bench: expected an input such as 4x8, .* found '8'"),
+        ("--models whisper_tiny_en", "which torchaudio has to compare with, found whisper_tiny_en"),
         ("--precisions float16", r"the cpu has \(float32, bfloat16, int8\), found float16"),
         ("--models tiny --inputs 1x0.0001", "bench: expected waveforms of at least 30 samples"),
     ],

@@ -29,7 +29,7 @@ _TABLE = """
 apply_pruning trained/distill/latest.pth --output out
 apply_task trained/asr/latest.pth --output out
 asr_report dense=exp/dense pruned=exp/pruned --seed 0 --output out.md
-bench --models whisper_tiny_en --inputs 1x0.2 --rounds 1 --limit 0.1 --threads 1 --output out
+bench --models wavlm_base_plus --inputs 1x0.2 --rounds 1 --limit 0.1 --threads 1 --output out
 bench_training --models whisper_tiny_en --inputs 1x0.2 --rounds 1 --threads 1 --output out
 bench_diarization --models whisper_tiny_en --minutes 0.1 --threads 1 --output out
 check_data data --output out
