@@ -159,7 +159,8 @@ def read_scores(path: Path) -> dict[str, Any]:
     scores = read_json(path)
     recordings = scores.get("recordings")
     listed = [scores, *(recordings.values() if isinstance(recordings, dict) else [None])]
-    if not all(
+    interval = (scores.get("der_low"), scores.get("der_high"))
+    if not all(map(_is_rate, interval)) or not all(
         isinstance(each, dict) and all(_is_rate(each.get(r, "")) for r in _RATES) for each in listed
     ):
         raise DataError(

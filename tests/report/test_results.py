@@ -79,8 +79,15 @@ def test_encoders_take_turns() -> None:
     assert calls[1::2] == ["pruned"] * (len(calls) // 2)
 
 
+RATES = '"der": 1, "miss": 1, "false_alarm": 0, "confusion": 0, "jer": 1'
+
+
 @pytest.mark.parametrize(
-    "text", ["", "[]", '{"der": 1}', '{"recordings": 3}', '{"recordings": {"a": {}}}']
+    "text",
+    [
+        *("", "[]", '{"der": 1}', '{"recordings": 3}', '{"recordings": {"a": {}}}'),
+        f'{{{RATES}, "recordings": {{}}, "der_low": 0.5, "der_high": {{}}}}',
+    ],
 )
 def test_damaged_scores(tmp_path: Path, text: str) -> None:
     (tmp_path / "test.json").write_text(text)
