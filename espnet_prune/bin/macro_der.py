@@ -58,7 +58,7 @@ def read_sets(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
         )
     sets = {name: read_scores(path) for name, path in zip(names, paths, strict=True)}
     for name, scores in sets.items():
-        if scores["der"] is None:
+        if any(scores[rate] is None for rate in RATES):
             raise DataError(
                 f"{name}: expected a set with speech, found none; leave it out of the average"
             )

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TypeVar
 
 from espnet_prune.bin.errors import explained
-from espnet_prune.diarization import DataError, Region, Turn, read_rttm, read_uem, score
+from espnet_prune.diarization import Region, Turn, read_rttm, read_uem, score
+from espnet_prune.diarization.tables import entry_of
 from espnet_prune.report.figure import check_plot
 from espnet_prune.report.timeline_plot import Hypothesis, plot_timeline, timeline_name
 from espnet_prune.ssl.files import require_writable
-
-T = TypeVar("T")
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -52,9 +50,9 @@ def main(cmd: Sequence[str] | None = None) -> None:
         require_writable(output)
         tables = {path: read_rttm(path).get(name, []) for path in args.hypotheses}
         if args.uem:
-            regions = _of(name, read_uem(args.uem), args.uem)
+            regions = entry_of(name, read_uem(args.uem), args.uem)
         else:
-            turns = [*_of(name, reference, args.reference), *chain(*tables.values())]
+            turns = [*entry_of(name, reference, args.reference), *chain(*tables.values())]
             regions = [Region(name, min(t.start for t in turns), max(t.end for t in turns))]
         truth = reference.get(name, [])
         several = len(tables) > 1
@@ -72,16 +70,6 @@ def _hypothesis(
     recording = regions[0].recording
     der = score({recording: truth}, {recording: found}, {recording: regions}).total.der
     return Hypothesis(name, found, None if math.isnan(der) else der)
-
-
-def _of(name: str, table: Mapping[str, list[T]], path: Path) -> list[T]:
-    if name not in table:
-        listed = ", ".join(sorted(table)[:10]) or "none"
-        raise DataError(
-            f"{path}: expected a line of the recording {name!r}, found {listed}; "
-            "name one of these with --recording"
-        )
-    return table[name]
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,6 +29,18 @@ class DataError(ValueError):
         if hidden:
             shown.append(f"... and {hidden} more problem(s)")
         return "\n".join(shown)
+
+
+def entry_of(recording: str, table: Mapping[str, T], path: Path) -> T:
+    """What the table of a file has of a recording.
+
+    Raises:
+        DataError: it has nothing; the message lists what it has.
+    """
+    if recording not in table:
+        listed = ", ".join(sorted(table)[:10]) or "none"
+        raise DataError(f"{path}: expected the recording {recording!r}, found {listed}; name one")
+    return table[recording]
 
 
 def scan_table(

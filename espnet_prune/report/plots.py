@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from espnet_prune.diarization import read_rttm, read_uem
+from espnet_prune.diarization.tables import entry_of
 from espnet_prune.report.curves_plot import plot_pruning, plot_training
 from espnet_prune.report.figure import save_plot
 from espnet_prune.report.history import read_history
@@ -54,15 +55,17 @@ def draw_recording(inputs: Inputs, recording: str) -> Figure:
     """Draw the timeline of a scored recording: reference, dense and pruned model.
 
     Raises:
-        DataError: an RTTM, UEM or score file is malformed.
+        DataError: an RTTM, UEM or score file is malformed, or knows nothing of the recording.
     """
     hypotheses = [
         Hypothesis(
             name,
             read_rttm(files.rttm).get(recording, []),
-            read_scores(files.scores)["recordings"][recording]["der"],
+            entry_of(recording, read_scores(files.scores)["recordings"], files.scores)["der"],
         )
         for name, files in (("dense", inputs.dense), ("pruned", inputs.pruned))
     ]
     reference = read_rttm(inputs.reference).get(recording, [])
-    return draw_timeline(reference, hypotheses, read_uem(inputs.uem)[recording])
+    return draw_timeline(
+        reference, hypotheses, entry_of(recording, read_uem(inputs.uem), inputs.uem)
+    )

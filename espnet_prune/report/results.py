@@ -159,10 +159,8 @@ def read_scores(path: Path) -> dict[str, Any]:
     scores = read_json(path)
     recordings = scores.get("recordings")
     listed = [scores, *(recordings.values() if isinstance(recordings, dict) else [None])]
-    interval = (scores.get("der_low"), scores.get("der_high"))
-    if not all(map(_is_rate, interval)) or not all(
-        isinstance(each, dict) and all(_is_rate(each.get(r, "")) for r in _RATES) for each in listed
-    ):
+    ends = [scores.get("der_low"), scores.get("der_high")]
+    if not _are_rates(ends) or not all(map(_is_scored, listed)):
         raise DataError(
             f"{path}: expected the output of score_der --json, with {', '.join(_RATES)} of all and "
             "of each of its recordings, found something else; run stage 11 again"
@@ -179,7 +177,7 @@ def _read_difference(path: Path) -> Difference:
     """
     found = read_json(path)
     values = [found.get(name, "") for name in ("difference", "low", "high")]
-    if not all(map(_is_rate, values)) or values[0] is None:
+    if not _are_rates(values) or values[0] is None:
         raise DataError(
             f"{path}: expected the output of compare_der --json, found something else; run stage "
             "11 again"
@@ -187,8 +185,20 @@ def _read_difference(path: Path) -> Difference:
     return Difference(*values)
 
 
-def _is_rate(value: object) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+def _is_scored(scores: object) -> bool:
+    """Whether these are scores of one recording, or of all; none has a DER without its parts."""
+    if not isinstance(scores, dict):
+        return False
+    values = [scores.get(name, "") for name in (*_RATES, "speech")]
+    parts = [value is None for value in values[:4]]
+    return _are_rates(values) and all(parts) == any(parts)
+
+
+def _are_rates(values: Sequence[object]) -> bool:
+    return all(
+        value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+        for value in values
+    )
 
 
 def encoder_config(model: Path) -> SSLConfig:

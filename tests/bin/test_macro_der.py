@@ -10,6 +10,7 @@ import pytest
 
 from espnet_prune.bin import score_der
 from espnet_prune.bin.macro_der import main
+from espnet_prune.bin.score_der import RATES
 
 
 @pytest.fixture
@@ -69,7 +70,12 @@ def test_files_of_one_name(
 
 @pytest.mark.parametrize(
     "change, message",
-    [({"der": None}, "AMI: expected a set with speech"), ({"recordings": 1}, "score_der --json")],
+    [
+        (dict.fromkeys(RATES), "AMI: expected a set with speech"),
+        ({"jer": None}, "AMI: expected a set with speech"),
+        ({"confusion": None}, "score_der --json"),
+        ({"recordings": 1}, "score_der --json"),
+    ],
 )
 def test_bad_files(sets: list[str], change: dict[str, Any], message: str) -> None:
     path = Path(sets[0])

@@ -58,7 +58,7 @@ def _call(function, arguments, folder: Path, limit: int, output: int) -> None:
         os.dup2(output, 1)
         os.dup2(output, 2)
         sys.stdout = os.fdopen(1, "w", closefd=False)
-        sys.stderr = os.fdopen(2, "w", closefd=False)
+        sys.stderr = os.fdopen(2, "w", errors="backslashreplace", closefd=False)  # as Python's own
         os.chdir(folder)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(limit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from matplotlib import image
 from matplotlib.figure import Figure
 
 from espnet_prune.bin import plot_pruning
-from espnet_prune.diarization import read_rttm
+from espnet_prune.diarization import DataError, read_rttm
 from espnet_prune.report import curves_plot, structure_plot
 from espnet_prune.report.history import History, read_history
 from espnet_prune.report.inputs import Inputs
@@ -131,3 +132,18 @@ def test_timeline_of_a_recording_without_turns(inputs: Inputs, tmp_path: Path) -
     figure = draw_recording(replace(inputs, pruned=replace(inputs.pruned, rttm=rttm)), "meeting1")
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels.count("errors") == 2
+
+
+def test_files_that_lack_the_recording_are_refused(inputs: Inputs, tmp_path: Path) -> None:
+    scores = json.loads(inputs.dense.scores.read_text())
+    del scores["recordings"]["meeting1"]
+    partial, empty = tmp_path / "test.json", tmp_path / "uem"
+    partial.write_text(json.dumps(scores))
+    empty.touch()
+    lacking = {
+        str(partial): replace(inputs, dense=replace(inputs.dense, scores=partial)),
+        str(empty): replace(inputs, uem=empty),
+    }
+    for name, changed in lacking.items():
+        with pytest.raises(DataError, match=f"{name}: expected the recording 'meeting1', found"):
+            draw_recording(changed, "meeting1")

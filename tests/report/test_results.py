@@ -79,7 +79,7 @@ def test_encoders_take_turns() -> None:
     assert calls[1::2] == ["pruned"] * (len(calls) // 2)
 
 
-RATES = '"der": 1, "miss": 1, "false_alarm": 0, "confusion": 0, "jer": 1'
+RATES = '"der": 1, "miss": 1, "false_alarm": 0, "confusion": 0, "jer": 1, "speech": 9'
 
 
 @pytest.mark.parametrize(
@@ -87,6 +87,8 @@ RATES = '"der": 1, "miss": 1, "false_alarm": 0, "confusion": 0, "jer": 1'
     [
         *("", "[]", '{"der": 1}', '{"recordings": 3}', '{"recordings": {"a": {}}}'),
         f'{{{RATES}, "recordings": {{}}, "der_low": 0.5, "der_high": {{}}}}',
+        f'{{{RATES}, "recordings": {{}}, "confusion": null}}',
+        f'{{{RATES}, "recordings": {{}}, "speech": {{}}}}',
     ],
 )
 def test_damaged_scores(tmp_path: Path, text: str) -> None:
