@@ -22,15 +22,18 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """A file to write to in the ``with`` block, which becomes ``path`` at its end.
 
     It lies beside what ``path`` names, links followed, so that it is on the same disk. What killed
-    writers of the same file have left is removed. A pipe or a device is written to as it is.
+    writers of the same file have left is removed. A pipe or a device gets it all at the end.
 
     Raises:
         OSError: the disk is full or not writable; ``path`` is then as it was.
     """
     target = Path(os.path.realpath(path))
     if target.exists() and not (target.is_file() or target.is_dir()):
-        with open(target, "wb") as stream:
-            yield stream
+        with tempfile.TemporaryFile() as whole:  # writers seek, which these cannot
+            yield whole
+            whole.seek(0)
+            with open(target, "wb") as stream:
+                shutil.copyfileobj(whole, stream)
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     sweep(target)

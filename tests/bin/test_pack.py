@@ -30,3 +30,8 @@ def test_leftovers_stay_out(tmp_path, kind):
     pack.main([str(model), str(tmp_path / "RESULTS.md"), "--output", str(tmp_path / "p.zip")])
     with zipfile.ZipFile(tmp_path / "p.zip") as archive:
         assert set(archive.namelist()) == {*(f"pruned/{f}" for f in KINDS[kind]), "RESULTS.md"}
+
+
+def test_packs_into_a_device(tmp_path):
+    (tmp_path / "config.json").touch()
+    pack.main([str(tmp_path), "--output", "/dev/null"])
