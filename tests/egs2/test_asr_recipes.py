@@ -147,12 +147,13 @@ def test_all_stages(tmp_path):
     options = ["--ssl_model", "dense", "--test_sets", "dev", "--asr_args", f"{steps} 2"]
     options += ["--pruning_args", f"{pruning} {steps} 400 --distill_conf layers=[0,3]"]
     options += ["--distill", "true", "--inference_nj", "2"]
+    options += ["--continued_config", "conf/train_continued.yaml"]
     log = run_recipe(folder, "asr.sh", *options)
     dense, pruned = (SSLEncoder.from_pretrained(folder / f"exp/{m}/encoder") for m in MODELS)
     macs = [count_macs(encoder.config, 10.0).total for encoder in (dense, pruned)]
     assert abs(1 - macs[1] / macs[0] - 0.3) <= 0.005
     report = (folder / "exp/RESULTS.md").read_text()
-    for text in (" dense |", " pruned |", "WER (%), dev", "CER (%), dev", "front end"):
+    for text in (" dense |", " dense_continued |", " pruned |", "WER (%), dev", "CER (%), dev", "front end"):
         assert text in report
     for model in MODELS:
         assert len((folder / f"exp/{model}/decoded/dev/text").read_text().splitlines()) == 20

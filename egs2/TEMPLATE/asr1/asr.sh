@@ -42,6 +42,7 @@ distill=false         # Distil from the dense model's encoder as well (distill_c
 round_to=1            # Make the widths of convolutions and FFNs multiples of this.
 fine_tune_pruned=true # Train the small model further; single weights (self-pinching) would come back.
 pruned_config=conf/train_pruned.yaml # Fine-tuning of the pruned model.
+continued_config=     # Training of the dense model for as long as the pruned one takes in all; none without.
 dense_expdir=         # Take the dense model of another expdir instead of training one.
 
 # Checkpoints: which of those that ESPnet writes for its config's criteria
@@ -202,11 +203,16 @@ stage_8() {
     else
         run link ../applied "${expdir}/pruned"
     fi
+    if [ -n "${continued_config}" ]; then
+        fine_tune dense_continued "${continued_config}" "${dense}/encoder" \
+            --init_param "${dense}/model.pth"
+    fi
 }
 
 # The models of this experiment: the dense one may belong to another.
 models() {
     if [ -z "${dense_expdir}" ]; then echo dense; fi
+    if [ -n "${continued_config}" ]; then echo dense_continued; fi
     echo pruned
 }
 
@@ -266,13 +272,18 @@ stage_10() {
 }
 
 stage_11() {
-    local trainings=() options=()
+    local trainings=() columns=("dense=${dense}") options=()
     if [ "${start}" = fine_tuned ]; then trainings+=("${dense_exp}/dense_train"); fi
     trainings+=("${expdir}/prune_train")
     if "${fine_tune_pruned}"; then trainings+=("${expdir}/pruned_train"); fi
     if [ -z "${dense_expdir}" ]; then options+=(--gather "${dense}" "${expdir}/dense_train"); fi
+    if [ -n "${continued_config}" ]; then
+        columns+=("dense_continued=${expdir}/dense_continued")
+        options+=(--gather "${expdir}/dense_continued" "${dense_exp}/dense_train"
+            "${expdir}/dense_continued_train")
+    fi
     # shellcheck disable=SC2086,SC2248
-    verb asr_report "dense=${dense}" "${tag}=${expdir}/pruned" \
+    verb asr_report "${columns[@]}" "${tag}=${expdir}/pruned" \
         ${other_results} "${options[@]}" --gather "${expdir}/pruned" "${trainings[@]}" \
         --sets ${test_sets} --reference_seconds "${reference_seconds}" --seed "${seed}" \
         --output "${expdir}/RESULTS.md"
