@@ -153,7 +153,10 @@ def test_all_stages(tmp_path):
     macs = [count_macs(encoder.config, 10.0).total for encoder in (dense, pruned)]
     assert abs(1 - macs[1] / macs[0] - 0.3) <= 0.005
     report = (folder / "exp/RESULTS.md").read_text()
-    for text in (" dense |", " dense_continued |", " pruned |", "WER (%), dev", "CER (%), dev", "front end"):
+    for text in (
+        *(f" {column} |" for column in ("dense", "dense_continued", "pruned")),
+        *("WER (%), dev", "CER (%), dev", "front end"),
+    ):
         assert text in report
     for model in MODELS:
         assert len((folder / f"exp/{model}/decoded/dev/text").read_text().splitlines()) == 20

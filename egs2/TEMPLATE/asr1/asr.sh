@@ -34,6 +34,8 @@ bpe_nlsyms=           # Comma-separated words that stay one piece.
 # Models
 ssl_model=            # Checkpoint to start from: a folder of ours, a Hugging Face folder or id, a WavLM .pt.
 asr_config=conf/train_asr.yaml      # Fine-tuning of the dense model.
+pretrained_model=     # Model of another task to start from, e.g. exp/asr/model.pth:encoder:encoder; none without.
+ignore_init_mismatch=false # Leave out what has another shape there.
 asr_args=""           # Further options of every training, e.g. "--max_epoch 3".
 start=fine_tuned      # What is pruned: the fine_tuned model, or the pretrained encoder in one stage.
 pruning_config=conf/tuning/hj_mac.yaml  # Pruning with the task's loss.
@@ -97,6 +99,10 @@ raw=${dumpdir}/raw
 dense_exp=${dense_expdir:-${expdir}}
 dense=${dense_exp}/dense
 token_dir=${dense_exp}/token_list/${token_type}
+initial=()
+if [ -n "${pretrained_model}" ]; then
+    initial=(--init_param "${pretrained_model}" --ignore_init_mismatch "${ignore_init_mismatch}")
+fi
 token_opts=(--token_type "${token_type}")
 if [ "${token_type}" = bpe ]; then token_opts+=(--bpemodel "${token_dir}/bpe.model"); fi
 
@@ -172,14 +178,14 @@ fine_tune() {
 }
 
 stage_5() {
-    fine_tune dense "${asr_config}" "${expdir}/ssl"
+    fine_tune dense "${asr_config}" "${expdir}/ssl" "${initial[@]}"
 }
 
 stage_6() {
-    local encoder=${dense_exp}/ssl options=()
+    local encoder=${dense_exp}/ssl options=("${initial[@]}")
     if [ "${start}" = fine_tuned ]; then
         encoder=${dense}/encoder
-        options+=(--init_param "${dense}/model.pth")
+        options=(--init_param "${dense}/model.pth")
     fi
     if "${distill}"; then options+=(--teacher "${dense}/encoder"); fi
     # shellcheck disable=SC2086
