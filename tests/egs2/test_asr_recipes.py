@@ -138,6 +138,32 @@ def test_a_dense_model_of_another_experiment_is_taken(tmp_path):
     assert result.returncode == 0 and result.stdout.count("(done in ") == 3
 
 
+@pytest.mark.parametrize(
+    "stage, options, found",
+    [
+        ("5", [], "other.pth"),
+        ("6", [], "exp/dense/model.pth"),
+        ("6", ["--start", "pretrained"], "other.pth"),
+    ],
+)
+def test_the_first_training_starts_from_a_pretrained_model(tmp_path, stage, options, found):
+    (tmp_path / "python").write_text(
+        f"""#!/bin/sh
+        case $1 in utils/*) exec {sys.executable} "$@";; esac
+        echo "$@" >> {tmp_path}/words; exit 1
+        """
+    )
+    (tmp_path / "python").chmod(0o755)
+    for name in ("exp/dense/encoder", "exp/ssl"):
+        (tmp_path / name).mkdir(parents=True)
+    options += ["--stage", stage, "--stop_stage", stage, "--python", tmp_path / "python"]
+    asr(tmp_path, *options, "--pretrained_model", "other.pth", "--ignore_init_mismatch", "true")
+    words = (tmp_path / "words").read_text()
+    assert f"--init_param {tmp_path / found if '/' in found else found}" in words
+    assert words.count("--init_param") == 1
+    assert ("--ignore_init_mismatch true" in words) == (found == "other.pth")
+
+
 @pytest.mark.slow
 def test_all_stages(tmp_path):
     folder = make_recipe(tmp_path / "asr1", "mini_speech/asr1", "asr.sh")
