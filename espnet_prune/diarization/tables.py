@@ -39,7 +39,8 @@ def entry_of(recording: str, table: Mapping[str, T], path: Path) -> T:
     """
     if recording not in table:
         listed = ", ".join(sorted(table)[:10]) or "none"
-        raise DataError(f"{path}: expected the recording {recording!r}, found {listed}; name one")
+        problem = f"expected the recording {recording!r}, found {listed}"
+        raise DataError(f"{path}: {problem}; choose one of these, or complete the file")
     return table[recording]
 
 

@@ -190,7 +190,7 @@ def _is_scored(scores: object) -> bool:
     if not isinstance(scores, dict):
         return False
     values = [scores.get(name, "") for name in (*_RATES, "speech")]
-    parts = [value is None for value in values[:4]]
+    parts = [value is None for value in values[:4]]  # JER counts speakers, not time
     return _are_rates(values) and all(parts) == any(parts)
 
 

@@ -390,5 +390,6 @@ def test_gates_are_not_left_out_in_silence(encoder_folder):
     # As ESPnet's own inference loads, which says nothing of keys without a place.
     with pytest.raises(CheckpointError, match=r"espnet_prune\.bin\.apply_task"):
         plain.load_state_dict(state, strict=False)
+    # Nor of these, and rightly: projections serve training alone.
     projections = {**plain.state_dict(), "objective.distillation.projections.0.bias": torch.ones(1)}
     plain.load_state_dict(projections, strict=False)
