@@ -29,7 +29,7 @@ from espnet_prune.speech.verification import (
     rate_interval,
 )
 from espnet_prune.ssl import SSLEncoder
-from espnet_prune.ssl.inference import PRECISIONS, inference_form
+from espnet_prune.ssl.inference import fast_dtype, inference_form
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -87,7 +87,7 @@ def load_embedders(
     """
     config = read_config(args.config, InferenceConfig())
     encoder = SSLEncoder.from_pretrained(args.model)
-    form = inference_form(encoder, PRECISIONS[config.precision])
+    form = inference_form(encoder, fast_dtype(config.precision))
     embedders = {}
     for name in names or [config.embedding]:
         chosen = with_companions(replace(config, embedding=name), Path(args.model))

@@ -17,7 +17,7 @@ from espnet_prune.diarization.frames import FrameGrid
 from espnet_prune.diarization.inference_config import InferenceConfig
 from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.ssl import ConfigError
-from espnet_prune.ssl.inference import PRECISIONS, inference_form
+from espnet_prune.ssl.inference import fast_dtype, inference_form
 
 Watch = Callable[[Sequence[int]], Iterable[int]]
 
@@ -92,7 +92,8 @@ class LocalDiarizer:
             )
         self.device = usable_device(device)
         self.model.to(self.device)
-        self.encoder = inference_form(self.model.encoder, PRECISIONS[self.config.precision])
+        dtype = fast_dtype(self.config.precision, self.device)
+        self.encoder = inference_form(self.model.encoder, dtype)
         if isinstance(self.embedder, nn.Module):
             self.embedder.to(self.device)
 

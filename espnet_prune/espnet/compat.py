@@ -14,7 +14,7 @@
 * Batches that ``accum_grad`` has left over at the end of an epoch go into the next epoch's first
   step, unless the training was resumed between the two. The trainer drops their gradients.
 * ``use_amp: true`` is CUDA's alone: on a CPU it does nothing. :func:`amp_on_cpu` makes it bfloat16
-  there, too.
+  there, too, where the processor has instructions for it.
 * The RTTM reader is ``@typechecked`` with a wrong annotation (espnet#5968), and diarization
   inference returns a tuple that its own command cannot write: neither is used here; windows,
   labels and inference are this project's own.
@@ -37,6 +37,7 @@ from espnet2.train import trainer
 
 from espnet_prune.ssl.files import atomic_file, sweep
 from espnet_prune.ssl.importers.pickles import REPORTED, load_pickle
+from espnet_prune.ssl.inference import fast_dtype
 
 
 @contextlib.contextmanager
@@ -74,10 +75,14 @@ def tensors_only() -> Iterator[None]:
 
 @contextlib.contextmanager
 def amp_on_cpu() -> Iterator[None]:
-    """Make ``use_amp: true`` train and validate in bfloat16 on a CPU inside the ``with`` block."""
+    """Make ``use_amp: true`` train and validate in bfloat16 on a CPU inside the ``with`` block.
+
+    On a processor without bfloat16 it stays float32 (:func:`fast_dtype`).
+    """
     scaler = functools.partial(trainer.GradScaler, enabled=False)  # bfloat16 needs no scale
 
     def autocast(enabled: bool = True, **_: Any) -> torch.autocast:
+        enabled = enabled and fast_dtype("bfloat16") == torch.bfloat16
         return torch.autocast("cpu", torch.bfloat16, enabled)
 
     with _replaced(trainer, GradScaler=scaler, autocast=autocast):

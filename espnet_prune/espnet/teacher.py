@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from espnet_prune.ssl import SSLEncoder
-from espnet_prune.ssl.inference import PRECISIONS, inference_form
+from espnet_prune.ssl.inference import fast_dtype, inference_form
 
 
 class Teacher(nn.Module):
@@ -18,12 +18,13 @@ class Teacher(nn.Module):
 
     Args:
         encoder: the teacher.
-        precision: what it computes in, of :data:`~espnet_prune.ssl.inference.PRECISIONS`.
+        precision: what it computes in, of :data:`~espnet_prune.ssl.inference.PRECISIONS`,
+            or float32: see :func:`~espnet_prune.ssl.inference.fast_dtype`.
     """
 
     def __init__(self, encoder: SSLEncoder, precision: str = "float32"):
         super().__init__()
-        self.dtype = PRECISIONS[precision]
+        self.precision = precision
         self._unregistered = (encoder.eval().requires_grad_(False),)
         self._form: tuple[SSLEncoder] | None = None
 
@@ -38,6 +39,7 @@ class Teacher(nn.Module):
     def forward(self, wavs: Tensor, lengths: Tensor) -> list[Tensor]:
         """Hidden states ``(B, L, D)`` of waveforms ``(B, T)`` of ``lengths`` ``(B,)`` samples."""
         if self._form is None:
-            self._form = (inference_form(self._unregistered[0], self.dtype),)
+            dtype = fast_dtype(self.precision, wavs.device)
+            self._form = (inference_form(self._unregistered[0], dtype),)
         states = self._form[0](wavs, lengths).hidden_states
         return [state.to(wavs.dtype) for state in states]

@@ -1,14 +1,16 @@
 """The inference form gives the outputs of the encoder that it was derived from."""
 
 import itertools
+import logging
 
 import pytest
 import torch
 
 from espnet_prune.ssl import ConfigError, SSLEncoder, TransformerLayerConfig
-from espnet_prune.ssl.inference import attention, front_end, inference_form
+from espnet_prune.ssl.inference import attention, fast_dtype, front_end, inference_form
 from tests.encoders import KINDS, NORMS, random_encoder, random_masks, tiny_config
 
+FORM = "espnet_prune.ssl.inference.form"
 EMPTIED = TransformerLayerConfig((), 0)
 
 
@@ -58,6 +60,15 @@ def test_every_length(family, samples):
     encoder = random_encoder(tiny_config(family))
     form, samples = inference_form(encoder), encoder.config.shortest + samples
     assert_same(encoder, form, torch.randn(1, samples))
+
+
+def test_no_slower_precision_than_float32(monkeypatch, caplog):
+    monkeypatch.setattr(f"{FORM}.has_instructions", lambda dtype: dtype == torch.qint8)
+    monkeypatch.setattr(f"{FORM}._warn_once", logging.getLogger(FORM).warning)
+    assert fast_dtype("bfloat16") == fast_dtype("float16") == torch.float32
+    assert fast_dtype("bfloat16", "cuda:0") == torch.bfloat16
+    assert fast_dtype("int8") == torch.qint8
+    assert "no instructions for bfloat16" in caplog.text
 
 
 @pytest.mark.parametrize("family, size", KINDS)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Callable
+from functools import cache
 from typing import Any, cast
 
 import torch
@@ -13,7 +15,7 @@ from espnet_prune.ssl.attention import Attention, RelativePositionBias
 from espnet_prune.ssl.front_end import FrontEnd, StridedConv
 from espnet_prune.ssl.inference.attention import InferenceAttention, PositionTable
 from espnet_prune.ssl.inference.front_end import InferenceFrontEnd, PackedConv
-from espnet_prune.ssl.inference.linear import MakeLinear, linear_maker
+from espnet_prune.ssl.inference.linear import MakeLinear, has_instructions, linear_maker
 from espnet_prune.ssl.inference.pos_conv import FoldedPositionalConv, FourierPositionalConv
 from espnet_prune.ssl.model import SSLEncoder
 from espnet_prune.ssl.transformer import FeedForward, PositionalConv
@@ -28,13 +30,37 @@ PRECISIONS = {
 """Names of what :func:`inference_form` takes as ``dtype``."""
 
 
+def fast_dtype(precision: str, device: torch.device | str = "cpu") -> torch.dtype:
+    """The dtype that ``precision`` names, or float32 on a CPU that has no instructions for it.
+
+    Such a CPU is some ten times slower in bfloat16 and float16 than in float32; a warning says
+    once that it computes in float32.
+
+    Args:
+        precision: of :data:`PRECISIONS`.
+        device: where it is to be used.
+    """
+    dtype = PRECISIONS[precision]
+    if torch.device(device).type != "cpu" or has_instructions(dtype):
+        return dtype
+    _warn_once(
+        f"this processor has no instructions for {precision}, in which it would be slower than "
+        "in float32: computing in float32"
+    )
+    return torch.float32
+
+
+_warn_once = cache(logging.getLogger(__name__).warning)
+
+
 def inference_form(encoder: SSLEncoder, dtype: torch.dtype = torch.float32) -> SSLEncoder:
     """Derive the form of ``encoder`` that is for inference alone.
 
     Args:
         encoder: on the device where it will run; it is left as it is.
-        dtype: float32 gives the same outputs (1e-5); bfloat16 and float16 are faster. On a CPU,
-            qint8 quantises the Transformer's linear maps dynamically and leaves the rest float32.
+        dtype: float32 gives the same outputs (1e-5); bfloat16 and float16 are faster where the
+            device has them (:func:`fast_dtype`). On a CPU, qint8 quantises the Transformer's
+            linear maps dynamically and leaves the rest float32.
 
     Returns:
         An encoder in eval mode, which takes float32 waveforms and no masks, and gives hidden

@@ -71,17 +71,21 @@ class Int8Linear(nn.Module):
         return F.gelu(y) if self.gelu else y
 
 
-def _has_onednn(dtype: torch.dtype) -> bool:
-    """Whether it computes in ``dtype`` here; PyTorch's own product does on every processor."""
-    if not (
-        torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    ):
-        return False
+def has_instructions(dtype: torch.dtype) -> bool:
+    """Whether this processor computes in ``dtype`` by itself, not in float32 and back."""
     names = {
         torch.bfloat16: "_is_mkldnn_bf16_supported",
         torch.float16: "_is_mkldnn_fp16_supported",
     }
-    return dtype not in names or getattr(torch.ops.mkldnn, names[dtype])()
+    return dtype not in names or (
+        torch.backends.mkldnn.is_available() and getattr(torch.ops.mkldnn, names[dtype])()
+    )
+
+
+def _has_onednn(dtype: torch.dtype) -> bool:
+    """Whether it computes in ``dtype`` here; PyTorch's own product does on every processor."""
+    available = torch.backends.mkldnn.is_available()
+    return available and hasattr(torch.ops.mkldnn, "_linear_pointwise") and has_instructions(dtype)
 
 
 @cache
