@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 S3PRL := downloads/s3prl-0.4.18
 S3PRL_TESTS := -p tests.s3prl_plugin.s3prl_tests -m upstream -k pruned $(S3PRL)/test/test_upstream.py
-CORE_TESTS := tests/ssl tests/pruning tests/distillation
+CORE_TESTS := tests/encoder tests/storage tests/pruning tests/distillation tests/inference
 # Of test-core: the newest, or a version.
 TORCH ?= newest
 SHELL_FILES := $(shell git ls-files '*.sh' '*run.pl' '.ci/run')
@@ -67,7 +67,7 @@ $(VENV)/.installed: setup.cfg setup.py
 
 .venv-core-%/.installed: setup.cfg setup.py
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install --progress-bar off pytest \
+	$(@D)/bin/python -m pip install --progress-bar off pytest safetensors \
 	  torch$(patsubst %,==%,$(filter-out newest,$*))
 	$(@D)/bin/python -m pip install --no-deps -e .
 	touch $@

@@ -1,6 +1,10 @@
 """Structured pruning of speech self-supervised encoders inside ESPnet and s3prl."""
 
-from espnet_prune.ssl import PRESETS, Masks, SSLConfig, SSLEncoder, open_masks
+from espnet_prune.encoder import PRESETS, Masks, SSLConfig, SSLEncoder, Storage, open_masks
+from espnet_prune.formats import import_encoder
+from espnet_prune.storage import push_encoder, save_encoder
+
+SSLEncoder.storage = Storage(import_encoder, save_encoder, push_encoder)
 
 __version__ = "0.1.0"
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from espnet_prune.ssl import SSLEncoder
-from espnet_prune.ssl.front_end import pad_to_one_frame
+from espnet_prune.encoder import SSLEncoder
+from espnet_prune.encoder.front_end import pad_to_one_frame
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import torch
 
-from espnet_prune.ssl import (
+from espnet_prune.encoder import (
     PRESETS,
     ConvLayerConfig,
     Masks,

@@ -59,7 +59,7 @@ def test_core_runs_without_anything_else():
         "        if name.split('.')[0] in taken:\n"
         "            raise ImportError(name)\n"
         "sys.meta_path.insert(0, Refuse())\n"
-        "import torch, espnet_prune, espnet_prune.distillation, espnet_prune.ssl.importers\n"
+        "import torch, espnet_prune, espnet_prune.distillation, espnet_prune.formats\n"
         "from espnet_prune.pruning import HardConcreteGates\n"
         "config = espnet_prune.PRESETS['whisper_tiny_en']()\n"
         "masks = HardConcreteGates(config).masks()\n"

@@ -15,7 +15,7 @@ from espnet_prune.bench.implementations import Subject, find_subjects, load, ref
 from espnet_prune.bench.peers import Run
 from espnet_prune.bench.results import Input, Row, Setting, make_rows
 from espnet_prune.bench.timing import alternate
-from espnet_prune.ssl import PRESETS, SSLEncoder
+from espnet_prune.encoder import PRESETS, SSLEncoder
 
 logger = logging.getLogger(__name__)
 

@@ -20,13 +20,15 @@ from torch import Tensor, nn
 from espnet_prune.bench.memory import PeakOfCuda, PeakOfProcess, peak_meter, run_alone
 from espnet_prune.bench.results import Setting
 from espnet_prune.bench.table import describe
-from espnet_prune.diarization import SAMPLE_RATE, FrameGrid, Powerset
-from espnet_prune.diarization.audio import AudioStream
-from espnet_prune.diarization.model import DiarizationConfig, DiarizationModel
+from espnet_prune.data import SAMPLE_RATE
+from espnet_prune.data.audio import AudioStream
+from espnet_prune.diarization import FrameGrid, Powerset
+from espnet_prune.diarization.config import DiarizationConfig
+from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.diarization.pipeline import Diarizer, InferenceConfig
 from espnet_prune.diarization.stitching import stitch, to_turns
+from espnet_prune.encoder import PRESETS, Featurizer, SSLEncoder
 from espnet_prune.report.markdown import markdown_table
-from espnet_prune.ssl import PRESETS, Featurizer, SSLEncoder
 
 STAGES = ("segmentation", "embedding", "clustering", "stitching")
 _EXPLANATION = """\

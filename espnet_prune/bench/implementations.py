@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from espnet_prune import inference
 from espnet_prune.bench import peers
 from espnet_prune.bench.peers import Run
-from espnet_prune.ssl import PRESETS, SSLEncoder, inference
-from espnet_prune.ssl.files import atomic_write
+from espnet_prune.encoder import PRESETS, SSLEncoder
+from espnet_prune.storage.files import atomic_write
 
 logger = logging.getLogger(__name__)
 
@@ -115,14 +116,14 @@ IMPLEMENTATIONS = {
         _save_encoder,
         _load_training_form,
         ("float32",),
-        ("espnet_prune.ssl.importers",),
+        ("espnet_prune.formats",),
         pruned=True,
     ),
     OURS: Implementation(
         _save_encoder,
         _load_ours,
         ("float32", "float16", "bfloat16", "int8"),
-        ("espnet_prune.ssl.importers",),
+        ("espnet_prune.formats",),
         pruned=True,
     ),
 }

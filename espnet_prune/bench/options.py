@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 
 from espnet_prune.bench.results import Setting, this_setting
+from espnet_prune.encoder import PRESETS
 from espnet_prune.report.timing import benchmark_device
-from espnet_prune.ssl import PRESETS
-from espnet_prune.ssl.files import require_writable
+from espnet_prune.storage.files import require_writable
 
 DENSE = [name for name in PRESETS if not name.endswith("_s80")]
 

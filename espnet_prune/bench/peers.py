@@ -10,11 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from espnet_prune.ssl import SSLConfig, SSLEncoder
-from espnet_prune.ssl.config_files import read_json
-from espnet_prune.ssl.exporters import export_huggingface
-from espnet_prune.ssl.importers import fairseq, torchaudio
-from espnet_prune.ssl.importers.conversion import Table, source_keys
+from espnet_prune.encoder import SSLConfig, SSLEncoder
+from espnet_prune.formats import export_huggingface, fairseq, torchaudio
+from espnet_prune.formats.conversion import Table, source_keys
+from espnet_prune.storage.config_files import read_json
 
 SHAPE = "shape.json"
 Run = Callable[[Tensor], Sequence[Tensor]]

@@ -16,10 +16,10 @@ from torch import Tensor
 from espnet_prune.bench.examination import Findings
 from espnet_prune.bench.implementations import Subject
 from espnet_prune.bench.timing import Sample, ratio, timing
+from espnet_prune.encoder import PRESETS
 from espnet_prune.pruning import count_macs, count_params
 from espnet_prune.report.environment import this_environment
-from espnet_prune.ssl import PRESETS
-from espnet_prune.ssl.files import atomic_write
+from espnet_prune.storage.files import atomic_write
 
 
 class Input(NamedTuple):

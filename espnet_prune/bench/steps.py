@@ -14,9 +14,9 @@ from torch import Tensor
 from espnet_prune.bench.memory import peak_meter, run_alone
 from espnet_prune.bench.results import Input, Setting, this_setting
 from espnet_prune.distillation import LayerwiseDistillation
+from espnet_prune.encoder import PRESETS, SSLEncoder
+from espnet_prune.inference import PRECISIONS, inference_form
 from espnet_prune.pruning import Pruner, PruningConfig
-from espnet_prune.ssl import PRESETS, SSLEncoder
-from espnet_prune.ssl.inference import PRECISIONS, inference_form
 
 
 class Step(NamedTuple):

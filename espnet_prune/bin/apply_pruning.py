@@ -8,10 +8,10 @@ from pathlib import Path
 
 from espnet_prune.bin.errors import explained
 from espnet_prune.bin.numbers import positive
+from espnet_prune.encoder import SSLEncoder
 from espnet_prune.espnet.distillation_task import DistillationTask
-from espnet_prune.espnet.trained import load_trained
+from espnet_prune.formats.espnet import load_trained
 from espnet_prune.pruning import Pruner, count_macs, thresholds
-from espnet_prune.ssl import SSLEncoder
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -13,11 +13,11 @@ from pathlib import Path
 from espnet_prune.bin.apply_pruning import cut, is_sparse
 from espnet_prune.bin.errors import explained
 from espnet_prune.bin.numbers import positive
+from espnet_prune.encoder import ConfigError
 from espnet_prune.espnet.frontend import PrunedSSLFrontend
 from espnet_prune.espnet.task_apply import task_of, write_applied
-from espnet_prune.espnet.trained import CONFIG, load_trained
-from espnet_prune.ssl import ConfigError
-from espnet_prune.ssl.files import require_writable
+from espnet_prune.formats.espnet import CONFIG, load_trained
+from espnet_prune.storage.files import require_writable
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from espnet_prune.bin.errors import explained
 from espnet_prune.bin.numbers import amount, seed
-from espnet_prune.diarization import DataError
+from espnet_prune.data import DataError
 from espnet_prune.report.asr_results import (
     gather,
     read_results,
@@ -20,7 +20,7 @@ from espnet_prune.report.asr_results import (
     render_table,
     write_results,
 )
-from espnet_prune.ssl.files import atomic_write, require_writable
+from espnet_prune.storage.files import atomic_write, require_writable
 
 
 def get_parser() -> argparse.ArgumentParser:

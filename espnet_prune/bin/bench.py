@@ -15,7 +15,7 @@ from espnet_prune.bench.plot import plot
 from espnet_prune.bench.results import Input, Row, write_json
 from espnet_prune.bench.table import render
 from espnet_prune.bin.errors import explained
-from espnet_prune.ssl.files import atomic_write
+from espnet_prune.storage.files import atomic_write
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -13,8 +13,8 @@ from espnet_prune.bin.diarizer_options import read_config
 from espnet_prune.bin.errors import explained
 from espnet_prune.bin.numbers import amount, seed
 from espnet_prune.diarization.pipeline import InferenceConfig
-from espnet_prune.ssl import PRESETS
-from espnet_prune.ssl.files import atomic_write
+from espnet_prune.encoder import PRESETS
+from espnet_prune.storage.files import atomic_write
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -9,7 +9,7 @@ from espnet_prune.bench.options import add_options, prepare
 from espnet_prune.bench.results import Input, write_json
 from espnet_prune.bench.training import TrainingRow, compare_training, render
 from espnet_prune.bin.errors import explained
-from espnet_prune.ssl.files import atomic_write
+from espnet_prune.storage.files import atomic_write
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_prune.bin.errors import explained
-from espnet_prune.diarization.data_dir import check_data_dir, read_data_dir, write_data_dir
+from espnet_prune.data.meetings import check_data_dir, read_data_dir, write_data_dir
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -12,17 +12,10 @@ from pathlib import Path
 from espnet_prune.bin.errors import explained
 from espnet_prune.bin.numbers import amount, positive, seed
 from espnet_prune.bin.score_der import add_der_options, add_uem_option, or_null, percent
-from espnet_prune.diarization.rttm import read_rttm
-from espnet_prune.diarization.scoring import score
-from espnet_prune.diarization.significance import (
-    FEW,
-    MARGIN,
-    RESAMPLES,
-    Comparison,
-    compare,
-    conclude,
-)
-from espnet_prune.diarization.uem import read_uem
+from espnet_prune.data.rttm import read_rttm
+from espnet_prune.data.uem import read_uem
+from espnet_prune.scoring.der import score
+from espnet_prune.scoring.significance import FEW, MARGIN, RESAMPLES, Comparison, compare, conclude
 
 logger = logging.getLogger(__name__)
 

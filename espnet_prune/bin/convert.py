@@ -8,12 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from espnet_prune.bin.errors import explained
+from espnet_prune.encoder import SSLEncoder
+from espnet_prune.formats import SOURCES, export_huggingface, import_encoder
 from espnet_prune.pruning import count_params
-from espnet_prune.ssl import SSLEncoder
-from espnet_prune.ssl.checkpoint import CONFIG
-from espnet_prune.ssl.exporters import export_huggingface
-from espnet_prune.ssl.files import new_folder
-from espnet_prune.ssl.importers import SOURCES, import_encoder
+from espnet_prune.storage.checkpoint import CONFIG
+from espnet_prune.storage.files import new_folder
 
 _Write = Callable[[SSLEncoder, Path], None]
 FORMATS: dict[str, _Write] = {

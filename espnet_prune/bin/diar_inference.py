@@ -23,9 +23,9 @@ from espnet_prune.bin.diarizer_options import (
     load_diarizer,
 )
 from espnet_prune.bin.errors import explained
-from espnet_prune.diarization import read_rttm, write_rttm
+from espnet_prune.data import read_rttm, write_rttm
 from espnet_prune.diarization.windows import read_wavs
-from espnet_prune.ssl.files import require_writable
+from espnet_prune.storage.files import require_writable
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -17,8 +17,8 @@ from espnet_prune.bin.diarizer_options import (
     load_diarizer,
 )
 from espnet_prune.bin.errors import explained
-from espnet_prune.diarization import DataError
-from espnet_prune.diarization.audio import FOREIGN, SUFFIXES
+from espnet_prune.data import DataError
+from espnet_prune.data.audio import FOREIGN, SUFFIXES
 from espnet_prune.diarization.pipeline import recording_name, without_blanks
 
 

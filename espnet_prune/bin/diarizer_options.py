@@ -17,15 +17,15 @@ import torch
 
 from espnet_prune.bin.errors import refused
 from espnet_prune.bin.numbers import positive
-from espnet_prune.diarization import Turn, write_rttm
+from espnet_prune.data import Turn, write_rttm
 from espnet_prune.diarization.inference_config import InferenceConfig, config_of_release
 from espnet_prune.diarization.local import usable_device
 from espnet_prune.diarization.pipeline import Diarizer, find_pipeline
+from espnet_prune.encoder import ConfigError
+from espnet_prune.encoder.typed import read_typed
 from espnet_prune.progress import progress
-from espnet_prune.ssl import ConfigError
-from espnet_prune.ssl.config_files import read_yaml
-from espnet_prune.ssl.files import require_writable
-from espnet_prune.ssl.typed import read_typed
+from espnet_prune.storage.config_files import read_yaml
+from espnet_prune.storage.files import require_writable
 
 _SPEAKERS = ("num_speakers", "min_speakers", "max_speakers")
 

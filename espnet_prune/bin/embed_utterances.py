@@ -12,11 +12,11 @@ from pathlib import Path
 
 from espnet_prune.bin.errors import explained
 from espnet_prune.bin.score_embedding import add_embedder_options, load_embedders
+from espnet_prune.data.tables import write_lines
 from espnet_prune.diarization.embedding import EMBEDDINGS
-from espnet_prune.diarization.tables import write_lines
+from espnet_prune.diarization.embedding.verification import read_samples, read_whole_utterances
 from espnet_prune.progress import progress
-from espnet_prune.speech.verification import read_samples, read_whole_utterances
-from espnet_prune.ssl.files import require_writable
+from espnet_prune.storage.files import require_writable
 
 
 def get_parser() -> argparse.ArgumentParser:

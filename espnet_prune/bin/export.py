@@ -9,20 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from espnet_prune.bin.errors import explained
-from espnet_prune.export import (
-    OUTPUTS,
-    ExportError,
-    export_onnx,
-    export_torch,
-    largest_difference,
-)
+from espnet_prune.encoder import SSLEncoder
+from espnet_prune.export import OUTPUTS, ExportError, export_onnx, export_torch, largest_difference
 from espnet_prune.export.files import replacing
 from espnet_prune.export.onnx_file import require
-from espnet_prune.ssl import SSLEncoder
-from espnet_prune.ssl.checkpoint import CONFIG, read_config
-from espnet_prune.ssl.files import require_writable
-from espnet_prune.ssl.importers import SOURCES, diarizen
-from espnet_prune.ssl.importers.sources import find_source
+from espnet_prune.formats import SOURCES, diarizen
+from espnet_prune.formats.sources import find_source
+from espnet_prune.storage.checkpoint import CONFIG, read_config
+from espnet_prune.storage.files import require_writable
 
 if TYPE_CHECKING:
     from espnet_prune.diarization.model import DiarizationModel

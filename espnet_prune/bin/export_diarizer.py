@@ -8,8 +8,8 @@ from pathlib import Path
 
 from espnet_prune.bin.errors import explained
 from espnet_prune.espnet.powerset_task import PowersetDiarizationTask
-from espnet_prune.espnet.trained import load_trained
-from espnet_prune.ssl.files import require_writable
+from espnet_prune.formats.espnet import load_trained
+from espnet_prune.storage.files import require_writable
 
 
 def get_parser() -> argparse.ArgumentParser:

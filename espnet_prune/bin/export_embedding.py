@@ -9,7 +9,7 @@ from pathlib import Path
 from espnet_prune.bin.errors import explained
 from espnet_prune.diarization.inference_config import HEAD
 from espnet_prune.espnet.embedding_task import EmbeddingTask
-from espnet_prune.espnet.trained import load_trained
+from espnet_prune.formats.espnet import load_trained
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from espnet_prune.bin.errors import explained
 from espnet_prune.bin.numbers import amount, positive
-from espnet_prune.speech.formatting import LengthLimits, format_speech
+from espnet_prune.data.formatting import LengthLimits, format_speech
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -11,7 +11,7 @@ from typing import Any
 from espnet_prune.bin.errors import explained
 from espnet_prune.bin.numbers import amount
 from espnet_prune.bin.score_der import RATES, percent
-from espnet_prune.diarization.tables import DataError
+from espnet_prune.data.tables import DataError
 from espnet_prune.report.markdown import markdown_table
 from espnet_prune.report.results import read_scores
 

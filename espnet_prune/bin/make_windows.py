@@ -9,8 +9,8 @@ from pathlib import Path
 
 from espnet_prune.bin.errors import explained
 from espnet_prune.bin.numbers import amount
-from espnet_prune.diarization.data_dir import read_data_dir, scored_regions
-from espnet_prune.diarization.tables import DataError
+from espnet_prune.data.meetings import read_data_dir, scored_regions
+from espnet_prune.data.tables import DataError
 from espnet_prune.diarization.windows import cut_windows, write_windows
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import yaml
 
 from espnet_prune.bin.errors import explained
-from espnet_prune.diarization import read_rttm, read_uem
-from espnet_prune.diarization.simulation import measure_turn_taking, turn_taking_table
-from espnet_prune.ssl.files import atomic_write
+from espnet_prune.data import read_rttm, read_uem
+from espnet_prune.data.simulation import measure_turn_taking, turn_taking_table
+from espnet_prune.storage.files import atomic_write
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_prune.bin.errors import explained
-from espnet_prune.ssl import CheckpointError
-from espnet_prune.ssl.files import atomic_file
+from espnet_prune.storage import CheckpointError
+from espnet_prune.storage.files import atomic_file
 
 # All that belongs to a model; whatever else lies in its folder stays out.
 _FILES = (

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_prune.bin.errors import explained
+from espnet_prune.encoder import SSLEncoder
 from espnet_prune.report.curves_plot import plot_pruning
 from espnet_prune.report.history import read_history
 from espnet_prune.report.plots import PRUNING, STRUCTURE
 from espnet_prune.report.structure_plot import plot_structure
-from espnet_prune.ssl import SSLEncoder
-from espnet_prune.ssl.files import require_writable
+from espnet_prune.storage.files import require_writable
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -9,11 +9,12 @@ from itertools import chain
 from pathlib import Path
 
 from espnet_prune.bin.errors import explained
-from espnet_prune.diarization import Region, Turn, read_rttm, read_uem, score
-from espnet_prune.diarization.tables import entry_of
+from espnet_prune.data import Region, Turn, read_rttm, read_uem
+from espnet_prune.data.tables import entry_of
 from espnet_prune.report.figure import check_plot
 from espnet_prune.report.timeline_plot import Hypothesis, plot_timeline, timeline_name
-from espnet_prune.ssl.files import require_writable
+from espnet_prune.scoring import score
+from espnet_prune.storage.files import require_writable
 
 
 def get_parser() -> argparse.ArgumentParser:

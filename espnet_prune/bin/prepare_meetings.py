@@ -9,7 +9,7 @@ from pathlib import Path
 
 from espnet_prune.bin.errors import explained
 from espnet_prune.bin.numbers import positive
-from espnet_prune.diarization.corpora import CORPORA, prepare
+from espnet_prune.data.corpora.meetings import CORPORA, prepare
 
 
 def get_parser() -> argparse.ArgumentParser:

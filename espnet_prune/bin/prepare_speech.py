@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_prune.bin.errors import explained
-from espnet_prune.speech.corpora import CORPORA, prepare
+from espnet_prune.data.corpora.utterances import CORPORA, prepare
 
 
 def get_parser() -> argparse.ArgumentParser:

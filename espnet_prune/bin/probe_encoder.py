@@ -14,10 +14,10 @@ from typing import Any
 
 from espnet_prune.bin.errors import explained
 from espnet_prune.bin.numbers import seed
+from espnet_prune.encoder import SSLEncoder
 from espnet_prune.espnet.probe_classifier import Probe, run_probe
 from espnet_prune.pruning import count_macs, count_params
-from espnet_prune.ssl import SSLEncoder
-from espnet_prune.ssl.files import atomic_write
+from espnet_prune.storage.files import atomic_write
 
 MACS_SECONDS = 10.0
 

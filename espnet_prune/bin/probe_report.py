@@ -10,12 +10,12 @@ from typing import Any
 
 from espnet_prune.bin.errors import explained
 from espnet_prune.bin.probe_encoder import MACS_SECONDS
-from espnet_prune.diarization import DataError
+from espnet_prune.data import DataError
 from espnet_prune.report.environment import this_environment
 from espnet_prune.report.history import read_history
 from espnet_prune.report.markdown import markdown_table, percent
-from espnet_prune.ssl.config_files import read_json
-from espnet_prune.ssl.files import atomic_write
+from espnet_prune.storage.config_files import read_json
+from espnet_prune.storage.files import atomic_write
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from espnet_prune.bin.errors import explained
 from espnet_prune.bin.numbers import seed
+from espnet_prune.encoder import SSLEncoder
 from espnet_prune.espnet.probe_students import random_student, uniform_student
 from espnet_prune.pruning import count_params
-from espnet_prune.ssl import SSLEncoder
 
 
 def get_parser() -> argparse.ArgumentParser:

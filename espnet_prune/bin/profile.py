@@ -9,10 +9,10 @@ from dataclasses import fields, replace
 from typing import Any
 
 from espnet_prune.bin.errors import explained
+from espnet_prune.encoder import PRESETS, SSLConfig
+from espnet_prune.formats import SOURCES, import_encoder
 from espnet_prune.pruning import count_macs, count_params
 from espnet_prune.pruning.cost import Cost, Widths, built_widths
-from espnet_prune.ssl import PRESETS, SSLConfig
-from espnet_prune.ssl.importers import SOURCES, import_encoder
 
 Costs = dict[str, int]
 """``params`` and ``macs`` of the whole or of a part."""

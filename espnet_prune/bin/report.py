@@ -13,7 +13,7 @@ from espnet_prune.report.inputs import find_inputs
 from espnet_prune.report.plots import TRAINING, plot_all
 from espnet_prune.report.results import gather, write_results
 from espnet_prune.report.table import render_results, render_tables
-from espnet_prune.ssl.files import atomic_write, require_writable
+from espnet_prune.storage.files import atomic_write, require_writable
 
 
 def get_parser() -> argparse.ArgumentParser:

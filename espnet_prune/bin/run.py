@@ -6,10 +6,11 @@ import argparse
 from collections.abc import Sequence
 
 from espnet_prune.bin.errors import refused
-from espnet_prune.diarization import DataError
+from espnet_prune.data import DataError
+from espnet_prune.encoder import ConfigError
 from espnet_prune.espnet.registration import register
 from espnet_prune.launcher import launch, launcher_parser
-from espnet_prune.ssl import CheckpointError, ConfigError
+from espnet_prune.storage import CheckpointError
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_prune.bin.errors import explained
-from espnet_prune.report.asr_scores import AsrScores, read_texts, score, write_scores
 from espnet_prune.report.markdown import markdown_table, percent
+from espnet_prune.scoring.wer import AsrScores, read_texts, score, write_scores
 
 
 def get_parser() -> argparse.ArgumentParser:

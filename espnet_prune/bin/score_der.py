@@ -12,10 +12,10 @@ from pathlib import Path
 
 from espnet_prune.bin.errors import explained
 from espnet_prune.bin.numbers import amount, positive, seed
-from espnet_prune.diarization.rttm import read_rttm
-from espnet_prune.diarization.scoring import Score, Scores, score
-from espnet_prune.diarization.significance import Intervals, rate_intervals
-from espnet_prune.diarization.uem import read_uem
+from espnet_prune.data.rttm import read_rttm
+from espnet_prune.data.uem import read_uem
+from espnet_prune.scoring.der import Score, Scores, score
+from espnet_prune.scoring.significance import Intervals, rate_intervals
 
 RATES = ("der", "miss", "false_alarm", "confusion", "jer")
 

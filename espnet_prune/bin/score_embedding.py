@@ -17,9 +17,7 @@ from espnet_prune.bin.errors import explained
 from espnet_prune.bin.numbers import amount, positive, seed
 from espnet_prune.bin.score_der import percent
 from espnet_prune.diarization.embedding import EMBEDDINGS, make_embedder
-from espnet_prune.diarization.inference_config import InferenceConfig, with_companions
-from espnet_prune.report.markdown import markdown_table
-from espnet_prune.speech.verification import (
+from espnet_prune.diarization.embedding.verification import (
     Crop,
     UtteranceEmbedder,
     choose_crops,
@@ -28,8 +26,10 @@ from espnet_prune.speech.verification import (
     equal_error_rate,
     rate_interval,
 )
-from espnet_prune.ssl import SSLEncoder
-from espnet_prune.ssl.inference import fast_dtype, inference_form
+from espnet_prune.diarization.inference_config import InferenceConfig, with_companions
+from espnet_prune.encoder import SSLEncoder
+from espnet_prune.inference import fast_dtype, inference_form
+from espnet_prune.report.markdown import markdown_table
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from espnet_prune.bin.errors import explained
 from espnet_prune.bin.numbers import amount, positive, seed
-from espnet_prune.diarization import DataError
-from espnet_prune.diarization.simulation import (
+from espnet_prune.data import DataError, read_utterance_dir
+from espnet_prune.data.simulation import (
     Corpus,
     Settings,
     read_turn_taking,
@@ -18,8 +18,7 @@ from espnet_prune.diarization.simulation import (
     turn_taking_table,
 )
 from espnet_prune.report.figure import check_plot
-from espnet_prune.speech import read_utterance_dir
-from espnet_prune.ssl.files import require_writable
+from espnet_prune.storage.files import require_writable
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from espnet_prune.bin.errors import explained
 from espnet_prune.report.superb import read_published, render, to_json
-from espnet_prune.ssl.files import atomic_write, require_writable
+from espnet_prune.storage.files import atomic_write, require_writable
 
 
 def get_parser() -> argparse.ArgumentParser:

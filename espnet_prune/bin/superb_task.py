@@ -15,7 +15,8 @@ from pathlib import Path
 
 from espnet_prune.bin.errors import explained
 from espnet_prune.bin.numbers import seed
-from espnet_prune.diarization.tables import DataError
+from espnet_prune.data.tables import DataError
+from espnet_prune.encoder import SSLEncoder
 from espnet_prune.pruning import count_params
 from espnet_prune.report.superb import RESULT, TaskResult
 from espnet_prune.report.superb_scores import score_task
@@ -28,8 +29,7 @@ from espnet_prune.report.superb_tasks import (
     read_tasks,
     training_commands,
 )
-from espnet_prune.ssl import SSLEncoder
-from espnet_prune.ssl.files import atomic_write
+from espnet_prune.storage.files import atomic_write
 
 _SHOWN = 20  # lines of a log that explain a failure
 _DONE = "done"

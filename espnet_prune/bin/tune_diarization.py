@@ -18,14 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from espnet_prune.bin.diarizer_options import (
-    add_diarizer_options,
-    find_diarizer,
-    read_config,
-)
+from espnet_prune.bin.diarizer_options import add_diarizer_options, find_diarizer, read_config
 from espnet_prune.bin.errors import explained
 from espnet_prune.bin.score_der import RATES, add_der_options, percent
-from espnet_prune.diarization import DataError, read_data_dir
+from espnet_prune.data import DataError, read_data_dir
 from espnet_prune.diarization.inference_config import (
     InferenceConfig,
     config_of_release,
@@ -43,8 +39,8 @@ from espnet_prune.diarization.tuning import (
 )
 from espnet_prune.report.figure import DENSE, PRUNED, TARGET, new_figure, save_plot, tidy
 from espnet_prune.report.markdown import markdown_table
-from espnet_prune.ssl.config_files import read_yaml
-from espnet_prune.ssl.files import atomic_write, require_writable
+from espnet_prune.storage.config_files import read_yaml
+from espnet_prune.storage.files import atomic_write, require_writable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

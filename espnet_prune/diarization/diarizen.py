@@ -8,13 +8,14 @@ from typing import Any
 
 from torch import Tensor
 
+from espnet_prune.diarization.config import DiarizationConfig
 from espnet_prune.diarization.head import HeadConfig, PowersetHead
-from espnet_prune.diarization.model import DiarizationConfig, DiarizationModel
 from espnet_prune.diarization.powerset import Powerset
-from espnet_prune.ssl import CheckpointError, Featurizer
-from espnet_prune.ssl.checkpoint import load_strictly, without_memory
-from espnet_prune.ssl.importers.conversion import Table, convert_config, convert_state
-from espnet_prune.ssl.importers.diarizen import read_diarizen, split_diarizen
+from espnet_prune.encoder import Featurizer
+from espnet_prune.formats.conversion import Table, convert_config, convert_state
+from espnet_prune.formats.diarizen import read_diarizen, split_diarizen
+from espnet_prune.storage import CheckpointError
+from espnet_prune.storage.checkpoint import without_memory
 
 _OURS, _THEIRS = "head.conformer.conformer_layers.N", "conformer.conformer_layer.N"
 _TABLE: Table = {
@@ -44,8 +45,10 @@ _TABLE: Table = {
 _SUPPORTED = {"use_posi": False, "output_activate_function": False, "sample_rate": 16000}
 
 
-def import_diarization_model(path: str | PathLike[str]) -> DiarizationModel:
-    """Load a released model, strictly, in eval mode.
+def read_released(
+    path: str | PathLike[str],
+) -> tuple[Featurizer, DiarizationConfig, dict[str, Tensor]]:
+    """The parts of a released model: its encoder with weights, its config, and its head's tensors.
 
     Its window is the ``chunk_size`` it was trained on. ``selected_channel`` picks the channel of
     a recording; our models hear one channel, so the caller does.
@@ -62,10 +65,7 @@ def import_diarization_model(path: str | PathLike[str]) -> DiarizationModel:
     config = convert_config(args, _SUPPORTED, _config, path)
     # The shapes are compared before there is memory of their size.
     head = {"featurizer.weights": featurizer.weights, **_head(config, featurizer.output_dim, path)}
-    filled = convert_state(head, weights, _TABLE, {}, path)
-    model = DiarizationModel(featurizer, config)
-    load_strictly(model, {**model.state_dict(), **filled}, path)
-    return model.eval()
+    return featurizer, config, convert_state(head, weights, _TABLE, {}, path)
 
 
 def _head(config: DiarizationConfig, width: int, path: str | PathLike[str]) -> dict[str, Tensor]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from espnet_prune.diarization.audio import SAMPLE_RATE
-from espnet_prune.ssl import SSLConfig
+from espnet_prune.data.audio import SAMPLE_RATE
+from espnet_prune.encoder import SSLConfig
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import Literal
 from torch import Tensor, nn
 from torchaudio.models import Conformer
 
-from espnet_prune.ssl import ConfigError
-from espnet_prune.ssl.norm import length_mask
-from espnet_prune.ssl.typed import settle_types
+from espnet_prune.encoder import ConfigError
+from espnet_prune.encoder.norm import length_mask
+from espnet_prune.encoder.typed import settle_types
 
 # Far above any head: sizes that can be built.
 _MOST = {"hidden": 10**5, "num_layers": 100, "num_heads": 1000, "ffn": 10**6, "kernel": 10**4}

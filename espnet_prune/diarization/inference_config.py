@@ -9,10 +9,10 @@ from typing import Any
 
 from espnet_prune.diarization.clustering import LINKAGES, SpeakerBounds
 from espnet_prune.diarization.embedding import WESPEAKER
-from espnet_prune.ssl import ConfigError
-from espnet_prune.ssl.importers.diarizen import CONFIG, read_toml
-from espnet_prune.ssl.inference import PRECISIONS
-from espnet_prune.ssl.typed import settle_types
+from espnet_prune.encoder import ConfigError
+from espnet_prune.encoder.typed import settle_types
+from espnet_prune.formats.diarizen import CONFIG, read_toml
+from espnet_prune.inference import PRECISIONS
 
 CLUSTERINGS = ("ahc", "vbx")
 PLDA = "plda"

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 from torch import Tensor, nn
 
-from espnet_prune.diarization.audio import SAMPLE_RATE, AudioStream
+from espnet_prune.data.audio import SAMPLE_RATE, AudioStream
 from espnet_prune.diarization.embedding import Stretch, make_embedder
 from espnet_prune.diarization.frames import FrameGrid
 from espnet_prune.diarization.inference_config import InferenceConfig
 from espnet_prune.diarization.model import DiarizationModel
-from espnet_prune.ssl import ConfigError
-from espnet_prune.ssl.inference import fast_dtype, inference_form
+from espnet_prune.encoder import ConfigError
+from espnet_prune.inference import fast_dtype, inference_form
 
 Watch = Callable[[Sequence[int]], Iterable[int]]
 

@@ -3,70 +3,24 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from os import PathLike
-from typing import Any
 
 from torch import Tensor, nn
 
-from espnet_prune.diarization.head import HeadConfig, PowersetHead
+from espnet_prune.diarization.config import DiarizationConfig
+from espnet_prune.diarization.diarizen import read_released
+from espnet_prune.diarization.head import PowersetHead
 from espnet_prune.diarization.powerset import Powerset
-from espnet_prune.ssl import ConfigError, Featurizer, SSLConfig, SSLEncoder
-from espnet_prune.ssl.checkpoint import (
-    load_folder,
-    load_strictly,
-    save_folder,
-    without_memory,
-)
-from espnet_prune.ssl.hub import push_folder
-from espnet_prune.ssl.importers.diarizen import CONFIG
-from espnet_prune.ssl.importers.sources import find_source
-from espnet_prune.ssl.sniffing import PYTORCH, require_kind
-from espnet_prune.ssl.typed import read_typed, settle_types
+from espnet_prune.encoder import ConfigError, Featurizer, SSLConfig, SSLEncoder
+from espnet_prune.encoder.typed import read_typed
+from espnet_prune.formats.diarizen import CONFIG
+from espnet_prune.formats.sources import find_source
+from espnet_prune.storage.checkpoint import load_folder, load_strictly, save_folder, without_memory
+from espnet_prune.storage.hub import push_folder
+from espnet_prune.storage.sniffing import PYTORCH, require_kind
 
 _KIND = "diarization_model"
-_MAX_SPEAKERS, _LONGEST = 8, 3600
-
-
-@dataclass(frozen=True)
-class DiarizationConfig:
-    """What turns an encoder into a diarization model.
-
-    Attributes:
-        head: shape of the head.
-        max_speakers: speakers told apart within one window, S.
-        max_simultaneous: speakers active in one frame at most.
-        window_size: seconds of audio that the model was trained on.
-    """
-
-    head: HeadConfig = field(default_factory=HeadConfig)
-    max_speakers: int = 4
-    max_simultaneous: int = 2
-    window_size: float = 8.0
-
-    def __post_init__(self) -> None:
-        settle_types(self)
-        # The loss tries every order of the speakers, and the classes grow with their sets.
-        if not 1 <= self.max_simultaneous <= self.max_speakers <= _MAX_SPEAKERS:
-            raise ConfigError(
-                f"expected 1 <= max_simultaneous <= max_speakers <= {_MAX_SPEAKERS}, found "
-                f"{self.max_simultaneous!r} and {self.max_speakers!r}"
-            )
-        if not 0 < self.window_size <= _LONGEST:
-            raise ConfigError(
-                f"expected a window_size above zero, {_LONGEST} s at most, found "
-                f"{self.window_size!r}"
-            )
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> DiarizationConfig:
-        """Read keyword arguments as they stand in YAML or JSON.
-
-        Raises:
-            ConfigError: an unknown key, or a value of another type or out of its range.
-        """
-        return read_typed(cls, values, "diarization configuration")
 
 
 class DiarizationModel(nn.Module):
@@ -108,7 +62,7 @@ class DiarizationModel(nn.Module):
     ) -> str:
         """Upload the whole model to Hugging Face, and return its address there.
 
-        Args and errors: see :func:`espnet_prune.ssl.hub.push_folder`.
+        Args and errors: see :func:`espnet_prune.storage.hub.push_folder`.
         """
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder)
@@ -129,11 +83,12 @@ class DiarizationModel(nn.Module):
         """
         folder = find_source(source)
         if folder.is_file() or (folder / CONFIG).is_file():
-            from espnet_prune.diarization.diarizen import import_diarization_model
-
             if folder.is_file():
                 require_kind(folder, PYTORCH)
-            return import_diarization_model(folder)
+            featurizer, config, head = read_released(folder)
+            model = cls(featurizer, config)
+            load_strictly(model, {**model.state_dict(), **head}, folder)
+            return model.eval()
         values, state = load_folder(folder, _KIND)
         try:
             encoder = SSLConfig.from_dict(values.get("encoder", {}))

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from espnet_prune.diarization.audio import AudioStream
+from espnet_prune.data.audio import AudioStream
+from espnet_prune.data.rttm import Turn, to_annotation
 from espnet_prune.diarization.clustering import (
     AgglomerativeClustering,
     BoundedClustering,
@@ -30,10 +31,9 @@ from espnet_prune.diarization.inference_config import (
 )
 from espnet_prune.diarization.local import LocalDiarizer, LocalSpeakers, Watch
 from espnet_prune.diarization.model import DiarizationModel
-from espnet_prune.diarization.rttm import Turn, to_annotation
 from espnet_prune.diarization.stitching import stitch, to_turns
-from espnet_prune.ssl.importers.sources import find_source
-from espnet_prune.ssl.typed import read_typed
+from espnet_prune.encoder.typed import read_typed
+from espnet_prune.formats.sources import find_source
 
 if TYPE_CHECKING:
     from pyannote.core import Annotation

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from espnet_prune.data.rttm import Turn
 from espnet_prune.diarization.frames import FrameGrid
-from espnet_prune.diarization.rttm import Turn
 
 # Frames that are joined at a time.
 _BLOCK = 3000

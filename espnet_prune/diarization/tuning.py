@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from espnet_prune.diarization.audio import AudioStream
-from espnet_prune.diarization.data_dir import DataDir
+from espnet_prune.data.audio import AudioStream
+from espnet_prune.data.meetings import DataDir
+from espnet_prune.data.rttm import Turn
+from espnet_prune.data.tables import DataError
 from espnet_prune.diarization.inference_config import JOINING, InferenceConfig
 from espnet_prune.diarization.pipeline import Diarizer
-from espnet_prune.diarization.rttm import Turn
-from espnet_prune.diarization.scoring import Score, score
-from espnet_prune.diarization.tables import DataError
 from espnet_prune.progress import progress
+from espnet_prune.scoring.der import Score, score
 
 DiarizeEach = Callable[[str, str], Iterable[list[Turn]]]
 """Of an audio file and the name of its recording, the turns after each of some configurations."""
@@ -50,7 +50,7 @@ def tune(
         points: What the grid sets at each point, for the result.
         configs: The whole configuration at each point.
         data: Development set; the recordings that it scores are diarized.
-        collar: As of :func:`~espnet_prune.diarization.scoring.score`.
+        collar: As of :func:`~espnet_prune.scoring.der.score`.
         skip_overlap: As there.
 
     Raises:

@@ -14,10 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from espnet_prune.diarization.audio import SAMPLE_RATE, open_audio, parse_wav
-from espnet_prune.diarization.frames import FrameGrid
-from espnet_prune.diarization.rttm import Turn, read_rttm
-from espnet_prune.diarization.tables import (
+from espnet_prune.data.audio import SAMPLE_RATE, open_audio, parse_wav
+from espnet_prune.data.rttm import Turn, read_rttm
+from espnet_prune.data.tables import (
     DataError,
     check_interval,
     expect_fields,
@@ -26,7 +25,8 @@ from espnet_prune.diarization.tables import (
     scan_table,
     write_lines,
 )
-from espnet_prune.diarization.uem import Region
+from espnet_prune.data.uem import Region
+from espnet_prune.diarization.frames import FrameGrid
 
 LAYOUT = "<window> <recording> <start> <end>"
 # Windows lie on a grid of 10 ms: their ids tell them apart, their edges are whole samples.

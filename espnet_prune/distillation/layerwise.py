@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from espnet_prune.ssl.norm import length_mask
+from espnet_prune.encoder.norm import length_mask
 
 
 class DistillationLoss(NamedTuple):

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from espnet_prune.ssl import ConfigError
+from espnet_prune.encoder import ConfigError
 
 _KEY = "gradient_norms"
 

@@ -19,7 +19,7 @@
   inference returns a tuple that its own command cannot write: neither is used here; windows,
   labels and inference are this project's own.
 * ``build_model_from_file`` keeps silent about keys that are missing or surplus; it is not used:
-  :func:`espnet_prune.espnet.trained.load_trained` names them.
+  :func:`espnet_prune.formats.espnet.load_trained` names them.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from typing import Any
 import torch
 from espnet2.train import trainer
 
-from espnet_prune.ssl.files import atomic_file, sweep
-from espnet_prune.ssl.importers.pickles import REPORTED, load_pickle
-from espnet_prune.ssl.inference import fast_dtype
+from espnet_prune.formats.pickles import REPORTED, load_pickle
+from espnet_prune.inference import fast_dtype
+from espnet_prune.storage.files import atomic_file, sweep
 
 
 @contextlib.contextmanager

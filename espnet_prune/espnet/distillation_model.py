@@ -9,10 +9,10 @@ from espnet2.train.abs_espnet_model import AbsESPnetModel
 from torch import Tensor
 
 from espnet_prune.distillation import LayerwiseDistillation
+from espnet_prune.encoder import SSLEncoder
 from espnet_prune.espnet.schedules import at_own_rate
 from espnet_prune.espnet.teacher import Teacher
 from espnet_prune.pruning import Pruner
-from espnet_prune.ssl import SSLEncoder
 
 
 class ESPnetDistillationModel(AbsESPnetModel):
@@ -24,7 +24,7 @@ class ESPnetDistillationModel(AbsESPnetModel):
         distillation: the loss between the two; its projections learn with the student.
         pruner: the student's gates, or None to distil a model that is already small.
         teacher_precision: what the teacher computes in, of
-            :data:`~espnet_prune.ssl.inference.PRECISIONS`.
+            :data:`~espnet_prune.inference.PRECISIONS`.
     """
 
     def __init__(

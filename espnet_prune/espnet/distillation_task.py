@@ -10,12 +10,12 @@ from espnet2.train.collate_fn import CommonCollateFn
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import str2bool
 
+from espnet_prune.encoder import SSLEncoder
 from espnet_prune.espnet.crops import EpochIterFactory, RandomCrops
 from espnet_prune.espnet.distillation_model import ESPnetDistillationModel
 from espnet_prune.espnet.objective import build_distillation, build_pruner
 from espnet_prune.espnet.window_task import WindowTask
-from espnet_prune.ssl import SSLEncoder
-from espnet_prune.ssl.inference import PRECISIONS
+from espnet_prune.inference import PRECISIONS
 
 
 class DistillationTask(WindowTask):

@@ -10,11 +10,11 @@ from espnet2.train.abs_espnet_model import AbsESPnetModel
 from torch import Tensor, nn
 from torch.nn import functional
 
-from espnet_prune.diarization.audio import SAMPLE_RATE
+from espnet_prune.data.audio import SAMPLE_RATE
 from espnet_prune.diarization.embedding import EmbeddingHead
+from espnet_prune.encoder import SSLEncoder
+from espnet_prune.encoder.norm import length_mask
 from espnet_prune.espnet.teacher import Teacher
-from espnet_prune.ssl import SSLEncoder
-from espnet_prune.ssl.norm import length_mask
 
 UNKNOWN = -1
 """The index of speakers who are not among those that are told apart."""

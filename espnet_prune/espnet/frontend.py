@@ -8,9 +8,10 @@ from typing import Any
 from espnet2.asr.frontend.abs_frontend import AbsFrontend
 from torch import Tensor
 
+from espnet_prune.encoder import ConfigError, Featurizer, SSLEncoder
+from espnet_prune.encoder.front_end import pad_to_one_frame
 from espnet_prune.espnet.objective import EncoderObjective
-from espnet_prune.ssl import CheckpointError, ConfigError, Featurizer, SSLEncoder
-from espnet_prune.ssl.front_end import pad_to_one_frame
+from espnet_prune.storage import CheckpointError
 
 
 class PrunedSSLFrontend(AbsFrontend):

@@ -14,13 +14,13 @@ from typing import Any
 import torch
 from espnet2.tasks.abs_task import optim_classes, scheduler_classes
 
+from espnet_prune.encoder import ConfigError
+from espnet_prune.encoder.typed import read_arguments, shortened, shown, similar
 from espnet_prune.espnet import compat
 from espnet_prune.espnet.clipping import clip_as_asked
 from espnet_prune.espnet.layered_config import LayeredArgumentParser, layered
 from espnet_prune.espnet.running import remember_options, require_same_options
 from espnet_prune.espnet.trainer import ResumableTrainer
-from espnet_prune.ssl import ConfigError
-from espnet_prune.ssl.typed import read_arguments, shortened, shown, similar
 
 _COUNTS = ("max_epoch", "accum_grad", "batch_size", "batch_bins", "num_iters_per_epoch")
 _COUNTS += ("keep_nbest_models",)

@@ -13,8 +13,8 @@ from espnet2.utils import config_argparse
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import str2bool
 
-from espnet_prune.ssl.config_files import parse_yaml, read_yaml
-from espnet_prune.ssl.typed import ConfigError, shortened, shown, similar
+from espnet_prune.encoder.typed import ConfigError, shortened, shown, similar
+from espnet_prune.storage.config_files import parse_yaml, read_yaml
 
 _EXPECTED = {int: "a whole number", float: "a number", str2bool: "true or false"}
 _INNER_KEY = re.compile(r"([\w.]+)=(.*)", re.DOTALL)

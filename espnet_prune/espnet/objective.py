@@ -9,10 +9,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from espnet_prune.distillation import DistillationLoss, LayerwiseDistillation
+from espnet_prune.encoder import ConfigError, EncoderOutput, SSLEncoder
+from espnet_prune.encoder.typed import read_arguments, read_typed
 from espnet_prune.espnet.teacher import Teacher
 from espnet_prune.pruning import Pruner, PruningConfig
-from espnet_prune.ssl import ConfigError, EncoderOutput, SSLEncoder
-from espnet_prune.ssl.typed import read_arguments, read_typed
 
 
 def build_pruner(

@@ -9,12 +9,13 @@ from espnet2.asr.frontend.abs_frontend import AbsFrontend
 from espnet2.train.class_choices import ClassChoices
 from espnet2.utils.nested_dict_action import NestedDictAction
 
+from espnet_prune.diarization.config import DiarizationConfig
 from espnet_prune.diarization.frames import FrameGrid
-from espnet_prune.diarization.model import DiarizationConfig, DiarizationModel
+from espnet_prune.diarization.model import DiarizationModel
+from espnet_prune.encoder.typed import read_typed
 from espnet_prune.espnet.frontend import PrunedSSLFrontend
 from espnet_prune.espnet.powerset_model import ESPnetPowersetModel
 from espnet_prune.espnet.window_task import WindowTask
-from espnet_prune.ssl.typed import read_typed
 
 frontend_choices = ClassChoices(
     name="frontend",

@@ -13,13 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from espnet_prune.diarization.audio import open_audio, parse_wav
-from espnet_prune.diarization.significance import Interval, rate_interval
-from espnet_prune.diarization.tables import DataError, read_table
+from espnet_prune.data.audio import open_audio, parse_wav
+from espnet_prune.data.tables import DataError, read_table
+from espnet_prune.encoder import SSLEncoder
 from espnet_prune.espnet.probe_recognizer import train_recognizer
+from espnet_prune.inference import inference_form
 from espnet_prune.progress import progress
-from espnet_prune.ssl import SSLEncoder
-from espnet_prune.ssl.inference import inference_form
+from espnet_prune.scoring.significance import Interval, rate_interval
 
 CHARACTERS = "characters"
 _FOLDS = 5

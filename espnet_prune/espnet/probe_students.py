@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from espnet_prune.encoder import Masks, SSLConfig, SSLEncoder, open_masks
 from espnet_prune.pruning import apply, count_params, masked_widths
-from espnet_prune.ssl import Masks, SSLConfig, SSLEncoder, open_masks
 
 _STEPS = 100
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from espnet_prune.ssl import ConfigError
-from espnet_prune.ssl.importers.pickles import REPORTED, load_pickle
-from espnet_prune.ssl.typed import shortened, shown
+from espnet_prune.encoder import ConfigError
+from espnet_prune.encoder.typed import shortened, shown
+from espnet_prune.formats.pickles import REPORTED, load_pickle
 
 _KEY = "options"
 # What changes neither the numbers of a training nor which of its epochs are kept.

@@ -10,8 +10,8 @@ from espnet2.schedulers.abs_scheduler import AbsBatchStepScheduler
 from espnet2.tasks.abs_task import scheduler_classes
 from torch.optim.lr_scheduler import LRScheduler
 
+from espnet_prune.encoder import ConfigError
 from espnet_prune.espnet.data_types import enter
-from espnet_prune.ssl import ConfigError
 
 _OWN_RATE = "own_rate"
 

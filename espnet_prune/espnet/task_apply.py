@@ -12,12 +12,13 @@ from espnet2.tasks.asr import ASRTask
 from espnet2.tasks.diar import DiarizationTask
 from espnet2.tasks.slu import SLUTask
 
+from espnet_prune.encoder import SSLEncoder
 from espnet_prune.espnet.pruned_tasks import PrunedASRTask, PrunedDiarizationTask, PrunedSLUTask
 from espnet_prune.espnet.task_pruning import PRUNING_OPTIONS
-from espnet_prune.espnet.trained import CONFIG, read_config
-from espnet_prune.ssl import CheckpointError, SSLEncoder
-from espnet_prune.ssl.checkpoint import load_strictly
-from espnet_prune.ssl.files import atomic_file, atomic_write
+from espnet_prune.formats.espnet import CONFIG, read_config
+from espnet_prune.storage import CheckpointError
+from espnet_prune.storage.checkpoint import load_strictly
+from espnet_prune.storage.files import atomic_file, atomic_write
 
 ENCODER, WEIGHTS = "encoder", "model.pth"
 _FRONTEND = "frontend.featurizer.encoder."

@@ -11,13 +11,13 @@ from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.utils.nested_dict_action import NestedDictAction
 
+from espnet_prune.encoder import ConfigError, SSLEncoder
 from espnet_prune.espnet.frontend import PrunedSSLFrontend
 from espnet_prune.espnet.guarded_task import GuardedTask
 from espnet_prune.espnet.objective import EncoderObjective, build_distillation, build_pruner
 from espnet_prune.espnet.schedules import at_own_rate
 from espnet_prune.espnet.teacher import Teacher
-from espnet_prune.ssl import ConfigError, SSLEncoder
-from espnet_prune.ssl.inference import PRECISIONS
+from espnet_prune.inference import PRECISIONS
 
 
 class TaskPruning(GuardedTask):

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from espnet_prune.ssl import SSLEncoder
-from espnet_prune.ssl.inference import fast_dtype, inference_form
+from espnet_prune.encoder import SSLEncoder
+from espnet_prune.inference import fast_dtype, inference_form
 
 
 class Teacher(nn.Module):
@@ -18,8 +18,8 @@ class Teacher(nn.Module):
 
     Args:
         encoder: the teacher.
-        precision: what it computes in, of :data:`~espnet_prune.ssl.inference.PRECISIONS`,
-            or float32: see :func:`~espnet_prune.ssl.inference.fast_dtype`.
+        precision: what it computes in, of :data:`~espnet_prune.inference.PRECISIONS`,
+            or float32: see :func:`~espnet_prune.inference.fast_dtype`.
     """
 
     def __init__(self, encoder: SSLEncoder, precision: str = "float32"):

@@ -20,7 +20,7 @@ from espnet_prune.espnet.finite import (
 )
 from espnet_prune.espnet.statistics import relate_to_speech
 from espnet_prune.progress import progress, progress_stream
-from espnet_prune.ssl import CheckpointError
+from espnet_prune.storage import CheckpointError
 
 
 class ResumableTrainer(Trainer):

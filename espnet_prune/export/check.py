@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from espnet_prune.encoder import SSLEncoder
 from espnet_prune.export.onnx_file import require
 from espnet_prune.export.program import Deployment, Output
-from espnet_prune.ssl import SSLEncoder
 
 if TYPE_CHECKING:
     from espnet_prune.diarization.model import DiarizationModel

@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from espnet_prune.ssl.attention import RelativePositionBias
-from espnet_prune.ssl.inference.attention import PositionTable
-from espnet_prune.ssl.inference.pos_conv import FoldedPositionalConv
-from espnet_prune.ssl.log_mel import HOP, WINDOW, LogMel, hann
-from espnet_prune.ssl.transformer import PositionalConv
+from espnet_prune.encoder.attention import RelativePositionBias
+from espnet_prune.encoder.log_mel import HOP, WINDOW, LogMel, hann
+from espnet_prune.encoder.transformer import PositionalConv
+from espnet_prune.inference.attention import PositionTable
+from espnet_prune.inference.pos_conv import FoldedPositionalConv
 
 M = TypeVar("M", bound=nn.Module)
 

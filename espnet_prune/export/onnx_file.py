@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from espnet_prune.encoder import SSLEncoder
 from espnet_prune.export.files import replacing
 from espnet_prune.export.program import Deployment, ExportError, Output, trace
-from espnet_prune.ssl import SSLEncoder
 
 if TYPE_CHECKING:
     from espnet_prune.diarization.model import DiarizationModel

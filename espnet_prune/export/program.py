@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from espnet_prune import __version__
+from espnet_prune.encoder import SSLEncoder
 from espnet_prune.export.form import export_form
-from espnet_prune.ssl import SSLEncoder
 
 if TYPE_CHECKING:  # it imports what an encoder's export does without
     from espnet_prune.diarization.model import DiarizationModel

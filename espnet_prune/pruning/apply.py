@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from espnet_prune.ssl import (
+from espnet_prune.encoder import (
     ConvLayerConfig,
     Masks,
     SSLConfig,
     TransformerLayerConfig,
     open_masks,
 )
-from espnet_prune.ssl.safetensors import require_finite
+from espnet_prune.encoder.checks import require_finite
 
 State = dict[str, Tensor]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from espnet_prune.ssl.typed import ConfigError, check_name, read_typed, settle_types
+from espnet_prune.encoder.typed import ConfigError, check_name, read_typed, settle_types
 
 # Each gate's kinds of units, and those that it closes unless told otherwise.
 UNITS = {

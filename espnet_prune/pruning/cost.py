@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from espnet_prune.ssl import Masks, SSLConfig, unit_sizes
-from espnet_prune.ssl.typed import ConfigError, check_name
+from espnet_prune.encoder import Masks, SSLConfig, unit_sizes
+from espnet_prune.encoder.typed import ConfigError, check_name
 
 _LONGEST = 10**6  # seconds, some eleven days
 

@@ -9,12 +9,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from espnet_prune.encoder import EncoderOutput, Masks, SSLConfig, SSLEncoder, open_masks
+from espnet_prune.encoder.typed import check_name
 from espnet_prune.pruning.apply import apply
 from espnet_prune.pruning.budget import Budget
 from espnet_prune.pruning.cost import Cost, count_macs, count_params, expected_widths, masked_widths
 from espnet_prune.pruning.rounding import round_to_budgets, round_widths
-from espnet_prune.ssl import EncoderOutput, Masks, SSLConfig, SSLEncoder, open_masks
-from espnet_prune.ssl.typed import check_name
 
 
 class Costs(NamedTuple):
@@ -43,7 +43,7 @@ class UnitGates(nn.Module, ABC):
 
     Args:
         config: the encoder that is gated.
-        kinds: the kinds of :class:`~espnet_prune.ssl.Masks` that have gates.
+        kinds: the kinds of :class:`~espnet_prune.encoder.Masks` that have gates.
         seconds: the reference length of MACs.
     """
 

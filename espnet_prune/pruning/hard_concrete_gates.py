@@ -7,10 +7,10 @@ from typing import cast
 
 from torch import Tensor, nn
 
+from espnet_prune.encoder import Masks, SSLConfig, SSLEncoder, unit_sizes
+from espnet_prune.encoder.typed import check_name
 from espnet_prune.pruning.gates import UnitGates
 from espnet_prune.pruning.hard_concrete import HardConcrete
-from espnet_prune.ssl import Masks, SSLConfig, SSLEncoder, unit_sizes
-from espnet_prune.ssl.typed import check_name
 
 DROP_RATES = {
     "conv": 0.01,

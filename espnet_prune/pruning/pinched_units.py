@@ -7,10 +7,10 @@ from typing import NamedTuple, cast
 
 from torch import Tensor, nn
 
+from espnet_prune.encoder import Masks, SSLEncoder, unit_sizes
+from espnet_prune.encoder.typed import check_name
 from espnet_prune.pruning.gates import UnitGates
 from espnet_prune.pruning.self_pinching import SelfPinching
-from espnet_prune.ssl import Masks, SSLEncoder, unit_sizes
-from espnet_prune.ssl.typed import check_name
 
 # The kind of unit that each granularity closes.
 _KINDS = {"channel": "conv", "head": "head", "row": "ffn", "column": "ffn"}

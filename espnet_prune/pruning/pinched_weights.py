@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from espnet_prune.encoder import EncoderOutput, SSLEncoder
 from espnet_prune.pruning.budget import Budget
 from espnet_prune.pruning.gates import Costs, count_costs
 from espnet_prune.pruning.rounding import BudgetMissed
 from espnet_prune.pruning.self_pinching import SelfPinching
-from espnet_prune.ssl import EncoderOutput, SSLEncoder
 
 # The gated layers, by the end of their weight's name: every convolution and linear map whose size
 # grows with the model's. The positional convolution holds its directions in `original1`.

@@ -7,6 +7,9 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from espnet_prune.encoder import EncoderOutput, SSLEncoder
+from espnet_prune.encoder.checks import require_finite
+from espnet_prune.encoder.typed import check_name
 from espnet_prune.pruning.budget import Budget
 from espnet_prune.pruning.config import UNITS, PruningConfig
 from espnet_prune.pruning.gates import UnitGates, count_costs
@@ -14,9 +17,6 @@ from espnet_prune.pruning.hard_concrete_gates import HardConcreteGates
 from espnet_prune.pruning.pinched_units import PinchedUnits
 from espnet_prune.pruning.pinched_weights import PinchedWeights
 from espnet_prune.pruning.rounding import MOST_ROUNDING, check_converged
-from espnet_prune.ssl import EncoderOutput, SSLEncoder
-from espnet_prune.ssl.safetensors import require_finite
-from espnet_prune.ssl.typed import check_name
 
 # The weight of being off target is far above any difference of losses.
 _OFF_TARGET_WEIGHT = 1000.0

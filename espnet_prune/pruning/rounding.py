@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
-from espnet_prune.ssl import Masks
-from espnet_prune.ssl.typed import check_name
+from espnet_prune.encoder import Masks
+from espnet_prune.encoder.typed import check_name
 
 # Rounding each gate vector by itself moves a small model by a head or two; more than this
 # (absolute sparsity) is no rounding but a run that did not converge.

@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from espnet_prune.diarization import DataError
+from espnet_prune.data import DataError
+from espnet_prune.encoder import SSLEncoder
+from espnet_prune.encoder.typed import read_typed
 from espnet_prune.pruning import count_macs
-from espnet_prune.report.asr_scores import AsrScores, read_scores
 from espnet_prune.report.environment import this_environment
 from espnet_prune.report.history import read_history
 from espnet_prune.report.markdown import markdown_table, percent
-from espnet_prune.ssl import SSLEncoder
-from espnet_prune.ssl.config_files import read_json
-from espnet_prune.ssl.files import atomic_write
-from espnet_prune.ssl.typed import read_typed
+from espnet_prune.scoring.wer import AsrScores, read_scores
+from espnet_prune.storage.config_files import read_json
+from espnet_prune.storage.files import atomic_write
 
 
 @dataclass(frozen=True)

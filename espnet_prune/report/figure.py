@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from espnet_prune.ssl.files import atomic_write
+from espnet_prune.storage.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from espnet_prune.ssl import CheckpointError
-from espnet_prune.ssl.importers.pickles import REPORTED, load_pickle
+from espnet_prune.formats.pickles import REPORTED, load_pickle
+from espnet_prune.storage import CheckpointError
 
 
 @dataclass(frozen=True)

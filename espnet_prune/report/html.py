@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import jinja2
 
-from espnet_prune.diarization import DataError
+from espnet_prune.data import DataError
+from espnet_prune.encoder import unit_sizes
 from espnet_prune.report.figure import to_png
 from espnet_prune.report.history import History, read_history
 from espnet_prune.report.inputs import Inputs
@@ -27,7 +28,6 @@ from espnet_prune.report.rows import (
     rate_rows,
 )
 from espnet_prune.report.timeline_plot import worst_recordings
-from espnet_prune.ssl import unit_sizes
 
 WORST = 3  # recordings whose timelines are shown
 _PARTS = ("miss", "false_alarm", "confusion", "jer")

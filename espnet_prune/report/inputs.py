@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from espnet_prune.diarization import DataError
+from espnet_prune.data import DataError
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from espnet_prune.diarization import read_rttm, read_uem
-from espnet_prune.diarization.tables import entry_of
+from espnet_prune.data import read_rttm, read_uem
+from espnet_prune.data.tables import entry_of
 from espnet_prune.report.curves_plot import plot_pruning, plot_training
 from espnet_prune.report.figure import save_plot
 from espnet_prune.report.history import read_history

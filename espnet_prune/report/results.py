@@ -10,17 +10,17 @@ from typing import Any
 
 import torch
 
-from espnet_prune.diarization import DataError
+from espnet_prune.data import DataError
 from espnet_prune.diarization.model import DiarizationModel
+from espnet_prune.encoder import SSLConfig
+from espnet_prune.inference import inference_form
 from espnet_prune.pruning import count_macs
 from espnet_prune.report.environment import Environment, this_environment
 from espnet_prune.report.history import History, read_history
 from espnet_prune.report.inputs import Inputs, ModelFiles
 from espnet_prune.report.timing import benchmark_device, median_seconds
-from espnet_prune.ssl import SSLConfig
-from espnet_prune.ssl.config_files import read_json
-from espnet_prune.ssl.files import atomic_write
-from espnet_prune.ssl.inference import inference_form
+from espnet_prune.storage.config_files import read_json
+from espnet_prune.storage.files import atomic_write
 
 _RATES = ("der", "miss", "false_alarm", "confusion", "jer")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from espnet_prune.encoder import SSLConfig, unit_sizes
 from espnet_prune.report.figure import BACKGROUND, PRUNED, new_figure, save_plot, tidy
-from espnet_prune.ssl import SSLConfig, unit_sizes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from espnet_prune.diarization.tables import DataError
+from espnet_prune.data.tables import DataError
+from espnet_prune.encoder.typed import read_typed
 from espnet_prune.report.environment import this_environment
 from espnet_prune.report.markdown import markdown_table
-from espnet_prune.ssl.config_files import read_json, read_yaml
-from espnet_prune.ssl.typed import read_typed
+from espnet_prune.storage.config_files import read_json, read_yaml
 
 RESULT = "result.json"
 PARAMS = "params"

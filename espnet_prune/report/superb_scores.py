@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from espnet_prune.diarization.rttm import Turn, read_rttm
-from espnet_prune.diarization.scoring import score
-from espnet_prune.diarization.tables import DataError
+from espnet_prune.data.rttm import Turn, read_rttm
+from espnet_prune.data.tables import DataError
 from espnet_prune.report.superb_tasks import Setup, Task, resolved
+from espnet_prune.scoring.der import score
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
 MEDIANS = (1, 11)  # frames

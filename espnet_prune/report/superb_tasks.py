@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from espnet_prune.ssl.config_files import read_yaml
-from espnet_prune.ssl.typed import ConfigError, read_typed
+from espnet_prune.encoder.typed import ConfigError, read_typed
+from espnet_prune.storage.config_files import read_yaml
 
 SCORES = (
     "accuracy",

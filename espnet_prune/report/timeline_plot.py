@@ -13,7 +13,7 @@ from pyannote.core import Annotation, Segment, Timeline
 from pyannote.metrics.diarization import DiarizationErrorRate
 from pyannote.metrics.errors.identification import IdentificationErrorAnalysis
 
-from espnet_prune.diarization import DataError, Region, Turn, to_annotation
+from espnet_prune.data import DataError, Region, Turn, to_annotation
 from espnet_prune.report.figure import BACKGROUND, new_figure, save_plot, tidy
 
 if TYPE_CHECKING:

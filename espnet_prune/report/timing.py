@@ -8,7 +8,7 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from espnet_prune.ssl import SSLEncoder
+from espnet_prune.encoder import SSLEncoder
 
 INPUT_SECONDS = 8.0
 _WARM_UP = 3

@@ -12,8 +12,8 @@ from espnet_prune.bench import diarization
 from espnet_prune.bench.diarization import STAGES, ScriptedHead, StageMeter, generate, measure
 from espnet_prune.bench.results import this_setting
 from espnet_prune.bin import bench_diarization
+from espnet_prune.data.audio import AudioStream
 from espnet_prune.diarization import FrameGrid
-from espnet_prune.diarization.audio import AudioStream
 from espnet_prune.diarization.pipeline import InferenceConfig
 from espnet_prune.diarization.powerset import Powerset
 

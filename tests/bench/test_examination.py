@@ -10,7 +10,7 @@ import torch
 
 from espnet_prune.bench.examination import examine, relative_error
 from espnet_prune.bench.implementations import OURS, Subject, save_files
-from espnet_prune.ssl import SSLEncoder, TransformerLayerConfig
+from espnet_prune.encoder import SSLEncoder, TransformerLayerConfig
 from tests.encoders import random_encoder, tiny_config
 
 SUBJECT = Subject("tiny", OURS, "float32")

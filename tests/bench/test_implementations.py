@@ -20,7 +20,7 @@ from espnet_prune.bench.implementations import (
     load,
     save_files,
 )
-from espnet_prune.ssl import SSLConfig, TransformerLayerConfig
+from espnet_prune.encoder import SSLConfig, TransformerLayerConfig
 from tests.encoders import random_encoder, tiny_config
 
 DENSE = (TransformerLayerConfig((0, 1, 2, 3), 24),) * 3

@@ -13,8 +13,8 @@ from espnet_prune.bench.plot import plot
 from espnet_prune.bench.results import Input, Row, groups, make_rows, this_setting, write_json
 from espnet_prune.bench.table import render
 from espnet_prune.bench.timing import Sample
+from espnet_prune.encoder import PRESETS
 from espnet_prune.pruning import count_macs, count_params
-from espnet_prune.ssl import PRESETS
 
 BASELINE = reference("wavlm_base_plus")
 SLOW = Subject("wavlm_base_plus", "transformers", "float32")

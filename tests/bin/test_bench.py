@@ -18,7 +18,7 @@ from espnet_prune.bench import implementations, options
 from espnet_prune.bench.implementations import OURS, TRAINING_FORM
 from espnet_prune.bench.results import Row
 from espnet_prune.bin import bench
-from espnet_prune.ssl import PRESETS, SSLConfig, TransformerLayerConfig
+from espnet_prune.encoder import PRESETS, SSLConfig, TransformerLayerConfig
 from tests.encoders import random_encoder, tiny_config
 
 ROOT = Path(__file__).parents[2]

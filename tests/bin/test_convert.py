@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from espnet_prune.bin.convert import FORMATS, main
-from espnet_prune.ssl import SSLEncoder
-from espnet_prune.ssl.importers import import_encoder
+from espnet_prune.encoder import SSLEncoder
+from espnet_prune.formats import import_encoder
 from tests.encoders import random_encoder, tiny_config
-from tests.ssl.importers.dphubert_format import dphubert_config, dphubert_state
-from tests.ssl.importers.parity import identical
+from tests.formats.dphubert_format import dphubert_config, dphubert_state
+from tests.formats.parity import identical
 
 OURS = ["README.md", "config.json", "model.safetensors"]
 THEIRS = ["config.json", "model.safetensors", "preprocessor_config.json"]
@@ -88,7 +88,7 @@ def test_failed_write_leaves_nothing(
         if len(written) == 3:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("espnet_prune.ssl.files.os.fsync", full_at_the_last_file)
+    monkeypatch.setattr("espnet_prune.storage.files.os.fsync", full_at_the_last_file)
     with pytest.raises(SystemExit, match="convert: .*no space left"):
         main([str(tmp_path / "a"), str(tmp_path / "b"), "--format", format_])
     assert len(written) == 3

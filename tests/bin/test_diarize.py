@@ -10,12 +10,12 @@ import pytest
 import soundfile
 
 from espnet_prune.bin import diar_inference, diarize, diarizer_options
-from espnet_prune.diarization import read_rttm, write_rttm
+from espnet_prune.data import read_rttm, write_rttm
 from espnet_prune.diarization.clustering.vbx import VBxClustering
 from espnet_prune.diarization.pipeline import Diarizer, InferenceConfig
 from tests.diarization.embedding.pyannote_format import random_resnet, write_published
 from tests.diarization.scripted import scripted_model, write_script
-from tests.ssl.importers.diarizen_format import Release
+from tests.formats.diarizen_format import Release
 
 TURNS = [(0.5, 3.0, 0), (3.2, 5.0, 1), (5.5, 7.5, 0)]
 

@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from espnet_prune.bin.export import main
+from espnet_prune.encoder import SSLEncoder
 from espnet_prune.export import load_exported
-from espnet_prune.ssl import SSLEncoder
 from tests.export.models import make
-from tests.ssl.importers.diarizen_format import Release
+from tests.formats.diarizen_format import Release
 
 
 @pytest.fixture

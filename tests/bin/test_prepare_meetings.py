@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from espnet_prune.bin import check_data, make_windows, merge_data, prepare_meetings
-from espnet_prune.diarization.corpora import CORPORA
+from espnet_prune.data.corpora.meetings import CORPORA
 from espnet_prune.diarization.windows import WindowAudio, WindowLabels
-from tests.diarization.corpora.trees import SIZES, make_tree
+from tests.data.corpora.meetings.trees import SIZES, make_tree
 
 
 @pytest.mark.parametrize("name", CORPORA)

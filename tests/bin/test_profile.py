@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from espnet_prune.bin.profile import main, profile_encoder
+from espnet_prune.encoder import PRESETS, SSLConfig
 from espnet_prune.pruning import count_macs, count_params
-from espnet_prune.ssl import PRESETS, SSLConfig
 from tests.encoders import KINDS, random_encoder, tiny_config
 
 CASES = Path(__file__).parents[1] / "data" / "cases"

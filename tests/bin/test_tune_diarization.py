@@ -13,13 +13,14 @@ import yaml
 
 from espnet_prune.bin import diar_inference, score_der, tune_diarization
 from espnet_prune.bin.tune_diarization import changes_at, parse_grid
-from espnet_prune.diarization import DataError
+from espnet_prune.data import DataError
+from espnet_prune.diarization.config import DiarizationConfig
 from espnet_prune.diarization.head import HeadConfig
 from espnet_prune.diarization.inference_config import InferenceConfig
-from espnet_prune.diarization.model import DiarizationConfig, DiarizationModel
+from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.diarization.pipeline import Diarizer
 from espnet_prune.diarization.tuning import local_once
-from espnet_prune.ssl import ConvLayerConfig, Featurizer
+from espnet_prune.encoder import ConvLayerConfig, Featurizer
 from tests.encoders import random_encoder, tiny_config
 
 pytest.importorskip("matplotlib")

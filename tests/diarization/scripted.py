@@ -15,9 +15,10 @@ import soundfile
 import torch
 from torch import Tensor, nn
 
+from espnet_prune.diarization.config import DiarizationConfig
 from espnet_prune.diarization.head import HeadConfig
-from espnet_prune.diarization.model import DiarizationConfig, DiarizationModel
-from espnet_prune.ssl import ConvLayerConfig, Featurizer, SSLConfig
+from espnet_prune.diarization.model import DiarizationModel
+from espnet_prune.encoder import ConvLayerConfig, Featurizer, SSLConfig
 from tests.encoders import tiny_config
 
 VOICES, SCALE, HOP = 8, 512, 320

@@ -14,13 +14,13 @@ import pytest
 import soundfile
 
 from espnet_prune.bin import score_der
-from espnet_prune.diarization.audio import AudioStream, open_audio
-from espnet_prune.diarization.data_dir import check_data_dir
-from espnet_prune.diarization.rttm import read_rttm
-from espnet_prune.diarization.scoring import score
-from espnet_prune.diarization.tables import DataError, read_table
-from espnet_prune.diarization.uem import read_uem
-from espnet_prune.speech import format_speech, read_audio_list, read_utterance_dir
+from espnet_prune.data import format_speech, read_audio_list, read_utterance_dir
+from espnet_prune.data.audio import AudioStream, open_audio
+from espnet_prune.data.meetings import check_data_dir
+from espnet_prune.data.rttm import read_rttm
+from espnet_prune.data.tables import DataError, read_table
+from espnet_prune.data.uem import read_uem
+from espnet_prune.scoring.der import score
 
 CASES = Path(__file__).parents[1] / "data" / "cases"
 TEN = CASES / "rttm_10_fields.rttm"

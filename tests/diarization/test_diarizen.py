@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from espnet_prune import Diarizer
-from espnet_prune.diarization.diarizen import import_diarization_model
-from espnet_prune.diarization.model import DiarizationConfig, DiarizationModel
-from espnet_prune.ssl import CheckpointError, ConfigError, SSLEncoder
-from tests.ssl.importers.diarizen_format import Release
+from espnet_prune.diarization.config import DiarizationConfig
+from espnet_prune.diarization.diarizen import read_released
+from espnet_prune.diarization.model import DiarizationModel
+from espnet_prune.encoder import ConfigError, SSLEncoder
+from espnet_prune.storage import CheckpointError
+from tests.formats.diarizen_format import Release
 
 TOLERANCE = 1e-5
 
@@ -149,7 +151,7 @@ def test_what_we_do_not_compute(release: Release, args: dict[str, object], messa
     release.args |= args
     release.write()
     with pytest.raises(CheckpointError, match=message):
-        import_diarization_model(release.folder)
+        read_released(release.folder)
 
 
 def test_diarizes_a_recording(release: Release, tmp_path: Path) -> None:
@@ -172,7 +174,7 @@ def test_hub(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
         asked.append(options)
         return "address"
 
-    monkeypatch.setattr("espnet_prune.ssl.importers.sources.download_folder", download_folder)
+    monkeypatch.setattr("espnet_prune.formats.sources.download_folder", download_folder)
     monkeypatch.setattr("espnet_prune.diarization.model.push_folder", push_folder)
     model = DiarizationModel.from_pretrained("owner/diarizen@v2")
     assert asked.pop() == ("owner/diarizen", "v2", True)

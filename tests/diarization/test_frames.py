@@ -5,9 +5,10 @@ import pytest
 import soundfile
 import torch
 
-from espnet_prune.diarization import FrameGrid, Turn, frame_labels
+from espnet_prune.data import Turn
+from espnet_prune.diarization import FrameGrid, frame_labels
 from espnet_prune.diarization.pipeline import Diarizer, InferenceConfig
-from espnet_prune.ssl import PRESETS, ConfigError, ConvLayerConfig
+from espnet_prune.encoder import PRESETS, ConfigError, ConvLayerConfig
 from tests.diarization.scripted import SCALE, scripted_model
 from tests.encoders import random_encoder, tiny_config
 

@@ -12,11 +12,13 @@ import torch
 
 from espnet_prune import Diarizer
 from espnet_prune.bin import diar_inference, pack
-from espnet_prune.diarization import DataError, read_rttm
+from espnet_prune.data import DataError, read_rttm
+from espnet_prune.diarization.config import DiarizationConfig
 from espnet_prune.diarization.head import HeadConfig
-from espnet_prune.diarization.model import DiarizationConfig, DiarizationModel
+from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.diarization.pipeline import InferenceConfig
-from espnet_prune.ssl import CheckpointError, ConfigError, Featurizer
+from espnet_prune.encoder import ConfigError, Featurizer
+from espnet_prune.storage import CheckpointError
 from tests.diarization.scripted import real_convs
 from tests.encoders import random_encoder, tiny_config
 

@@ -11,7 +11,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from espnet_prune import Diarizer
-from espnet_prune.diarization.audio import AudioStream
+from espnet_prune.data.audio import AudioStream
 from espnet_prune.diarization.pipeline import InferenceConfig
 from tests.diarization.scripted import VOICES, scripted_model, write_script
 

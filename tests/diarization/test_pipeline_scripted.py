@@ -10,14 +10,14 @@ import pytest
 import soundfile
 
 from espnet_prune import Diarizer
-from espnet_prune.diarization import DataError, Turn
+from espnet_prune.data import DataError, Turn
 from espnet_prune.diarization.clustering import BoundedClustering
 from espnet_prune.diarization.embedding import WESPEAKER
 from espnet_prune.diarization.inference_config import config_of_release, with_companions
 from espnet_prune.diarization.pipeline import InferenceConfig, recording_name
-from espnet_prune.ssl import ConfigError
+from espnet_prune.encoder import ConfigError
 from tests.diarization.scripted import VOICES, scripted_model, write_script
-from tests.ssl.importers.diarizen_format import Release
+from tests.formats.diarizen_format import Release
 
 MEETING = [(0.5, 3.0, 0), (3.2, 5.0, 1), (4.4, 6.8, 2), (7.0, 9.0, 0), (9.0, 11.5, 1)]
 
@@ -149,7 +149,7 @@ def test_speakers_without_a_cluster_are_nobody(tmp_path: Path, clustering: str) 
 
 
 def _local(subject: Diarizer, path: Path):
-    from espnet_prune.diarization.audio import AudioStream
+    from espnet_prune.data.audio import AudioStream
 
     with AudioStream(path) as audio:
         return subject.local(audio)

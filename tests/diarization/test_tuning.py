@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from espnet_prune.diarization import DataDir, DataError, Region, Turn
+from espnet_prune.data import DataDir, DataError, Region, Turn
 from espnet_prune.diarization.inference_config import InferenceConfig
-from espnet_prune.diarization.scoring import score
 from espnet_prune.diarization.tuning import DiarizeEach, Trial, best, grid_points, tune
+from espnet_prune.scoring.der import score
 
 TURNS = {name: [Turn(name, 0, 8, "A"), Turn(name, 8, 4, "B")] for name in ("a", "b", "c")}
 UEM = {name: [Region(name, 0, 12)] for name in ("a", "b")}

@@ -10,10 +10,10 @@ import pytest
 import soundfile
 import torch
 
+from espnet_prune.data.rttm import Turn, write_rttm
+from espnet_prune.data.tables import DataError
+from espnet_prune.data.uem import Region
 from espnet_prune.diarization.frames import FrameGrid
-from espnet_prune.diarization.rttm import Turn, write_rttm
-from espnet_prune.diarization.tables import DataError
-from espnet_prune.diarization.uem import Region
 from espnet_prune.diarization.windows import (
     TurnIndex,
     Window,

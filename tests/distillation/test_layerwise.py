@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from espnet_prune.distillation import LayerwiseDistillation
+from espnet_prune.encoder import SSLEncoder
 from espnet_prune.pruning import apply
-from espnet_prune.ssl import SSLEncoder
 from tests.encoders import KINDS, random_encoder, random_masks, tiny_config
 
 

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from espnet_prune.ssl.importers.diarizen import _MODEL
-from espnet_prune.ssl.importers.pickles import REPORTED, load_pickle
+from espnet_prune.formats.diarizen import _MODEL
+from espnet_prune.formats.pickles import REPORTED, load_pickle
 from tests.drill import inputs
 from tests.drill.forked import forked
 from tests.drill.recipe import Reference

@@ -14,14 +14,15 @@ import yaml
 
 import espnet_prune.bin
 from espnet_prune.bin import measure_turn_taking
-from espnet_prune.diarization import Region, cut_windows, write_windows
-from tests.diarization.corpora.trees import make_tree
+from espnet_prune.data import Region
+from espnet_prune.diarization import cut_windows, write_windows
+from tests.data.corpora.meetings.trees import make_tree
+from tests.data.corpora.utterances.trees import make_librispeech
 from tests.espnet.conftest import encoder
 from tests.espnet.speech_corpus import training_options, write_corpus, write_tokens
 from tests.espnet.trainer_options import trainer_options
 from tests.report.recipe import make_recipe
 from tests.report.superb_files import task
-from tests.speech.trees import make_librispeech
 
 _HEAD = "head={hidden: 8, num_layers: 1, num_heads: 2, ffn: 8, kernel: 3}"
 # A verb and its words a line; those of the trainings are added by build().

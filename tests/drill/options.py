@@ -8,7 +8,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from espnet_prune.ssl.safetensors import load_file, save_file
+from espnet_prune.storage.tensors import load_file, save_file
 from tests.drill.forked import forked
 from tests.drill.recipe import FOLDER, OPTIONS, Reference, call, running, until
 from tests.drill.rows import Row, folder_of, wrong

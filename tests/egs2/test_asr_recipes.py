@@ -9,8 +9,8 @@ import pytest
 import sentencepiece
 import torch
 
+from espnet_prune.encoder import PRESETS, SSLEncoder
 from espnet_prune.pruning import count_macs
-from espnet_prune.ssl import PRESETS, SSLEncoder
 
 pytest.importorskip("espnet2")
 
@@ -18,7 +18,7 @@ from espnet2.bin import asr_inference, slu_inference
 from espnet2.tasks.abs_task import scheduler_classes
 
 from espnet_prune.espnet.pruned_tasks import PrunedASRTask, PrunedSLUTask
-from espnet_prune.ssl.config_files import read_yaml
+from espnet_prune.storage.config_files import read_yaml
 from tests.egs2.noise_recipe import EGS2, make_recipe, run_recipe
 
 MODELS = ("dense", "pruned")

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from espnet_prune.data.simulation import read_turn_taking
 from espnet_prune.diarization.inference_config import InferenceConfig
-from espnet_prune.diarization.simulation import read_turn_taking
-from espnet_prune.ssl import PRESETS, SSLEncoder
+from espnet_prune.encoder import PRESETS, SSLEncoder
 
 pytest.importorskip("espnet2")
 
@@ -18,7 +18,7 @@ from espnet2.tasks.abs_task import scheduler_classes
 from espnet_prune.espnet.distillation_task import DistillationTask
 from espnet_prune.espnet.embedding_task import EmbeddingTask
 from espnet_prune.espnet.powerset_task import PowersetDiarizationTask
-from espnet_prune.ssl.config_files import read_yaml
+from espnet_prune.storage.config_files import read_yaml
 
 EGS2 = Path(__file__).parents[2] / "egs2"
 PAPER = EGS2 / "ami_aishell4_alimeeting/diar1/conf"

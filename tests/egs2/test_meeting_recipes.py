@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from espnet_prune.diarization.data_dir import read_data_dir
-from tests.diarization.corpora.trees import SIZES, make_tree
+from espnet_prune.data.meetings import read_data_dir
+from tests.data.corpora.meetings.trees import SIZES, make_tree
 
 EGS2 = Path(__file__).parents[2] / "egs2"
 SHARED = EGS2 / "ami_aishell4_alimeeting/diar1"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from espnet_prune.diarization import check_data_dir, read_data_dir
+from espnet_prune.data import check_data_dir, read_data_dir
 
 RECIPE = Path(__file__).parents[2] / "egs2/mini_meeting/diar1"
 SETS = ("train", "dev", "test")

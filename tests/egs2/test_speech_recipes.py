@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from espnet_prune.speech import read_utterance_dir
+from espnet_prune.data import read_utterance_dir
+from tests.data.corpora.utterances.trees import make_librispeech, make_slurp, make_speechocean762
 from tests.egs2.test_meeting_recipes import WGET
-from tests.speech.trees import make_librispeech, make_slurp, make_speechocean762
 
 EGS2 = Path(__file__).parents[2] / "egs2"
 TEMPLATE = EGS2 / "TEMPLATE"

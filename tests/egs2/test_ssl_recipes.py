@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("espnet2")
 
-from espnet_prune.ssl import SSLEncoder
-from espnet_prune.ssl.config_files import read_yaml
+from espnet_prune.encoder import SSLEncoder
+from espnet_prune.storage.config_files import read_yaml
 from tests.egs2.noise_recipe import EGS2, make_recipe, run_recipe
 
 PAPER = EGS2 / "librispeech/ssl1/conf"

@@ -8,8 +8,9 @@ import soundfile
 
 pytest.importorskip("espnet2")
 
-from espnet_prune.diarization import Region, cut_windows, write_windows
-from espnet_prune.ssl import ConvLayerConfig
+from espnet_prune.data import Region
+from espnet_prune.diarization import cut_windows, write_windows
+from espnet_prune.encoder import ConvLayerConfig
 from tests.encoders import random_encoder, tiny_config
 from tests.espnet.trainer_options import trainer_options
 

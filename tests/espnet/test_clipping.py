@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from espnet_prune.bin import powerset_train
+from espnet_prune.encoder import ConfigError
 from espnet_prune.espnet.clipping import PercentileClipping
 from espnet_prune.report.history import read_checkpoint
-from espnet_prune.ssl import ConfigError
 from tests.espnet.test_training import assert_same, powerset, weights
 
 NORMS = [3.0, 1.0, 4.0, 1.5, 9.0, 2.6]

@@ -13,11 +13,11 @@ from espnet2.train.collate_fn import CommonCollateFn
 from espnet2.train.distributed_utils import DistributedOption
 
 from espnet_prune.bin import apply_pruning, distill_train
+from espnet_prune.encoder import SSLEncoder
 from espnet_prune.espnet.crops import EpochIterFactory, RandomCrops
 from espnet_prune.espnet.distillation_task import DistillationTask
 from espnet_prune.espnet.trainer import ResumableTrainer
 from espnet_prune.report.history import read_checkpoint, read_history
-from espnet_prune.ssl import SSLEncoder
 from tests.espnet.test_training import Killed, assert_same, weights
 
 SECONDS = (1.0, 1.2, 1.3, 1.5, 1.6, 2.0, 2.1)

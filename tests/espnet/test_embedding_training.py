@@ -15,13 +15,14 @@ from espnet_prune.bin import (
     pack,
     tune_diarization,
 )
+from espnet_prune.diarization.config import DiarizationConfig
 from espnet_prune.diarization.embedding import CAMPlusPlusEmbedder, EmbeddingHead, HeadEmbedder
 from espnet_prune.diarization.embedding.cam import CAMPlusPlus
 from espnet_prune.diarization.head import HeadConfig
-from espnet_prune.diarization.model import DiarizationConfig, DiarizationModel
+from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.diarization.pipeline import InferenceConfig
+from espnet_prune.encoder import Featurizer, SSLEncoder
 from espnet_prune.espnet.embedding_model import UNKNOWN, ESPnetEmbeddingModel
-from espnet_prune.ssl import Featurizer, SSLEncoder
 from tests.diarization.embedding.three_d_speaker import random_state
 from tests.espnet.speech_corpus import write_corpus
 from tests.espnet.trainer_options import trainer_options

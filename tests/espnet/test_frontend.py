@@ -10,9 +10,9 @@ from espnet2.tasks.diar import frontend_choices as diar_frontends
 from espnet2.tasks.slu import frontend_choices as slu_frontends
 
 from espnet_prune.bin import run
+from espnet_prune.encoder import ConfigError, SSLEncoder
 from espnet_prune.espnet import registration
 from espnet_prune.espnet.frontend import PrunedSSLFrontend
-from espnet_prune.ssl import ConfigError, SSLEncoder
 from tests.espnet.conftest import EACH_FAMILY
 
 

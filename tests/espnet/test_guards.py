@@ -17,10 +17,10 @@ from espnet_prune.espnet import finite
 from espnet_prune.espnet.finite import NotFinite, divergence, watched_gradients
 from espnet_prune.espnet.frontend import PrunedSSLFrontend
 from espnet_prune.espnet.trainer import ResumableTrainer
+from espnet_prune.formats.pickles import REPORTED, load_pickle
 from espnet_prune.report.history import read_history
-from espnet_prune.ssl import CheckpointError
-from espnet_prune.ssl.files import atomic_file
-from espnet_prune.ssl.importers.pickles import REPORTED, load_pickle
+from espnet_prune.storage import CheckpointError
+from espnet_prune.storage.files import atomic_file
 from tests.espnet.test_training import assert_same, distillation, powerset, weights
 
 
@@ -284,7 +284,7 @@ class FullDisk:
     """Stands in for a disk that fills while a checkpoint is written."""
 
     def __init__(self, monkeypatch, name):
-        from espnet_prune.ssl import files
+        from espnet_prune.storage import files
 
         write = files._Output.write
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from espnet_prune.encoder import ConfigError
 from espnet_prune.espnet.distillation_task import DistillationTask
-from espnet_prune.ssl import ConfigError
-from espnet_prune.ssl.config_files import read_yaml
+from espnet_prune.storage.config_files import read_yaml
 
 REQUIRED = ["--student", "s", "--teacher", "t", "--output_dir", "exp"]
 

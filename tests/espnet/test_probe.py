@@ -12,12 +12,12 @@ import torch
 pytest.importorskip("espnet2")
 
 from espnet_prune.bin import probe_encoder, probe_report, probe_student
-from espnet_prune.diarization import DataError
+from espnet_prune.data import DataError
+from espnet_prune.encoder import SSLEncoder, open_masks
 from espnet_prune.espnet.probe_classifier import Probe, mean_states, run_probe
 from espnet_prune.espnet.probe_recognizer import train_recognizer
 from espnet_prune.espnet.probe_students import random_student, uniform_student
 from espnet_prune.pruning import apply, count_params
-from espnet_prune.ssl import SSLEncoder, open_masks
 from tests.encoders import mini_config, random_encoder, tiny_config
 
 PITCHES = {"low": 200.0, "middle": 900.0, "high": 3000.0}

@@ -11,9 +11,9 @@ from espnet2.schedulers.abs_scheduler import AbsBatchStepScheduler, AbsEpochStep
 from espnet2.tasks.abs_task import scheduler_classes
 
 from espnet_prune.bin import distill_train
+from espnet_prune.encoder import ConfigError
 from espnet_prune.espnet.schedules import WarmupLinearDecayLR, at_own_rate
 from espnet_prune.report.history import read_checkpoint
-from espnet_prune.ssl import ConfigError
 from tests.espnet.test_training import distillation
 
 

@@ -12,8 +12,8 @@ from espnet2.bin.asr_inference import Speech2Text
 from espnet2.tasks.asr import ASRTask
 
 from espnet_prune.bin import apply_task, asr_train
+from espnet_prune.encoder import SSLEncoder
 from espnet_prune.espnet.pruned_tasks import PrunedASRTask
-from espnet_prune.ssl import SSLEncoder
 from tests.espnet.speech_corpus import training_options, write_corpus, write_tokens
 
 UNITS = {"gate": "hard_concrete", "units": ["conv", "head", "ffn"]}

@@ -13,11 +13,12 @@ import torch
 
 from espnet_prune.bin import apply_pruning, distill_train, export_diarizer, powerset_train
 from espnet_prune.diarization.model import DiarizationModel
+from espnet_prune.encoder import SSLEncoder
+from espnet_prune.encoder.config import ConfigError
 from espnet_prune.espnet.trainer import ResumableTrainer
 from espnet_prune.pruning import count_params
 from espnet_prune.report.history import read_history
-from espnet_prune.ssl import CheckpointError, SSLEncoder
-from espnet_prune.ssl.config import ConfigError
+from espnet_prune.storage import CheckpointError
 from tests.espnet.conftest import EACH_FAMILY
 
 HEAD = "head={hidden: 8, num_layers: 1, num_heads: 2, ffn: 8, kernel: 3}"
@@ -100,7 +101,7 @@ def test_resumed_equals_uninterrupted(
 
 @pytest.mark.parametrize("instructions", [True, False])
 def test_mixed_precision_on_a_cpu(tmp_path, options, encoder_folder, monkeypatch, instructions):
-    monkeypatch.setattr("espnet_prune.ssl.inference.form.has_instructions", lambda _: instructions)
+    monkeypatch.setattr("espnet_prune.inference.form.has_instructions", lambda _: instructions)
     losses = {}
     for name in ("false", "true"):
         command = options(tmp_path / name, max_epoch=1) + powerset(encoder_folder)

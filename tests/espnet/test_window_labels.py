@@ -9,12 +9,14 @@ import pytest
 import torch
 from espnet2.train.dataset import DATA_TYPES
 
-from espnet_prune.diarization import FrameGrid, Region, Turn, cut_windows, write_rttm, write_windows
+from espnet_prune.data import Region, Turn, write_rttm
+from espnet_prune.diarization import FrameGrid, cut_windows, write_windows
+from espnet_prune.diarization.config import DiarizationConfig
 from espnet_prune.diarization.head import HeadConfig
-from espnet_prune.diarization.model import DiarizationConfig, DiarizationModel
+from espnet_prune.diarization.model import DiarizationModel
+from espnet_prune.encoder import Featurizer, SSLConfig
 from espnet_prune.espnet.data_types import register_data_types
 from espnet_prune.espnet.powerset_model import ESPnetPowersetModel
-from espnet_prune.ssl import Featurizer, SSLConfig
 from tests.diarization.test_frames import ENCODERS
 from tests.encoders import random_encoder
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from espnet_prune.ssl import Featurizer, SSLEncoder, TransformerLayerConfig
+from espnet_prune.encoder import Featurizer, SSLEncoder, TransformerLayerConfig
 from tests.encoders import KINDS, random_encoder, tiny_config
 
 _TWO = (TransformerLayerConfig((0, 2, 3), 9), TransformerLayerConfig((), 5))
@@ -47,8 +47,9 @@ def encoder_of(model) -> SSLEncoder:
 
 
 def _diarizer(family: str, size: str, norm: str):
+    from espnet_prune.diarization.config import DiarizationConfig
     from espnet_prune.diarization.head import HeadConfig
-    from espnet_prune.diarization.model import DiarizationConfig, DiarizationModel
+    from espnet_prune.diarization.model import DiarizationModel
 
     head = HeadConfig(hidden=12, num_layers=2, num_heads=2, ffn=20, kernel=5, norm=norm)
     featurizer = Featurizer(random_encoder(tiny_config(family, size, layers=_TWO)))

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from espnet_prune.encoder import PRESETS, SSLEncoder
 from espnet_prune.export import (
     ExportError,
     export_onnx,
@@ -21,7 +22,6 @@ from espnet_prune.export import (
 )
 from espnet_prune.export.program import Deployment
 from espnet_prune.export.torch_file import METADATA
-from espnet_prune.ssl import PRESETS, SSLEncoder
 from tests.export.models import DIARIZERS, ENCODERS, encoder_of, make
 
 ROOT = Path(__file__).parents[2]

@@ -5,10 +5,10 @@ import sys
 import pytest
 import torch
 
+from espnet_prune.encoder import SSLEncoder, open_masks
+from espnet_prune.encoder.masks import UNITS
+from espnet_prune.encoder.norm import OpenLayerNorm
 from espnet_prune.pruning import apply, count_params, masked_widths
-from espnet_prune.ssl import SSLEncoder, open_masks
-from espnet_prune.ssl.masks import UNITS
-from espnet_prune.ssl.norm import OpenLayerNorm
 from tests.encoders import KINDS, NORMS, random_encoder, random_masks, tiny_config
 
 # The function shadows its module's name in the package.

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from espnet_prune.encoder import ConfigError, open_masks
 from espnet_prune.pruning import (
     BudgetMissed,
     HardConcreteGates,
@@ -17,8 +18,8 @@ from espnet_prune.pruning import (
     apply,
 )
 from espnet_prune.pruning.rounding import check_converged, round_to_budgets
-from espnet_prune.ssl import CheckpointError, ConfigError, open_masks
-from espnet_prune.ssl.config_files import read_yaml
+from espnet_prune.storage import CheckpointError
+from espnet_prune.storage.config_files import read_yaml
 from tests.encoders import random_encoder, tiny_config
 
 CASES = Path(__file__).parents[1] / "data" / "cases"

@@ -6,8 +6,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from espnet_prune.encoder import PRESETS, SSLEncoder, open_masks
 from espnet_prune.pruning import apply, count_macs, count_params, expected_widths, masked_widths
-from espnet_prune.ssl import PRESETS, SSLEncoder, open_masks
 from tests.encoders import KINDS, random_encoder, random_masks, tiny_config
 
 

@@ -5,8 +5,8 @@ import copy
 import pytest
 import torch
 
+from espnet_prune.encoder import open_masks
 from espnet_prune.pruning import HardConcrete, HardConcreteGates
-from espnet_prune.ssl import open_masks
 from tests.encoders import random_encoder, tiny_config
 
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from espnet_prune.encoder import SSLEncoder
 from espnet_prune.pruning import (
     BudgetMissed,
     Pruner,
@@ -11,7 +12,6 @@ from espnet_prune.pruning import (
     count_macs,
     count_params,
 )
-from espnet_prune.ssl import SSLEncoder
 from tests.encoders import random_encoder, tiny_config
 from tests.pruning.training import big_encoder, train
 

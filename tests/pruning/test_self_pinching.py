@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 
+from espnet_prune.encoder import SSLEncoder
 from espnet_prune.pruning import (
     BudgetMissed,
     PinchedUnits,
@@ -16,7 +17,6 @@ from espnet_prune.pruning import (
     count_params,
     thresholds,
 )
-from espnet_prune.ssl import SSLEncoder
 from tests.encoders import KINDS, random_encoder, tiny_config
 from tests.pruning.training import big_encoder, train
 

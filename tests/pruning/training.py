@@ -2,8 +2,8 @@
 
 import torch
 
+from espnet_prune.encoder import ConvLayerConfig
 from espnet_prune.pruning import Pruner, PruningConfig
-from espnet_prune.ssl import ConvLayerConfig
 from tests.encoders import random_encoder, tiny_config
 
 

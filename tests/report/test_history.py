@@ -11,7 +11,7 @@ import torch
 
 from espnet_prune.report.history import History, read_history
 from espnet_prune.report.inputs import Inputs
-from espnet_prune.ssl import CheckpointError
+from espnet_prune.storage import CheckpointError
 from tests.report.recipe import EPOCH_SECONDS
 
 

@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from espnet_prune.diarization import DataError
+from espnet_prune.data import DataError
 from espnet_prune.report import html
 from espnet_prune.report import results as results_module
 from espnet_prune.report.history import read_history

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from espnet_prune.diarization import DataError
+from espnet_prune.data import DataError
 from espnet_prune.report.inputs import Inputs, find_inputs
 
 STAGES = {

@@ -14,13 +14,13 @@ from matplotlib import image
 from matplotlib.figure import Figure
 
 from espnet_prune.bin import plot_pruning
-from espnet_prune.diarization import DataError, read_rttm
+from espnet_prune.data import DataError, read_rttm
+from espnet_prune.encoder import ConvLayerConfig
 from espnet_prune.report import curves_plot, structure_plot
 from espnet_prune.report.history import History, read_history
 from espnet_prune.report.inputs import Inputs
 from espnet_prune.report.plots import PRUNING, STRUCTURE, draw_recording, plot_all
 from espnet_prune.report.results import read_scores
-from espnet_prune.ssl import ConvLayerConfig
 from tests.encoders import tiny_config
 from tests.report.recipe import dense_config, pruned_config
 

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from espnet_prune.bin import superb_table
-from espnet_prune.diarization.tables import DataError
+from espnet_prune.data.tables import DataError
+from espnet_prune.encoder import ConfigError
 from espnet_prune.report.superb import (
     RESULT,
     TaskResult,
@@ -19,7 +20,6 @@ from espnet_prune.report.superb import (
     read_results,
     render,
 )
-from espnet_prune.ssl import ConfigError
 
 PUBLISHED = Path(__file__).parents[2] / "egs2/superb/conf/published.yaml"
 # A second transcription of the paper's table, in the paper's order, SF as F1 and CER.

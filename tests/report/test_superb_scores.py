@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from espnet_prune.diarization.rttm import Turn, write_rttm
-from espnet_prune.diarization.tables import DataError
+from espnet_prune.data.rttm import Turn, write_rttm
+from espnet_prune.data.tables import DataError
 from espnet_prune.report.superb_scores import score_task, turns_of
 from tests.report.superb_files import setup, task, write
 

@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb, to_rgba
 from matplotlib.figure import Figure
 
-from espnet_prune.diarization import DataError, Region, Turn, read_rttm, score
+from espnet_prune.data import DataError, Region, Turn, read_rttm
 from espnet_prune.report import timeline_plot
 from espnet_prune.report.inputs import Inputs
 from espnet_prune.report.timeline_plot import (
@@ -27,6 +27,7 @@ from espnet_prune.report.timeline_plot import (
     timeline_name,
     worst_recordings,
 )
+from espnet_prune.scoring import score
 from tests.report.recipe import LENGTH
 
 REGIONS = [Region("m", 0, 20)]

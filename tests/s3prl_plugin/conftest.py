@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from espnet_prune.ssl import ConvLayerConfig, SSLEncoder
-from espnet_prune.ssl.presets import wavlm_base_plus
+from espnet_prune.encoder import ConvLayerConfig, SSLEncoder
+from espnet_prune.encoder.presets import wavlm_base_plus
 from tests.encoders import random_encoder, tiny_config
 
 if importlib.util.find_spec("s3prl"):

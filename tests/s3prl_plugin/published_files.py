@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from espnet_prune.encoder import PRESETS, Masks, SSLConfig, SSLEncoder
 from espnet_prune.pruning import apply
-from espnet_prune.ssl import PRESETS, Masks, SSLConfig, SSLEncoder
 from tests.encoders import random_masks
-from tests.ssl.importers.fairseq_models import s3prl_checkpoint, s3prl_model, small_config
-from tests.ssl.importers.parity import randomise
+from tests.formats.fairseq_models import s3prl_checkpoint, s3prl_model, small_config
+from tests.formats.parity import randomise
 
 
 def published_config(name: str) -> SSLConfig:

@@ -21,8 +21,8 @@ from s3prl.nn import S3PRLUpstream
 from s3prl.util.pseudo_data import get_pseudo_wavs
 from torch import Tensor
 
+from tests.formats.fairseq_models import NAMES
 from tests.s3prl_plugin.published_files import published_config, write_pruned
-from tests.ssl.importers.fairseq_models import NAMES
 
 _PREFIX, _WRONG = "pruned_", "_wrong"
 

@@ -13,10 +13,10 @@ pytest.importorskip("s3prl")
 
 from s3prl.nn import S3PRLUpstream
 
-from espnet_prune.ssl import SSLConfig
+from espnet_prune.encoder import SSLConfig
+from tests.formats.fairseq_models import NAMES, lengths_counted_alike
+from tests.formats.parity import TOLERANCE, error, waveforms
 from tests.s3prl_plugin.published_files import published_config, write_dense, write_pruned
-from tests.ssl.importers.fairseq_models import NAMES, lengths_counted_alike
-from tests.ssl.importers.parity import TOLERANCE, error, waveforms
 
 
 class Pair(NamedTuple):

@@ -12,15 +12,15 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
 # The package itself would import torch, which takes seconds.
-for name in ("espnet_prune", "espnet_prune.ssl"):
+for name in ("espnet_prune", "espnet_prune.encoder"):
     package = types.ModuleType(name)
     package.__path__ = [str(ROOT / name.replace(".", "/"))]
     sys.modules[name] = package
 sys.path.insert(0, str(ROOT))
 
-from espnet_prune.ssl.config_files import read_yaml  # noqa: E402
-from espnet_prune.ssl.files import atomic_write  # noqa: E402
-from espnet_prune.ssl.typed import ConfigError  # noqa: E402
+from espnet_prune.encoder.typed import ConfigError  # noqa: E402
+from espnet_prune.storage.config_files import read_yaml  # noqa: E402
+from espnet_prune.storage.files import atomic_write  # noqa: E402
 
 # Options and keys of configurations that say how something runs and not what.
 HOW = {"num_workers", "log_interval", "log_level", "use_tensorboard", "use_matplotlib"}

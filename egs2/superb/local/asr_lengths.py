@@ -13,9 +13,9 @@ from pathlib import Path
 import soundfile
 
 from espnet_prune.bin.errors import explained
-from espnet_prune.diarization.tables import DataError
+from espnet_prune.data.tables import DataError
 from espnet_prune.progress import progress
-from espnet_prune.ssl.files import atomic_write
+from espnet_prune.storage.files import atomic_write
 
 
 def get_parser() -> argparse.ArgumentParser:

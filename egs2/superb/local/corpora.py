@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from espnet_prune.diarization.tables import DataError
+from espnet_prune.data.tables import DataError
 
 Check = Callable[[Path, Mapping[str, Any]], dict[str, int]]
 """Counts what a corpus holds: (folder, the task's overrides) to counts by name."""

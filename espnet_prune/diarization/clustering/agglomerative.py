@@ -9,7 +9,7 @@ from scipy.spatial.distance import squareform
 
 from espnet_prune.diarization.clustering.assignment import assign, centroids_of, normalised
 from espnet_prune.diarization.clustering.bounds import ANY_NUMBER, SpeakerBounds, in_order
-from espnet_prune.ssl import ConfigError
+from espnet_prune.encoder import ConfigError
 
 LINKAGES = ("average", "centroid")
 # Far beyond any cosine distance, so that two speakers of one window never merge.

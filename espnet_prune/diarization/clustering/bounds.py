@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
 from espnet_prune.diarization.clustering.assignment import normalised
-from espnet_prune.ssl import ConfigError
+from espnet_prune.encoder import ConfigError
 
 
 @dataclass(frozen=True)

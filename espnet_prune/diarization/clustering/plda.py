@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from espnet_prune.diarization.clustering.assignment import normalised
-from espnet_prune.ssl import CheckpointError, ConfigError
-from espnet_prune.ssl.sniffing import ARRAYS, require_kind
+from espnet_prune.encoder import ConfigError
+from espnet_prune.storage import CheckpointError
+from espnet_prune.storage.sniffing import ARRAYS, require_kind
 
 # A header may ask for more memory than there is.
 _UNREADABLE = (

@@ -17,8 +17,8 @@ from scipy.special import logsumexp, softmax
 from espnet_prune.diarization.clustering.agglomerative import AgglomerativeClustering
 from espnet_prune.diarization.clustering.bounds import in_order
 from espnet_prune.diarization.clustering.plda import load_plda
-from espnet_prune.ssl import ConfigError
-from espnet_prune.ssl.typed import settle_types
+from espnet_prune.encoder import ConfigError
+from espnet_prune.encoder.typed import settle_types
 
 # Log odds of the first responsibilities: an embedding is a little of every speaker.
 _SHARPNESS = 7.0

@@ -2,11 +2,7 @@
 
 from espnet_prune.diarization.embedding.base import SpeakerEmbedder, Stretch
 from espnet_prune.diarization.embedding.campplus import CAMPlusPlusEmbedder
-from espnet_prune.diarization.embedding.head import (
-    EmbeddingHead,
-    EmbeddingHeadConfig,
-    HeadEmbedder,
-)
+from espnet_prune.diarization.embedding.head import EmbeddingHead, EmbeddingHeadConfig, HeadEmbedder
 from espnet_prune.diarization.embedding.pooled import PooledSpectra, PooledStates
 from espnet_prune.diarization.embedding.sources import EMBEDDINGS, make_embedder
 from espnet_prune.diarization.embedding.wespeaker import WESPEAKER, WeSpeakerEmbedder

@@ -16,13 +16,13 @@ from espnet_prune.diarization.embedding.base import Stretch
 from espnet_prune.diarization.embedding.cam import EMBEDDING_DIM, CAMPlusPlus
 from espnet_prune.diarization.embedding.pooling import resampled
 from espnet_prune.diarization.embedding.spectra import cut_windows, log_mel
-from espnet_prune.ssl import CheckpointError
-from espnet_prune.ssl.checkpoint import load_folder, load_strictly, save_folder
-from espnet_prune.ssl.importers.pickles import check_state, load_pickle
+from espnet_prune.formats.pickles import check_state, load_pickle
+from espnet_prune.storage import CheckpointError
+from espnet_prune.storage.checkpoint import load_folder, load_strictly, save_folder
 
 _KIND = "campplus"
 _FILE = "campplus_cn_en_common.pt"
-_PACKAGED = Path(__file__).parents[2] / "encoders" / _KIND
+_PACKAGED = Path(__file__).parents[2] / "pretrained" / _KIND
 # Spectra of half a second. oneDNN keeps plans and memory for every length that it has met: of any
 # lengths they took a gigabyte, and a fifth more time.
 _UNIT = 50

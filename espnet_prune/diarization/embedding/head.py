@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from espnet_prune.diarization.embedding.base import Stretch
 from espnet_prune.diarization.embedding.pooling import weighted_statistics
-from espnet_prune.ssl import CheckpointError, ConfigError, SSLConfig
-from espnet_prune.ssl.checkpoint import load_folder, load_strictly, save_folder
-from espnet_prune.ssl.typed import read_typed, settle_types
+from espnet_prune.encoder import ConfigError, SSLConfig
+from espnet_prune.encoder.typed import read_typed, settle_types
+from espnet_prune.storage import CheckpointError
+from espnet_prune.storage.checkpoint import load_folder, load_strictly, save_folder
 
 _KIND = "embedding_head"
 _SMALLEST_VARIANCE = 1e-5

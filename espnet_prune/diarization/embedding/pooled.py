@@ -10,7 +10,7 @@ from torch import Tensor
 from espnet_prune.diarization.embedding.base import Stretch
 from espnet_prune.diarization.embedding.pooling import resampled, weighted_statistics
 from espnet_prune.diarization.embedding.spectra import cut_windows, log_mel
-from espnet_prune.ssl import ConfigError, SSLConfig
+from espnet_prune.encoder import ConfigError, SSLConfig
 
 _SMALLEST_VARIANCE = 1e-8
 

@@ -10,7 +10,8 @@ from espnet_prune.diarization.embedding.campplus import CAMPlusPlusEmbedder
 from espnet_prune.diarization.embedding.head import HeadEmbedder
 from espnet_prune.diarization.embedding.pooled import PooledSpectra, PooledStates
 from espnet_prune.diarization.embedding.wespeaker import WESPEAKER, WeSpeakerEmbedder
-from espnet_prune.ssl import CheckpointError, SSLConfig
+from espnet_prune.encoder import SSLConfig
+from espnet_prune.storage import CheckpointError
 
 EMBEDDINGS = f"""\
   ssl                mean and deviation of a hidden state of the diarization model itself
@@ -28,7 +29,7 @@ EMBEDDINGS = f"""\
 """What :func:`make_embedder` knows, in the help of the commands."""
 
 # By name: this room is complete without those that come later.
-_ESPNET_MODULE = "espnet_prune.espnet.speaker_embedder"
+_ESPNET_MODULE = "espnet_prune.diarization.embedding.espnet"
 
 
 def make_embedder(source: str, encoder: SSLConfig, layer: int = 0) -> SpeakerEmbedder:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchaudio.compliance import kaldi
 
-from espnet_prune.diarization.audio import SAMPLE_RATE
+from espnet_prune.data.audio import SAMPLE_RATE
 
 NUM_MELS = 80
 _FRAME, _SHIFT = SAMPLE_RATE * 25 // 1000, SAMPLE_RATE * 10 // 1000

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from espnet_prune.diarization.embedding.base import Stretch
 from espnet_prune.diarization.embedding.resnet import EMBEDDING_DIM, SpeakerResNet
 from espnet_prune.diarization.embedding.spectra import cut_windows, log_mel, num_spectra
-from espnet_prune.ssl import CheckpointError
-from espnet_prune.ssl.checkpoint import load_strictly
-from espnet_prune.ssl.importers.pickles import Inert, check_state, load_pickle
-from espnet_prune.ssl.importers.sources import find_source
+from espnet_prune.formats.pickles import Inert, check_state, load_pickle
+from espnet_prune.formats.sources import find_source
+from espnet_prune.storage import CheckpointError
+from espnet_prune.storage.checkpoint import load_strictly
 
 WESPEAKER = "pyannote/wespeaker-voxceleb-resnet34-LM"
 """The published model on Hugging Face."""

@@ -7,7 +7,7 @@ import pytest
 
 from espnet_prune.diarization.clustering import BoundedClustering, SpeakerBounds
 from espnet_prune.diarization.clustering.bounds import in_order
-from espnet_prune.ssl import ConfigError
+from espnet_prune.encoder import ConfigError
 from tests.diarization.clustering.voices import noisy, same_partition
 
 

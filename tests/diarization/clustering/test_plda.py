@@ -12,7 +12,8 @@ import pytest
 from scipy.linalg import eigh
 
 from espnet_prune.diarization.clustering.plda import load_plda
-from espnet_prune.ssl import CheckpointError, ConfigError
+from espnet_prune.encoder import ConfigError
+from espnet_prune.storage import CheckpointError
 from tests.diarization.clustering.plda_files import write_plda
 
 CASES = Path(__file__).parents[2] / "data" / "cases"

@@ -16,7 +16,8 @@ from espnet_prune.diarization.clustering.vbx import (
     infer,
     one_hot_softened,
 )
-from espnet_prune.ssl import CheckpointError, ConfigError
+from espnet_prune.encoder import ConfigError
+from espnet_prune.storage import CheckpointError
 from tests.diarization.clustering.plda_files import draw, write_plda
 from tests.diarization.clustering.voices import same_partition
 

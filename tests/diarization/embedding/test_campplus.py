@@ -10,7 +10,7 @@ from espnet_prune.diarization.embedding import campplus as module
 from espnet_prune.diarization.embedding.cam import CAMPlusPlus
 from espnet_prune.diarization.embedding.pooling import resampled
 from espnet_prune.diarization.embedding.spectra import log_mel
-from espnet_prune.ssl import CheckpointError
+from espnet_prune.storage import CheckpointError
 from tests.diarization.embedding.three_d_speaker import embed, published_shapes, random_state
 from tests.encoders import tiny_config
 

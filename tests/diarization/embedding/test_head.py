@@ -13,7 +13,8 @@ from espnet_prune.diarization.embedding import (
     make_embedder,
 )
 from espnet_prune.diarization.inference_config import InferenceConfig, with_companions
-from espnet_prune.ssl import CheckpointError, ConfigError
+from espnet_prune.encoder import ConfigError
+from espnet_prune.storage import CheckpointError
 from tests.encoders import tiny_config
 
 ENCODER = tiny_config()

@@ -6,7 +6,7 @@ import pytest
 
 from espnet_prune.diarization.embedding import EMBEDDINGS, WESPEAKER, PooledStates, make_embedder
 from espnet_prune.diarization.embedding import sources as module
-from espnet_prune.ssl import CheckpointError
+from espnet_prune.storage import CheckpointError
 from tests.encoders import tiny_config
 
 

@@ -12,7 +12,7 @@ from espnet_prune.diarization.embedding import Stretch, WeSpeakerEmbedder, make_
 from espnet_prune.diarization.embedding import wespeaker as module
 from espnet_prune.diarization.embedding.resnet import SpeakerResNet
 from espnet_prune.diarization.embedding.spectra import cut_windows, log_mel
-from espnet_prune.ssl import CheckpointError
+from espnet_prune.storage import CheckpointError
 from tests.diarization.embedding.pyannote_format import (
     published_shapes,
     random_resnet,

@@ -14,8 +14,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from espnet_prune.speech import UtteranceDir, read_utterance_dir
-from espnet_prune.ssl.files import atomic_write
+from espnet_prune.data import UtteranceDir, read_utterance_dir
+from espnet_prune.storage.files import atomic_write
 
 COLUMNS = ("", "path", "speakerId", "transcription", "action", "object", "location")
 _SETS = {"train": "train", "dev": "valid", "test": "test"}

@@ -1,0 +1,1 @@
+"""Corpora as distributed, prepared for training and scoring."""

@@ -1,0 +1,52 @@
+"""An encoder and the weighted sum of its layers: what a downstream model consumes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from espnet_prune.encoder.model import SSLEncoder
+
+
+class Featurizer(nn.Module):
+    """Hidden states mixed by a learned weight per layer.
+
+    The weights are free, without softmax, as in the diarization system of Han et al. (2025);
+    they start at 1 / (N + 1), the plain mean.
+
+    Args:
+        encoder: gives the hidden states.
+        freeze: keep the encoder as it is, in evaluation mode; only the weights learn.
+    """
+
+    def __init__(self, encoder: SSLEncoder, freeze: bool = False):
+        super().__init__()
+        self.encoder = encoder.requires_grad_(not freeze)
+        self.freeze = freeze
+        states = len(encoder.config.layers) + 1
+        self.weights = nn.Parameter(torch.full((states,), 1.0 / states))
+
+    @property
+    def output_dim(self) -> int:
+        """Width D of the features."""
+        return self.encoder.config.embed_dim
+
+    def train(self, mode: bool = True) -> Featurizer:
+        """As usual, but a frozen encoder stays in evaluation mode."""
+        super().train(mode)
+        if self.freeze:
+            self.encoder.eval()
+        return self
+
+    def forward(self, wavs: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Waveforms ``(B, T)``, lengths ``(B,)`` to features ``(B, L, D)`` and frames ``(B,)``."""
+        states, frames = self.encoder.stream(wavs, lengths)
+        return self.mix(states), frames
+
+    def mix(self, states: Iterable[Tensor]) -> Tensor:
+        """The weighted sum ``(B, L, D)`` of N + 1 hidden states ``(B, L, D)``."""
+        weighted = (w * state for w, state in zip(self.weights, states, strict=True))
+        return functools.reduce(torch.add, weighted)

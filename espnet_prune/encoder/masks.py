@@ -1,0 +1,92 @@
+"""Masks: the values that multiply an encoder's units, made by gates, taken by the forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from espnet_prune.encoder.config import SSLConfig
+
+
+class LayerMasks(NamedTuple):
+    """The masks of one Transformer layer; ``None`` leaves a unit as it is."""
+
+    head: Tensor | None = None
+    ffn: Tensor | None = None
+    attention_layer: Tensor | None = None
+    ffn_layer: Tensor | None = None
+
+
+class Masks(NamedTuple):
+    """One value per unit, in [0, 1]; 0 closes the unit, ``None`` stands for "all open".
+
+    Attributes:
+        conv: per convolution ``(C,)``.
+        head: per layer ``(H,)``, over the heads that the config keeps.
+        ffn: per layer ``(F,)``.
+        attention_layer: per layer a scalar ``()`` on the whole attention sublayer.
+        ffn_layer: per layer a scalar ``()`` on the whole FFN sublayer.
+    """
+
+    conv: tuple[Tensor | None, ...]
+    head: tuple[Tensor | None, ...]
+    ffn: tuple[Tensor | None, ...]
+    attention_layer: tuple[Tensor | None, ...]
+    ffn_layer: tuple[Tensor | None, ...]
+
+    def layer(self, index: int) -> LayerMasks:
+        """The masks of Transformer layer ``index``."""
+        return LayerMasks(*(unit[index] for unit in self[1:]))
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Masks:
+        """Apply ``function`` to every mask that is there."""
+        return Masks(*(tuple(m if m is None else function(m) for m in unit) for unit in self))
+
+
+UNITS = Masks._fields
+
+
+def unit_sizes(config: SSLConfig) -> dict[str, tuple[int, ...]]:
+    """How many units of each kind each layer of ``config`` has (0: nothing left to gate)."""
+    return {
+        "conv": tuple(layer.channels for layer in config.conv_layers),
+        "head": tuple(len(layer.heads) for layer in config.layers),
+        "ffn": tuple(layer.ffn for layer in config.layers),
+        "attention_layer": tuple(int(bool(layer.heads)) for layer in config.layers),
+        "ffn_layer": tuple(int(bool(layer.ffn)) for layer in config.layers),
+    }
+
+
+def open_masks(config: SSLConfig) -> Masks:
+    """All units open, every mask present; the masked model equals the plain one."""
+    sizes = unit_sizes(config)
+    scalars = ("attention_layer", "ffn_layer")
+    return Masks(
+        **{
+            unit: tuple(torch.ones(() if unit in scalars else n) for n in sizes[unit])
+            for unit in UNITS
+        }
+    )
+
+
+def masked_linear(
+    linear: nn.Linear, x: Tensor, mask: Tensor | None, gate: Tensor | None = None
+) -> Tensor:
+    """Map ``(..., D)``; ``mask`` ``(D,)`` multiplies ``x``, and the scalar ``gate`` the result.
+
+    What is smaller, ``x`` or the weights, takes the product.
+    """
+    weight: Tensor = linear.weight
+    bias: Tensor = linear.bias
+    if gate is not None:
+        mask, bias = (gate if mask is None else mask * gate), bias * gate
+    if mask is not None:
+        if x.numel() < weight.numel():
+            x = x * mask
+        else:
+            weight = weight * mask
+    return F.linear(x, weight, bias)

@@ -1,0 +1,179 @@
+"""transformers' WavLM, HuBERT and wav2vec 2.0: their keys, configs and preprocessors."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from espnet_prune.encoder.checks import CheckpointError
+from espnet_prune.encoder.config import ConvLayerConfig, SSLConfig, dense_layers
+from espnet_prune.formats.conversion import Table, convert_config, new_weight_norm
+from espnet_prune.formats.layout import Layout, Preprocessor, Weights
+
+logger = logging.getLogger(__name__)
+
+_TABLE: Table = {
+    "front_end.conv_layers.N.conv": "feature_extractor.conv_layers.N.conv",
+    "front_end.conv_layers.N.norm": "feature_extractor.conv_layers.N.layer_norm",
+    "front_end.norm": "feature_projection.layer_norm",
+    "front_end.projection": "feature_projection.projection",
+    "pos_conv.conv": "encoder.pos_conv_embed.conv",
+    "pos_conv.conv.parametrizations.weight": (
+        "encoder.pos_conv_embed.conv.parametrizations.weight"
+    ),
+    "position_bias.table": "encoder.layers.0.attention.rel_attn_embed",
+    "norm": "encoder.layer_norm",
+    "layers.N.attention.qkv": (
+        "encoder.layers.N.attention.q_proj",
+        "encoder.layers.N.attention.k_proj",
+        "encoder.layers.N.attention.v_proj",
+    ),
+    "layers.N.attention.position_gate.linear": "encoder.layers.N.attention.gru_rel_pos_linear",
+    "layers.N.attention.position_gate.scale": "encoder.layers.N.attention.gru_rel_pos_const",
+    "layers.N.attention.out_proj": "encoder.layers.N.attention.out_proj",
+    "layers.N.attention_norm": "encoder.layers.N.layer_norm",
+    "layers.N.feed_forward.fc1": "encoder.layers.N.feed_forward.intermediate_dense",
+    "layers.N.feed_forward.fc2": "encoder.layers.N.feed_forward.output_dense",
+    "layers.N.ffn_norm": "encoder.layers.N.final_layer_norm",
+}
+_HEADS = {
+    "quantizer": "makes the targets of pre-training",
+    "project_q": "makes the targets of pre-training",
+    "project_hid": "predicts the targets of pre-training",
+    "lm_head": "belongs to a head for CTC",
+    "layer_weights": "weighs the hidden states for a head",
+    "projector": "belongs to a head for classification",
+    "classifier": "belongs to a head for classification",
+    "tdnn": "belongs to a head for speaker embeddings",
+    "feature_extractor": "belongs to a head for speaker embeddings",
+    "objective": "belongs to a head for speaker embeddings",
+}
+
+_FIELDS = {
+    "conv_norm": "feat_extract_norm",
+    "conv_bias": "conv_bias",
+    "embed_dim": "hidden_size",
+    "num_heads": "num_attention_heads",
+    "norm_first": "do_stable_layer_norm",
+    "pos_conv_kernel": "num_conv_pos_embeddings",
+    "pos_conv_groups": "num_conv_pos_embedding_groups",
+    "projection_dropout": "feat_proj_dropout",
+    "attention_dropout": "attention_dropout",
+    "ffn_dropout": "activation_dropout",
+    "hidden_dropout": "hidden_dropout",
+}
+_WAVLM_FIELDS = {"num_buckets": "num_buckets", "max_distance": "max_bucket_distance"}
+CONSTANTS = {"hidden_act": "gelu", "feat_extract_activation": "gelu", "layer_norm_eps": 1e-5}
+"""The only values in transformers' configs of what ours have no name for."""
+
+# A key that is absent has transformers' default, which is the value given here.
+_SUPPORTED = {
+    **CONSTANTS,
+    "add_adapter": False,
+    "adapter_attn_dim": None,
+    "feat_proj_layer_norm": True,
+    "conv_pos_batch_norm": False,
+}
+
+
+def waveform_layout(model: str) -> Layout:
+    """The layout of these families, whose encoder alone is transformers' class ``model``."""
+    return Layout(model, _TABLE, _read, _select, _write, _write_preprocessor)
+
+
+def _read(
+    values: Mapping[str, Any], preprocessor: Preprocessor | None, source: object
+) -> SSLConfig:
+    normalize = _normalizes(values, preprocessor, source)
+    return convert_config(
+        {**_SUPPORTED, **values}, _SUPPORTED, lambda all_: _converted(all_, normalize), source
+    )
+
+
+def _select(config: SSLConfig, state: Mapping[str, Tensor], source: object) -> Weights:
+    prefix, dropped = f"{config.family}.", _HEADS
+    if not any(key.startswith(prefix) for key in state):
+        prefix, dropped = "", {}
+    table = {
+        ours: tuple(prefix + key for key in ((row,) if isinstance(row, str) else row))
+        for ours, row in _TABLE.items()
+    }
+    dropped = {**dropped, f"{prefix}masked_spec_embed": "stands for masked frames in training"}
+    return Weights(new_weight_norm(state), table, dropped)
+
+
+def shared_fields(family: str) -> dict[str, str]:
+    """From our config's names to transformers', for the values that both write alike."""
+    return {**_FIELDS, **_WAVLM_FIELDS} if family == "wavlm" else _FIELDS
+
+
+def _normalizes(
+    values: Mapping[str, Any], preprocessor: Preprocessor | None, source: object
+) -> bool:
+    if preprocessor is not None and preprocessor.values is not None:
+        found = preprocessor.values.get("do_normalize")
+        if not isinstance(found, bool):
+            raise CheckpointError(
+                f"{preprocessor.path}: expected do_normalize true or false, found {found!r}"
+            )
+        return found
+    normalize = values.get("feat_extract_norm") == "layer"
+    logger.info(
+        "%s: no preprocessor_config.json; waveforms are %s, as in the published models with such "
+        "a front end",
+        source if preprocessor is None else preprocessor.path.parent,
+        "normalized" if normalize else "not normalized",
+    )
+    return normalize
+
+
+def _converted(values: Mapping[str, Any], normalize: bool) -> SSLConfig:
+    # Dropped: layerdrop and mask_* (training of the original only), and the sizes of heads.
+    family, heads, width = (
+        values[key] for key in ("model_type", "num_attention_heads", "hidden_size")
+    )
+    layers = dense_layers(values["num_hidden_layers"], heads, values["intermediate_size"])
+    shapes = zip(values["conv_dim"], values["conv_kernel"], values["conv_stride"], strict=True)
+    return SSLConfig(
+        family=family,
+        conv_layers=tuple(ConvLayerConfig(*shape) for shape in shapes),
+        head_dim=width // heads,
+        layers=layers,
+        normalize_waveform=normalize,
+        **{ours: values[theirs] for ours, theirs in shared_fields(family).items()},
+    )
+
+
+def _write(config: SSLConfig) -> dict[str, Any]:
+    return {
+        **CONSTANTS,
+        **{theirs: getattr(config, ours) for ours, theirs in shared_fields(config.family).items()},
+        "conv_dim": [layer.channels for layer in config.conv_layers],
+        "conv_kernel": [layer.kernel for layer in config.conv_layers],
+        "conv_stride": [layer.stride for layer in config.conv_layers],
+        "num_feat_extract_layers": len(config.conv_layers),
+        "num_hidden_layers": len(config.layers),
+        "intermediate_size": config.layers[0].ffn,
+        # Off, as in our encoders; a probability above zero would ask for a vector that stands for
+        # masked frames.
+        "apply_spec_augment": False,
+        "mask_time_prob": 0.0,
+        "mask_feature_prob": 0.0,
+        "layerdrop": 0.0,
+    }
+
+
+def _write_preprocessor(config: SSLConfig) -> dict[str, Any]:
+    return {
+        "feature_extractor_type": "Wav2Vec2FeatureExtractor",
+        "feature_size": 1,
+        "sampling_rate": 16000,
+        "padding_side": "right",
+        "padding_value": 0.0,
+        "do_normalize": config.normalize_waveform,
+        # Our encoders never attend to padding, whatever their front end.
+        "return_attention_mask": True,
+    }

@@ -1,0 +1,118 @@
+"""Derive the inference form of an encoder by replacing its parts, one kind at a time."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Callable
+from functools import cache
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from espnet_prune.encoder.attention import Attention, RelativePositionBias
+from espnet_prune.encoder.front_end import FrontEnd, StridedConv
+from espnet_prune.encoder.model import SSLEncoder
+from espnet_prune.encoder.transformer import FeedForward, PositionalConv
+from espnet_prune.encoder.typed import ConfigError
+from espnet_prune.inference.attention import InferenceAttention, PositionTable
+from espnet_prune.inference.front_end import InferenceFrontEnd, PackedConv
+from espnet_prune.inference.linear import MakeLinear, has_instructions, linear_maker
+from espnet_prune.inference.pos_conv import FoldedPositionalConv, FourierPositionalConv
+
+PRECISIONS = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+    "int8": torch.qint8,
+}
+"""Names of what :func:`inference_form` takes as ``dtype``."""
+
+
+def fast_dtype(precision: str, device: torch.device | str = "cpu") -> torch.dtype:
+    """The dtype that ``precision`` names, or float32 on a CPU that has no instructions for it.
+
+    Such a CPU is some ten times slower in bfloat16 and float16 than in float32; a warning says
+    once that it computes in float32.
+
+    Args:
+        precision: of :data:`PRECISIONS`.
+        device: where it is to be used.
+    """
+    dtype = PRECISIONS[precision]
+    if torch.device(device).type != "cpu" or has_instructions(dtype):
+        return dtype
+    _warn_once(
+        f"this processor has no instructions for {precision}, in which it would be slower than "
+        "in float32: computing in float32"
+    )
+    return torch.float32
+
+
+_warn_once = cache(logging.getLogger(__name__).warning)
+
+
+def inference_form(encoder: SSLEncoder, dtype: torch.dtype = torch.float32) -> SSLEncoder:
+    """Derive the form of ``encoder`` that is for inference alone.
+
+    Args:
+        encoder: on the device where it will run; it is left as it is.
+        dtype: float32 gives the same outputs (1e-5); bfloat16 and float16 are faster where the
+            device has them (:func:`fast_dtype`). On a CPU, qint8 quantises the Transformer's
+            linear maps dynamically and leaves the rest float32.
+
+    Returns:
+        An encoder in eval mode, which takes float32 waveforms and no masks, and gives hidden
+        states of ``dtype`` (float32 for qint8). It shares what memory it can with ``encoder``:
+        derive it anew when that has changed.
+
+    Raises:
+        ConfigError: a dtype that is none of :data:`PRECISIONS`.
+    """
+    if dtype not in PRECISIONS.values():
+        raise ConfigError(f"expected a precision of {', '.join(PRECISIONS)}, found {dtype}")
+    linear = linear_maker(dtype)
+    dtype = torch.float32 if dtype == torch.qint8 else dtype
+    replacements: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
+        FrontEnd: lambda module: InferenceFrontEnd(module, encoder.config, dtype),
+        StridedConv: lambda module: PackedConv(module, dtype),
+        PositionalConv: lambda module: _pos_conv(module, dtype),
+        RelativePositionBias: lambda module: PositionTable(module, dtype),
+        Attention: lambda module: InferenceAttention(module, linear, dtype),
+        FeedForward: lambda module: InferenceFeedForward(module, linear),
+    }
+
+    def converted(tensor: Tensor | None) -> nn.Parameter | None:
+        return None if tensor is None else nn.Parameter(tensor.to(dtype), False)
+
+    def derive(module: nn.Module) -> nn.Module:
+        if type(module) in replacements:
+            return replacements[type(module)](module)
+        form = copy.copy(module)
+        form._parameters = {name: converted(value) for name, value in module._parameters.items()}
+        form._modules = {
+            name: None if child is None else derive(child)
+            for name, child in module._modules.items()
+        }
+        return form
+
+    with torch.no_grad():
+        return cast(SSLEncoder, derive(encoder).eval().requires_grad_(False))
+
+
+def _pos_conv(pos_conv: PositionalConv, dtype: torch.dtype) -> nn.Module:
+    if pos_conv.conv.bias.device.type == "cpu":
+        return FourierPositionalConv(pos_conv)
+    return FoldedPositionalConv(pos_conv, dtype)
+
+
+class InferenceFeedForward(nn.Sequential):
+    """Two products, the GELU part of the first."""
+
+    def __init__(self, feed_forward: FeedForward, linear: MakeLinear):
+        super().__init__(linear(feed_forward.fc1, gelu=True), linear(feed_forward.fc2))
+
+    def forward(self, x: Tensor, *_: None) -> Tensor:
+        """``(B, L, D)`` to ``(B, L, D)``."""
+        return super().forward(x)

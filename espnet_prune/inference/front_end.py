@@ -1,0 +1,159 @@
+"""The front end for inference: a stretch of time at a time, its group norm folded away."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from espnet_prune.encoder.config import SSLConfig
+from espnet_prune.encoder.front_end import ConvLayer, FrontEnd, StridedConv
+from espnet_prune.encoder.norm import TimeGroupNorm, length_mask
+from espnet_prune.inference.linear import PackedLinear
+
+# Samples, over all items, that go through the convolutions together: few enough for a CPU's cache,
+# or enough to occupy an accelerator.
+_BLOCK, _BLOCK_OF_ACCELERATOR = 32000, 2**22
+_NO_MASKS = "an inference form takes no masks; apply them to the encoder first"
+
+
+class InferenceFrontEnd(nn.Module):
+    """What :class:`~espnet_prune.encoder.front_end.FrontEnd` computes, without its gradients.
+
+    The first convolutions make more values of the audio than all that follows; in stretches of
+    about two seconds a CPU keeps them in its cache and needs no fresh memory. Stretches overlap by
+    what one frame sees beyond its hop, 80 samples. The first convolution stays in float32,
+    because its input is the waveform.
+    """
+
+    def __init__(self, front_end: FrontEnd, config: SSLConfig, dtype: torch.dtype):
+        super().__init__()
+        self.config, self.dtype = config, dtype
+        first, *others = (cast(ConvLayer, layer) for layer in front_end.conv_layers)
+        self.first = (
+            GroupNormedConv(first.conv, first.norm)
+            if isinstance(first.norm, TimeGroupNorm)
+            else PlainConv(first)
+        )
+        self.others = nn.ModuleList(PlainConv(layer, dtype) for layer in others)
+        self.scale = None if front_end.scale is None else front_end.scale.to(dtype)
+        self.norm = _layer_norm(front_end.norm, dtype)
+        self.projection = PackedLinear(front_end.projection, dtype=dtype)
+
+    def forward(
+        self, wavs: Tensor, lengths: Tensor | None, masks: tuple[None, ...]
+    ) -> tuple[Tensor, None]:
+        """Waveforms ``(B, T)`` and lengths ``(B,)`` to frames ``(B, L, D)``."""
+        if any(mask is not None for mask in masks):
+            raise ValueError(_NO_MASKS)
+        hop, field = self.config.hop, self.config.receptive_field
+        frames = self.config.num_frames(wavs.size(1))
+        block = _BLOCK if wavs.device.type == "cpu" else _BLOCK_OF_ACCELERATOR
+        size = max(1, block // (hop * wavs.size(0)))
+        convolve = self.first.prepare(wavs, lengths)
+        stretches = []
+        for start in range(0, frames, size):
+            stop = min(start + size, frames)
+            x = convolve(wavs[:, start * hop : (stop - 1) * hop + field]).to(self.dtype)
+            for layer in self.others:
+                x = layer(x)
+            stretches.append(x)
+        x = torch.cat(stretches, dim=1)
+        x = self.norm(x if self.scale is None else x * self.scale)
+        return self.projection(x), None
+
+
+class PlainConv(nn.Module):
+    """Convolution, LayerNorm if there is one, GELU."""
+
+    def __init__(self, layer: ConvLayer, dtype: torch.dtype = torch.float32):
+        super().__init__()
+        conv = layer.conv
+        self.stride = (1, conv.stride)
+        weight = conv.weight.detach().to(dtype)[:, :, None]
+        self.weight = weight.contiguous(memory_format=torch.channels_last)
+        self.bias = None if conv.bias is None else conv.bias.detach().to(dtype)
+        self.norm = (
+            _layer_norm(layer.norm, dtype)
+            if isinstance(layer.norm, nn.LayerNorm)
+            else nn.Identity()
+        )
+
+    def prepare(self, wavs: Tensor, lengths: Tensor | None):
+        """As first layer: the function of a stretch ``(B, T)``."""
+        return lambda stretch: self(stretch[..., None])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, L_in, C_in)`` to ``(B, L, C)``."""
+        y = F.conv2d(x.transpose(1, 2)[:, :, None], self.weight, self.bias, self.stride)
+        return F.gelu(self.norm(y[:, :, 0].transpose(1, 2)))
+
+
+class GroupNormedConv(nn.Module):
+    """Convolution of the waveform, norm over time, GELU.
+
+    The mean and the variance of each channel over time follow from those of the patches of
+    samples, a square of the kernel's size, so that the norm becomes part of the weights and the
+    convolution's output need not be there as a whole.
+    """
+
+    def __init__(self, conv: StridedConv, norm: TimeGroupNorm):
+        super().__init__()
+        self.kernel, self.stride, self.eps = conv.kernel, conv.stride, norm.eps
+        self.weight = conv.weight.detach()[:, 0].double()  # C, k; a bias vanishes in the norm
+        self.scale, self.shift = norm.weight.detach(), norm.bias.detach()
+
+    def prepare(self, wavs: Tensor, lengths: Tensor | None):
+        """The function of a stretch ``(B, T)`` of the items ``wavs``."""
+        weight, bias = self._folded(wavs, lengths)
+
+        def convolve(stretch: Tensor) -> Tensor:
+            patches = stretch.unfold(1, self.kernel, self.stride)
+            return F.gelu(torch.baddbmm(bias, patches, weight))
+
+        return convolve
+
+    def _folded(self, wavs: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Weights ``(B, k, C)`` and biases ``(B, 1, C)`` per item."""
+        patches = wavs.double().unfold(1, self.kernel, self.stride)  # B, L, k
+        if lengths is None:
+            lengths = torch.full_like(wavs[:, 0], wavs.size(1), dtype=torch.long)
+        count = (lengths - self.kernel).div(self.stride, rounding_mode="floor") + 1
+        inside = length_mask(count, patches.size(1))[..., None]
+        count = count[:, None, None]
+        mean = (patches * inside).sum(1, keepdim=True) / count
+        centred = (patches - mean) * inside
+        covariance = centred.transpose(1, 2) @ centred / count  # B, k, k
+        variance = ((self.weight @ covariance) * self.weight).sum(-1)  # B, C
+        factor = self.scale * torch.rsqrt(variance + self.eps)
+        weight = self.weight * factor[..., None]  # B, C, k
+        bias = self.shift - (weight @ mean.transpose(1, 2)).squeeze(-1)
+        return weight.transpose(1, 2).float(), bias[:, None].float()
+
+
+class PackedConv(PackedLinear):
+    """A convolution of Whisper's, as a linear map of the frames under its kernel, side by side."""
+
+    def __init__(self, conv: StridedConv, dtype: torch.dtype):
+        channels, inputs, kernel = conv.weight.shape
+        linear = nn.Linear(kernel * inputs, channels, device="meta")
+        linear.weight = nn.Parameter(conv.weight.transpose(1, 2).flatten(1))
+        linear.bias = cast(nn.Parameter, conv.bias)
+        super().__init__(linear, dtype=dtype)
+        self.kernel, self.stride, self.padding = kernel, conv.stride, conv.padding
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """``(B, L_in, C_in)`` to ``(B, L, C)``."""
+        if mask is not None:
+            raise ValueError(_NO_MASKS)
+        x = F.pad(x, (0, 0, self.padding, self.padding)).unfold(1, self.kernel, self.stride)
+        return super().forward(x.transpose(2, 3).flatten(2))
+
+
+def _layer_norm(norm: nn.LayerNorm, dtype: torch.dtype) -> nn.LayerNorm:
+    plain = nn.LayerNorm(norm.weight.numel(), device="meta")
+    plain.weight = nn.Parameter(norm.weight.detach().to(dtype))
+    plain.bias = nn.Parameter(norm.bias.detach().to(dtype))
+    return plain

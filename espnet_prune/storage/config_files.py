@@ -1,0 +1,152 @@
+"""Files of values that users or programs wrote: YAML, alone or over a base, JSON and TOML."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from espnet_prune.encoder.typed import ConfigError, shown
+
+BASE = "base"
+"""The key of a YAML file that names another one, whose values stand unless they are replaced."""
+# Configurations are pages long; a file beyond this is something else.
+_MAX_BYTES = 64 << 20
+
+
+def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The object that a JSON file holds.
+
+    Raises:
+        ConfigError: the file is missing, unreadable, or holds something else.
+    """
+    try:
+        values = json.loads(_read_bytes(path, "a JSON file"))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(
+            f"{path}: expected a JSON file, found something else ({_first_line(error)})"
+        ) from error
+    return _require_mapping(values, path)
+
+
+def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Raises:
+        ConfigError: the file is missing, unreadable, or holds something else.
+    """
+    try:
+        toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    except ImportError as error:
+        raise ConfigError(f"{path}: on Python 3.10 needs tomli: pip install tomli") from error
+    try:
+        return toml.loads(_read_bytes(path, "a TOML file").decode())
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(
+            f"{path}: expected a TOML file, found something else ({_first_line(error)})"
+        ) from error
+
+
+def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The values of a YAML file, over those of the file that its key ``base`` names.
+
+    The path of a base starts at the folder of the file that names it. Mappings are merged key by
+    key, however deep; everything else replaces what the base has. Numbers are those of YAML 1.2,
+    ``1e-3`` among them. An empty file has no values.
+
+    Raises:
+        ConfigError: a file is missing, unreadable, or no mapping, or bases go round in a circle.
+    """
+    return _read_layers(Path(path), ())
+
+
+def _read_layers(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+    if path.resolve() in above:
+        raise ConfigError(f"{path}: expected another file as base, found one that leads back here")
+    named = f"a YAML file (base of {above[-1]})" if above else "a YAML file"
+    values = parse_yaml(_read_bytes(path, named), path, named)
+    values = _require_mapping({} if values is None else values, path)
+    base = values.pop(BASE, None)
+    if base is None:
+        return values
+    if not isinstance(base, str):
+        raise ConfigError(f"{path}: {BASE}: expected the path of a YAML file, found {shown(base)}")
+    return _merged(_read_layers(path.parent / base, (*above, path.resolve())), values)
+
+
+def parse_yaml(text: bytes | str, where: object, named: str = "YAML") -> Any:
+    """The value that a YAML text describes; numbers are those of :func:`read_yaml`.
+
+    Args:
+        text: what to parse.
+        where: the file or option that it comes from, for the message.
+        named: what is expected there, for the message.
+
+    Raises:
+        ConfigError: it does not parse.
+    """
+    import yaml
+
+    try:
+        return yaml.load(text, _loader())
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or _first_line(error)
+        raise ConfigError(
+            f"{where}{line}: expected {named}, found one that cannot be read ({problem}); "
+            "correct it"
+        ) from error
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merged(merged[key], value) if both else value
+    return merged
+
+
+def _read_bytes(path: str | os.PathLike[str], what: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"{path}: expected {what}, found none: {error.strerror}") from error
+    if len(data) > _MAX_BYTES:
+        raise ConfigError(f"{path}: expected {what}, found more than {_MAX_BYTES} bytes")
+    return data
+
+
+def _require_mapping(values: object, path: str | os.PathLike[str]) -> dict[str, Any]:
+    if isinstance(values, dict) and all(isinstance(key, str) for key in values):
+        return values
+    raise ConfigError(f"{path}: expected values by name, found {shown(values)}")
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+@cache
+def _loader() -> type:
+    """PyYAML's safe loader, which does not know that ``1e-3`` is a number."""
+    import re
+
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """Safe, with the floats of YAML 1.2."""
+
+    number = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789."))
+    return Loader

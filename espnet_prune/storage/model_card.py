@@ -1,0 +1,124 @@
+"""The ``README.md`` of an encoder's folder, which Hugging Face shows as its model card."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+
+from espnet_prune.encoder.config import SSLConfig
+
+CARD = "README.md"
+UNNAMED = "path/to/this/folder"
+_CARD = """\
+---
+library_name: espnet_prune
+pipeline_tag: feature-extraction
+tags:
+{tags}
+---
+
+# {title}
+
+{summary}
+
+## Shape
+
+{convolutions}
+
+{layers}
+
+## Use
+
+In Python:
+
+```python
+import torch
+from espnet_prune import SSLEncoder
+
+encoder = SSLEncoder.from_pretrained("{name}")
+hidden_states, lengths = encoder(torch.randn(1, 16000))
+```
+
+In the configuration of an ESPnet task:
+
+```yaml
+frontend: pruned_ssl
+frontend_conf:
+  model: {name}
+```
+
+In s3prl:
+
+    python -m s3prl_plugin.run -m s3prl.run_downstream -m train -u pruned_wavlm -k {name} \\
+        -d diarization -c config.yaml -p result
+
+"""
+
+
+def model_card(config: SSLConfig, num_params: int, name: str = UNNAMED) -> str:
+    """Describe an encoder in Markdown, from its config alone.
+
+    Args:
+        config: of the encoder.
+        num_params: its number of parameters.
+        name: what users load it by: a folder, or an id on Hugging Face.
+    """
+    tags = ["speech", config.family, *(["pruned"] if is_pruned(config) else [])]
+    text = _CARD.format(
+        tags="\n".join(f"- {tag}" for tag in tags),
+        title=f"{config.rules.title} encoder with {num_params / 1e6:.2f} M parameters",
+        summary=_summary(config, num_params),
+        convolutions=_table(
+            ("convolution", "channels", "kernel", "stride"),
+            ((c.channels, c.kernel, c.stride) for c in config.conv_layers),
+        ),
+        layers=_table(
+            ("layer", f"heads (of {config.num_heads})", "which", "FFN units"),
+            ((len(x.heads), " ".join(map(str, x.heads)), x.ffn) for x in config.layers),
+        ),
+        name=name,
+    )
+    return text + _mark(text)
+
+
+def is_pruned(config: SSLConfig) -> bool:
+    """Whether anything in ``config`` tells of units that the dense encoder had."""
+    return (
+        config.channel_scale
+        or any(layer.kept is not None for layer in config.conv_layers)
+        or any(layer.ffn_kept is not None for layer in config.layers)
+        or any(len(layer.heads) < config.num_heads for layer in config.layers)
+        or len({layer.ffn for layer in config.layers}) > 1
+    )
+
+
+def is_unedited(card: str) -> bool:
+    """Whether :func:`model_card` wrote all of ``card``, of whichever encoder."""
+    text, start, _ = card.rpartition("<!--")
+    return bool(start) and card == text + _mark(text)
+
+
+def _mark(text: str) -> str:
+    # Tells a card that describes an earlier encoder from one that somebody wrote.
+    return (
+        f"<!-- Made from config.json; not remade once edited. {zlib.crc32(text.encode()):08x} -->\n"
+    )
+
+
+def _summary(config: SSLConfig, num_params: int) -> str:
+    order = "pre-norm" if config.norm_first else "post-norm"
+    pruned = "a pruned" if is_pruned(config) else "a"
+    rules = config.rules
+    convolutions = len(config.conv_layers) + (rules.projection_kernel > 1)
+    return (
+        f"This is {pruned} speech encoder of the {rules.title} family: "
+        f"{convolutions} convolutions and {len(config.layers)} {order} Transformer "
+        f"layers of width {config.embed_dim}, {num_params:,} parameters. It hears 16 kHz "
+        f"waveforms, {rules.hearing(config)}, and gives {len(config.layers) + 1} hidden states, "
+        f"with a frame every {config.hop / 16:g} ms."
+    )
+
+
+def _table(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
+    cells = [header, ("---",) * len(header), *((i, *row) for i, row in enumerate(rows))]
+    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in cells)
