@@ -18,9 +18,9 @@ demo: install
 # Ours beside other implementations, then the cost of gates and teachers in training; 27 min on 2
 # cores. Narrowed by, say, MODELS=wavlm_base_plus INPUTS="1x8 1x30" PRECISIONS=float32 TRAINING_INPUTS=4x4.
 bench: install
-	$(BIN)/python -m espnet_prune.bin.bench $(if $(MODELS),--models $(MODELS)) \
+	$(BIN)/python -m benchmarks.run_bench $(if $(MODELS),--models $(MODELS)) \
 	  $(if $(INPUTS),--inputs $(INPUTS)) $(if $(PRECISIONS),--precisions $(PRECISIONS))
-	$(BIN)/python -m espnet_prune.bin.bench_training $(if $(MODELS),--models $(MODELS)) \
+	$(BIN)/python -m benchmarks.run_bench_training $(if $(MODELS),--models $(MODELS)) \
 	  $(if $(TRAINING_INPUTS),--inputs $(TRAINING_INPUTS))
 
 test: install

@@ -70,8 +70,8 @@ places=(
     --place "snips=${snips:-${corpora_dir}/SNIPS}")
 if [ "${s3prl_dir}" != installed ]; then places+=(--place "s3prl=${s3prl_dir}/s3prl"); fi
 
-# superb_task ACTION
-superb_task() {
+# run_task ACTION
+run_task() {
     local action=$1 options=() pair
     for pair in ${lrs}; do
         if [ "${pair%%=*}" = "${task}" ]; then options+=(--lr "${pair#*=}"); fi
@@ -82,7 +82,7 @@ superb_task() {
         run "${action}" "${commands[${task}]}" "${upstream_ckpt}"
         return
     fi
-    verb superb_task "${action}" "${task}" --tasks "${tasks_config}" \
+    run "${python}" -m egs2.superb.local.run_task "${action}" "${task}" --tasks "${tasks_config}" \
         --upstream_ckpt "${upstream_ckpt}" --output "${results}" --seed "${seed}" \
         --device "${device}" "${places[@]}" "${options[@]}"
 }
@@ -103,22 +103,22 @@ stage_2() {
 
 stage_3() {
     training_folder "${results}/${task}"
-    superb_task train
+    run_task train
 }
 
 stage_4() {
-    superb_task evaluate
+    run_task evaluate
 }
 
 stage_5() {
-    superb_task score
+    run_task score
 }
 
 stage_6() {
     local options=()
     if [ "${published}" != none ]; then options+=(--published "${published}"); fi
     # shellcheck disable=SC2086
-    verb superb_table ${compare} "${results}" --output "${results}" \
+    run "${python}" -m egs2.superb.local.make_table ${compare} "${results}" --output "${results}" \
         "${options[@]}"
 }
 
@@ -137,7 +137,7 @@ of_task() {
     if ! within "$1"; then return; fi
     # Every task has its own record of finished stages, beside the folder that a change clears.
     local expdir=${results}/.tasks/${task}
-    commands[${task}]=${commands[${task}]:-$(superb_task show)}
+    commands[${task}]=${commands[${task}]:-$(run_task show)}
     run_stage "$1" "${task}: ${titles[$1]}"
 }
 

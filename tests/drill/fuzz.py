@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from tests.drill.forked import Outcome, forked
-from tests.drill.inputs import COMMANDS, build, verbs
+from tests.drill.inputs import COMMANDS, build, modules
 from tests.drill.recipe import Reference
 from tests.drill.rows import Row
 
@@ -67,7 +67,7 @@ class Case(NamedTuple):
 
 def fuzz(verb: str, inputs: Path, work: Path, cases: int, seconds: float) -> Iterator[Case]:
     """The cases of a verb, first its valid command, until there are ``cases`` or time is up."""
-    main = import_module(f"espnet_prune.bin.{verb}").main
+    main = import_module(modules()[verb]).main
     start = time.monotonic()
     for number in range(cases):
         if time.monotonic() - start > seconds:
@@ -79,7 +79,7 @@ def fuzz(verb: str, inputs: Path, work: Path, cases: int, seconds: float) -> Ite
         words, done = list(COMMANDS[verb]), "as it is"
         if number:
             done = chance.choice(_MUTATIONS)(words, folder, chance)
-        limit = 240 if verb.startswith("bench") else 60
+        limit = 240 if verb.startswith("run_bench") else 60
         yield Case(verb, words, done, forked(main, words, folder=folder, limit=limit))
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -188,5 +188,5 @@ def _row(reference: Reference, names: list[str]) -> str:
 
 ROWS = [
     Row(f"fuzz {name}", "a result or one refusal", partial(_row, names=[*names]), True)
-    for name, names in (("one", verbs()[::2]), ("two", verbs()[1::2]))
+    for name, names in (("one", sorted(modules())[::2]), ("two", sorted(modules())[1::2]))
 ]

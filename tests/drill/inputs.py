@@ -1,4 +1,4 @@
-"""Tiny valid inputs of every verb of ``espnet_prune.bin``, and a valid command line for each."""
+"""Tiny valid inputs of every command, and a valid command line for each."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ import numpy as np
 import soundfile
 import yaml
 
-import espnet_prune.bin
 from espnet_prune.bin import measure_turn_taking
 from espnet_prune.data import Region
 from espnet_prune.diarization import cut_windows, write_windows
 from tests.data.corpora.meetings.trees import make_tree
 from tests.data.corpora.utterances.trees import make_librispeech
+from tests.egs2.superb_files import task
 from tests.espnet.conftest import encoder
 from tests.espnet.speech_corpus import training_options, write_corpus, write_tokens
 from tests.espnet.trainer_options import trainer_options
 from tests.report.recipe import make_recipe
-from tests.report.superb_files import task
 
 _HEAD = "head={hidden: 8, num_layers: 1, num_heads: 2, ffn: 8, kernel: 3}"
+ROOT = Path(__file__).parents[2]
+_PLACES = ("espnet_prune/bin", "benchmarks", "egs2/TEMPLATE/ssl1/probing", "egs2/superb/local")
 # A verb and its words a line; those of the trainings are added by build().
 _TABLE = """
 apply_pruning trained/distill/latest.pth --output out
 apply_task trained/asr/latest.pth --output out
 asr_report dense=exp/dense pruned=exp/pruned --seed 0 --output out.md
-bench --models wavlm_base_plus --inputs 1x0.2 --rounds 1 --limit 0.1 --threads 1 --output out
-bench_training --models whisper_tiny_en --inputs 1x0.2 --rounds 1 --threads 1 --output out
-bench_diarization --models whisper_tiny_en --minutes 0.1 --threads 1 --output out
+run_bench --models wavlm_base_plus --inputs 1x0.2 --rounds 1 --limit 0.1 --threads 1 --output out
+run_bench_training --models whisper_tiny_en --inputs 1x0.2 --rounds 1 --threads 1 --output out
+run_bench_diarization --models whisper_tiny_en --minutes 0.1 --threads 1 --output out
 check_data data --output out
 compare_der data/rttm data/rttm data/rttm --uem data/uem
 convert encoder out
@@ -54,7 +55,7 @@ prepare_meetings ami ami out --nj 1 --allow_incomplete
 prepare_speech librispeech libri --output out --allow_incomplete
 probe_encoder a=encoder --probe s utt2spk speech speech --output out.json
 probe_report probes.json --output out.md
-probe_student random encoder encoder --output out --seed 0
+make_student random encoder encoder --output out --seed 0
 profile encoder --json
 report exp --data_dir meetings --set test --seed 0
 run -m espnet_prune.bin.profile encoder
@@ -62,17 +63,21 @@ score_asr speech/text speech/text --output out.json
 score_embedding encoder speech --embedding mel --seconds 0.5
 score_der data/rttm data/rttm --uem data/uem --collar 0.25 --bootstrap 9 --json
 simulate_conversations a=speech --output out --turn_taking t.yaml --recordings 1 --num_speakers 2
-superb_table superb --published published.yaml --output out
-superb_task show SID --tasks tasks.yaml --upstream_ckpt encoder --output out --place fluent=.
+make_table superb --published published.yaml --output out
+run_task show SID --tasks tasks.yaml --upstream_ckpt encoder --output out --place fluent=.
 tune_diarization exp/pruned data --grid min_share=0.1,0.2 --output out.yaml --device cpu
 """
 COMMANDS = {line.split()[0]: line.split()[1:] for line in _TABLE.strip().splitlines()}
 
 
-def verbs() -> list[str]:
-    """The names of all commands."""
-    folder = Path(espnet_prune.bin.__path__[0])
-    return sorted(path.stem for path in folder.glob("*.py") if "\ndef main(" in path.read_text())
+def modules() -> dict[str, str]:
+    """The module of every command, by its name."""
+    files = [file for place in _PLACES for file in sorted(ROOT.glob(f"{place}/*.py"))]
+    return {
+        file.stem: ".".join(file.relative_to(ROOT).with_suffix("").parts)
+        for file in files
+        if "\ndef main(" in (text := file.read_text()) and not text.startswith("#!")
+    }
 
 
 def _windows(labels: bool) -> list[str]:

@@ -13,7 +13,7 @@ _PYTHON = r"""#!/bin/bash
 [ "$1" = -m ] || exec @PYTHON@ "$@"
 case $2 in
     espnet2.bin.launch) while [ "$1" != -- ]; do shift; done; shift; exec "$@" ;;
-    espnet_prune.bin.*) verb=${2#espnet_prune.bin.} ;;
+    espnet_prune.bin.* | egs2.*) verb=${2##*.} ;;
     *) exec @PYTHON@ "$@" ;;
 esac
 shift 2

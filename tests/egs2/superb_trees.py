@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from tests.report.superb_files import write
+from tests.egs2.superb_files import write
 
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "egs2/superb"

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from espnet_prune.report.superb import read_published
-from espnet_prune.report.superb_tasks import read_tasks, resolved, training_commands
+from egs2.superb.local.results import read_published
+from egs2.superb.local.tasks import read_tasks, resolved, training_commands
+from tests.egs2.superb_files import setup
 from tests.egs2.superb_trees import CORPORA, RECIPE
-from tests.report.superb_files import setup
 
 TASKS = read_tasks(RECIPE / "conf/tasks.yaml")
 MINI = read_tasks(RECIPE / "conf/mini.yaml")

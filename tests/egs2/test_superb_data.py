@@ -13,8 +13,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.egs2.superb_files import write
 from tests.egs2.superb_trees import CORPORA, RECIPE, ROOT, audio, fluent_tree, pairs_tree
-from tests.report.superb_files import write
 
 
 def check(corpus, folder, overrides=None):

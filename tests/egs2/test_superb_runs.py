@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from espnet_prune.bin import superb_task
+from egs2.superb.local import run_task as command
+from egs2.superb.local.tasks import read_tasks
 from espnet_prune.pruning import count_params
-from espnet_prune.report.superb_tasks import read_tasks
+from tests.egs2.superb_files import write
 from tests.egs2.superb_trees import INTENTS, RECIPE, ROOT, fluent_tree, pairs_tree
 from tests.encoders import mini_config, mini_encoder
-from tests.report.superb_files import write
 
 MINI = read_tasks(RECIPE / "conf/mini.yaml")
 
@@ -39,7 +39,7 @@ def run_task(action, name, tmp_path, monkeypatch, *options):
     """One action of a small task in this process, s3prl in others."""
     monkeypatch.setenv("PYTHONPATH", light(tmp_path)["PYTHONPATH"])
     monkeypatch.setenv("HOME", str(tmp_path))
-    superb_task.main([
+    command.main([
         *(action, name, "--tasks", str(RECIPE / "conf/mini.yaml"), "--device", "cpu"),
         *("--upstream_ckpt", str(upstream(tmp_path)), "--output", str(tmp_path / "exp")),
         *(word for override in (*SMALL, *options) for word in ("--override", override)),

@@ -107,6 +107,13 @@ distill() {
 }
 
 # export_encoder TRAINING CHECKPOINT ENCODER options...
+# probing NAME arguments...: a command of this template's folder probing.
+probing() {
+    local name=$1
+    shift
+    run "${python}" -m "egs2.TEMPLATE.ssl1.probing.${name}" "$@"
+}
+
 export_encoder() {
     local training=$1 checkpoint=$2 encoder=$3
     shift 3
@@ -132,7 +139,7 @@ stage_6() {
 stage_7() {
     local kind
     for kind in ${students}; do
-        verb probe_student "${kind}" "${expdir}/applied_encoder" \
+        probing make_student "${kind}" "${expdir}/applied_encoder" \
             "${expdir}/ssl" --output "${expdir}/${kind}_student" --seed "${seed}"
         # shellcheck disable=SC2086
         distill "${kind}" "${student_config}" "${expdir}/${kind}_student" ${student_args}
@@ -147,7 +154,7 @@ stage_8() {
         IFS=: read -r -a fields <<< "${probe}"
         options+=(--probe "${fields[@]}")
     done
-    verb probe_encoder "${encoders[@]}" "${options[@]}" \
+    probing probe_encoder "${encoders[@]}" "${options[@]}" \
         --seed "${seed}" --output "${expdir}/probe.json"
 }
 
@@ -155,7 +162,7 @@ stage_9() {
     local kind trainings=("${expdir}/prune_train" "${expdir}/distill_train")
     for kind in ${students}; do trainings+=("${expdir}/${kind}_train"); done
     # shellcheck disable=SC2086
-    verb probe_report "${expdir}/probe.json" ${other_results} \
+    probing probe_report "${expdir}/probe.json" ${other_results} \
         --training "${trainings[@]}" --output "${expdir}/RESULTS.md"
     verb plot_pruning "${expdir}/prune_train" "${expdir}/ssl" \
         "${expdir}/pruned_encoder" --further "${expdir}/distill_train" --output "${expdir}/images"

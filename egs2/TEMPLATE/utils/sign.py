@@ -12,7 +12,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
 # The package itself would import torch, which takes seconds.
-for name in ("espnet_prune", "espnet_prune.encoder"):
+for name in ("espnet_prune", "espnet_prune.encoder", "espnet_prune.storage"):
     package = types.ModuleType(name)
     package.__path__ = [str(ROOT / name.replace(".", "/"))]
     sys.modules[name] = package

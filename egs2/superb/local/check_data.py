@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from corpora import CORPORA
 
+from egs2.superb.local.run_task import make_setup
+from egs2.superb.local.tasks import Task, choose, fill, read_tasks, resolved
 from espnet_prune.bin.errors import explained
-from espnet_prune.bin.superb_task import make_setup
 from espnet_prune.data.tables import DataError
-from espnet_prune.report.superb_tasks import Task, choose, fill, read_tasks, resolved
 
 _PACKAGES = {"dtw": "dtw-python", "sklearn": "scikit-learn"}  # where the names differ
 

@@ -1,0 +1,67 @@
+"""The comparison as bars: a panel per dense model and input, a bar per subject."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.implementations import OURS
+from benchmarks.results import Row, groups
+from espnet_prune.report.figure import DENSE, PRUNED, TARGET, new_figure, save_plot, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_OTHERS = "#A9B4BF"
+_GAP = 0.6  # between the dense and the pruned shape, in bars
+
+
+def plot(rows: Sequence[Row], path: Path) -> None:
+    """Write a PNG of the speed-ups, with their spread and the MAC reduction of each model."""
+    panels = groups(rows)
+    models = list(dict.fromkeys(model for model, _ in panels))
+    inputs = list(dict.fromkeys(input for _, input in panels))
+    most = max(len(group) for group in panels.values())
+    figure = new_figure(2.8 + 3.2 * len(inputs), 1 + len(models) * (0.8 + 0.23 * most))
+    grid = figure.subplots(len(models), len(inputs), squeeze=False, sharex=True)
+    for line, model in zip(grid, models, strict=True):
+        for axes, input in zip(line, inputs, strict=True):
+            if (model, input) not in panels:  # of a run that goes on
+                axes.set_axis_off()
+                continue
+            _draw(axes, panels[model, input], named=input == inputs[0])
+            axes.set_title(f"{model}, {input}", loc="left", fontsize=10)
+    figure.supxlabel("speed-up over torchaudio's dense model in float32", fontsize=10)
+    save_plot(figure, path)
+
+
+def _draw(axes: Axes, rows: Sequence[Row], named: bool) -> None:
+    shapes = list(dict.fromkeys(row.model for row in rows))
+    places = [index + _GAP * shapes.index(row.model) for index, row in enumerate(rows)]
+    for place, row in zip(places, rows, strict=True):
+        ours = DENSE if row.model == shapes[0] else PRUNED
+        colour = ours if row.implementation == OURS else _OTHERS
+        spread = [[row.speedup - row.speedup_low], [row.speedup_high - row.speedup]]
+        axes.barh(place, row.speedup, color=colour, height=0.75)
+        axes.errorbar(row.speedup, place, xerr=spread, color=TARGET, linewidth=1)
+        axes.annotate(
+            f"{row.speedup:.1f}x", (row.speedup_high, place), (4, 0),
+            textcoords="offset points", va="center", fontsize=7,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+        )  # fmt: skip
+    for shape in shapes:
+        own = [(place, row) for place, row in zip(places, rows, strict=True) if row.model == shape]
+        (top, first), (bottom, _) = own[0], own[-1]
+        ends = [top - 0.5, bottom + 0.5]
+        axes.plot([first.mac_reduction] * 2, ends, color=TARGET, linestyle=":", linewidth=1.2)
+        what = "dense" if shape == shapes[0] else f"pruned, {first.mac_reduction:.1f}x fewer MACs"
+        axes.annotate(
+            what, (first.mac_reduction, ends[0]), (2, 0), textcoords="offset points", fontsize=7
+        )
+    labels = [f"{row.implementation}, {row.precision}" for row in rows]
+    axes.set_yticks(places if named else [], labels if named else [], fontsize=8)
+    axes.tick_params(axis="x", labelsize=8)
+    axes.invert_yaxis()
+    axes.margins(x=0.12, y=0.02)
+    tidy(axes)

@@ -1,0 +1,78 @@
+"""The cost of a training step: what is computed, what is reckoned, what is written."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import run_bench_training as bench_training
+from benchmarks import steps, training
+from benchmarks.results import Input, this_setting
+from benchmarks.steps import BASELINE, STEPS, make_steps, peak_of_step
+from espnet_prune.distillation import LayerwiseDistillation
+from espnet_prune.pruning import HardConcreteGates, Pruner
+
+SHORT = Input(1, 0.1)
+
+
+@pytest.fixture
+def on_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+def test_each_step_computes_what_its_name_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: Counter = Counter()
+
+    def count(owner, name):
+        original = getattr(owner, name)
+
+        def counted(self, *args):
+            called[name] += 1
+            return original(self, *args)
+
+        monkeypatch.setattr(owner, name, counted)
+
+    count(Pruner, "penalty")
+    count(HardConcreteGates, "run")
+    count(LayerwiseDistillation, "forward")
+    made = make_steps("whisper_tiny_en", list(STEPS), SHORT, this_setting("cpu", 1, 0))
+    for name, step in made.items():
+        called.clear()
+        step()
+        gates = {"penalty": 1, "run": 1} if STEPS[name].gated else {}
+        assert called == gates | ({"forward": 1} if STEPS[name].teacher else {})
+
+
+def test_the_peak_holds_weights_and_gradients() -> None:
+    found = peak_of_step("whisper_tiny_en", "student alone", SHORT, this_setting("cpu", 1, 0))
+    assert found is None or 2 * 7.6 * 4 < found < 900
+
+
+def test_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys, on_cpu) -> None:
+    monkeypatch.setattr(training, "peak_of_step", lambda model, name, *_: float(len(name)))
+    options = ["--models", "whisper_tiny_en", "--inputs", "1x0.1", "2x0.1", "--rounds", "2"]
+    bench_training.main([*options, "--output", str(tmp_path)])
+    rows = json.loads((tmp_path / "bench_training.json").read_text())
+    assert [(row["step"], row["batch"]) for row in rows] == [(n, b) for b in (1, 2) for n in STEPS]
+    for row in rows:
+        assert row["cost_low"] <= row["cost"] <= row["cost_high"] and row["milliseconds"] > 0
+        assert row["peak_mib"] == len(row["step"]) and row["rounds"] == 2
+        assert row["step"] != BASELINE or row["cost"] == 1.0
+    shown = (tmp_path / "bench_training.md").read_text()
+    assert capsys.readouterr().out.strip() == shown.strip()
+    assert "| whisper_tiny_en | 2 x 0.1 s | student alone" in shown
+
+
+def test_a_bad_input_is_explained(tmp_path: Path, on_cpu) -> None:
+    with pytest.raises(SystemExit, match="bench_training: expected an input such as 4x8"):
+        bench_training.main(["--inputs", "8", "--output", str(tmp_path)])
+
+
+def test_a_step_that_fails_is_explained(monkeypatch: pytest.MonkeyPatch, tmp_path, on_cpu) -> None:
+    monkeypatch.setattr(steps, "__name__", "benchmarks.missing")
+    with pytest.raises(SystemExit, match="(?s)whisper_tiny_en, student alone: .*No module named"):
+        bench_training.main(["--models", "whisper_tiny_en", "--output", str(tmp_path)])
