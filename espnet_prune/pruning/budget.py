@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+
+class Held(NamedTuple):
+    """What a budget limits: a cost of :data:`.MEASURES`, and its parts with their own targets."""
+
+    measure: str
+    parts: tuple[str, ...]
+
+
+BUDGETS = {
+    "params": Held("params", ("total",)),
+    "separate": Held("params", ("front_end", "transformer")),
+    "macs": Held("macs", ("total",)),
+}
+"""Budgets by name (HJ-Pruning-Size, -SepSize, -MAC of Peng et al., 2023); a new one is a line."""
 
 
 class Budget(nn.Module):

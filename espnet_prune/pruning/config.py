@@ -4,30 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 from espnet_prune.encoder.typed import ConfigError, check_name, read_typed, settle_types
-
-# Each gate's kinds of units, and those that it closes unless told otherwise.
-UNITS = {
-    "hard_concrete": ("conv", "head", "ffn", "attention_layer", "ffn_layer"),
-    "self_pinching": ("weight", "channel", "head", "row", "column"),
-}
-_DEFAULT_UNITS = {"hard_concrete": ("conv", "head", "ffn"), "self_pinching": ("weight",)}
-
-
-class Held(NamedTuple):
-    """What a budget limits: a field of ``Costs``, and its parts with targets of their own."""
-
-    measure: str
-    parts: tuple[str, ...]
-
-
-BUDGETS = {
-    "params": Held("params", ("total",)),
-    "separate": Held("params", ("front_end", "transformer")),
-    "macs": Held("macs", ("total",)),
-}
+from espnet_prune.pruning.budget import BUDGETS, Held
+from espnet_prune.pruning.hard_concrete_gates import DROP_RATES
+from espnet_prune.pruning.kinds import GATES, kind_of, units_of
 
 
 @dataclass(frozen=True)
@@ -41,8 +23,8 @@ class PruningConfig:
         gate: ``hard_concrete`` (Louizos et al., 2018) or ``self_pinching``, one learnable
             threshold per layer (after Xu et al., 2025; see
             :class:`~espnet_prune.pruning.SelfPinching`).
-        units: what may close, whole layers of it or single ones; see :data:`UNITS`. None: ``conv``,
-            ``head``, ``ffn`` for hard concrete, ``weight`` for self-pinching.
+        units: what may close, whole layers of it or single ones; see :func:`.units_of`. None:
+            ``conv``, ``head``, ``ffn`` for hard concrete, ``weight`` for self-pinching.
         budget: what the target limits: ``params``, the parameters of the encoder; ``separate``,
             those of front end and Transformer, each with multipliers of its own; ``macs``
             (HJ-Pruning-Size, -SepSize and -MAC of Peng et al., 2023).
@@ -65,9 +47,9 @@ class PruningConfig:
 
     target: float | Mapping[str, float]
     warmup_steps: int
-    gate: Literal["hard_concrete", "self_pinching"] = "hard_concrete"
+    gate: str = "hard_concrete"
     units: tuple[str, ...] | None = None
-    budget: Literal["params", "separate", "macs"] = "params"
+    budget: str = "params"
     reference_seconds: float = 1.0
     drop_rates: Mapping[str, float] = field(default_factory=dict)
     temperature: float = 0.1
@@ -78,19 +60,22 @@ class PruningConfig:
 
     def __post_init__(self) -> None:
         settle_types(self)
-        units = self.units or _DEFAULT_UNITS[self.gate]
-        object.__setattr__(self, "units", units)
-        for unit in units:
-            check_name(f"units of {self.gate}", unit, UNITS[self.gate])
+        check_name("a gate", self.gate, GATES)
+        check_name("a budget", self.budget, BUDGETS)
+        known = units_of(self.gate)
+        for unit in self.units or ():
+            check_name(f"units of {self.gate}", unit, known)
         for unit in self.drop_rates:
-            check_name("drop_rates", unit, UNITS["hard_concrete"])
-        if "weight" in units and (len(units) > 1 or self.budget == "macs"):
+            check_name("drop_rates", unit, DROP_RATES)
+        if self.units is None:
+            object.__setattr__(self, "units", GATES[self.gate][0].default_units)
+        kind = kind_of(self.gate, self.closing)
+        if kind is None or self.held.measure not in (kind.measures or (self.held.measure,)):
             raise ConfigError(
                 "expected weight as the only unit, under a budget on parameters (single weights "
-                f"save no computation), found units {list(units)}, budget {self.budget}"
+                f"save no computation), found units {list(self.closing)}, budget {self.budget}"
             )
-        if {"row", "column"} <= set(units):
-            raise ConfigError("expected row or column, which both close FFN units, found both")
+        kind.check(self.closing)
         self._check_targets()
         self._check_ranges()
 
@@ -119,6 +104,11 @@ class PruningConfig:
                 wrong.append(f"{name} of 0 or more, found {getattr(self, name)}")
         if wrong:
             raise ConfigError("expected " + "; ".join(wrong))
+
+    @property
+    def closing(self) -> tuple[str, ...]:
+        """The units that may close."""
+        return self.units or ()
 
     @property
     def held(self) -> Held:

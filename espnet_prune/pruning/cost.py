@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 from espnet_prune.encoder import Masks, SSLConfig, unit_sizes
@@ -11,6 +13,13 @@ from espnet_prune.encoder.typed import ConfigError, check_name
 _LONGEST = 10**6  # seconds, some eleven days
 
 Number = Any  # an int for a built shape, a scalar tensor for an expected one
+
+PARTS = {
+    "total": ("head", "conv", "ffn"),
+    "front_end": ("conv",),
+    "transformer": ("head", "ffn"),
+}
+"""What a budget may hold, and the units that bring it to its target: whole heads before finer."""
 
 
 class LayerWidths(NamedTuple):
@@ -60,7 +69,7 @@ class Cost:
         Raises:
             ConfigError: there is no such part.
         """
-        check_name("a part of the cost", name, ("total", "front_end", "transformer"))
+        check_name("a part of the cost", name, PARTS)
         return getattr(self, name)
 
 
@@ -171,3 +180,48 @@ def count_macs(config: SSLConfig, seconds: float = 1.0, widths: Widths | None = 
         ffn=ffn,
         norm=0,
     )
+
+
+Measure = Callable[[SSLConfig, float, Widths | None], Cost]
+"""Counts a config at widths (None: as it is built), for an input of some seconds."""
+
+MEASURES: dict[str, Measure] = {
+    "params": lambda config, _, widths: count_params(config, widths),
+    "macs": count_macs,
+}
+"""What can be counted, by the name that budgets know it by; a new one is a line here."""
+
+
+class Costs:
+    """The costs of one encoder by measure, each counted when it is first asked for.
+
+    Args:
+        count: the cost by the name of a measure.
+    """
+
+    def __init__(self, count: Callable[[str], Cost]):
+        self._count = cache(count)
+
+    def by(self, measure: str) -> Cost:
+        """The cost that ``measure`` names.
+
+        Raises:
+            ConfigError: there is no such measure.
+        """
+        check_name("a cost", measure, MEASURES)
+        return self._count(measure)
+
+    @property
+    def params(self) -> Cost:
+        """Parameters."""
+        return self.by("params")
+
+    @property
+    def macs(self) -> Cost:
+        """Multiply-accumulates at the reference length."""
+        return self.by("macs")
+
+
+def count_costs(config: SSLConfig, seconds: float, widths: Widths | None = None) -> Costs:
+    """The costs of ``config`` at ``widths`` (None: as it is), for ``seconds`` of input."""
+    return Costs(lambda measure: MEASURES[measure](config, seconds, widths))

@@ -4,42 +4,89 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from espnet_prune.encoder import EncoderOutput, Masks, SSLConfig, SSLEncoder, open_masks
-from espnet_prune.encoder.typed import check_name
 from espnet_prune.pruning.apply import apply
 from espnet_prune.pruning.budget import Budget
-from espnet_prune.pruning.cost import Cost, count_macs, count_params, expected_widths, masked_widths
+from espnet_prune.pruning.cost import Costs, count_costs, expected_widths, masked_widths
 from espnet_prune.pruning.rounding import round_to_budgets, round_widths
 
+if TYPE_CHECKING:
+    from espnet_prune.pruning.config import PruningConfig
 
-class Costs(NamedTuple):
-    """Parameters, and multiply-accumulates at the reference length."""
 
-    params: Cost
-    macs: Cost
+class Gates(nn.Module, ABC):
+    """What every kind of gate is to a :class:`~espnet_prune.pruning.Pruner`.
 
-    def by(self, measure: str) -> Cost:
-        """The cost that ``measure`` names.
+    A new kind is a subclass in a file of its own and a line in :data:`.GATES`.
+
+    Attributes:
+        units: what it can close, by the names that configs know.
+        default_units: what it closes unless told otherwise.
+        measures: the costs that closing saves; None: all of them.
+        sparse: whether what is closed stays, as zeros, instead of being cut away.
+    """
+
+    units: ClassVar[tuple[str, ...]]
+    default_units: ClassVar[tuple[str, ...]]
+    measures: ClassVar[tuple[str, ...] | None] = None
+    sparse: ClassVar[bool] = False
+
+    @classmethod
+    def check(cls, units: tuple[str, ...]) -> None:
+        """Refuse units that cannot close together.
 
         Raises:
-            ConfigError: there is no such cost.
+            ConfigError: names them.
         """
-        check_name("a cost", measure, self._fields)
-        return getattr(self, measure)
+
+    @classmethod
+    @abstractmethod
+    def of(cls, encoder: SSLEncoder, config: PruningConfig) -> Gates:
+        """The gates that ``config`` asks for."""
+
+    @abstractmethod
+    def run(self, encoder: SSLEncoder, wavs: Tensor, lengths: Tensor | None) -> EncoderOutput:
+        """The gated encoder on waveforms ``(B, T)`` of ``lengths`` ``(B,)`` samples."""
+
+    @abstractmethod
+    def costs(self, encoder: SSLEncoder) -> Costs:
+        """The expected cost at the present gates, differentiable."""
+
+    @abstractmethod
+    def least_costs(self) -> Costs:
+        """The cost when every gate is closed."""
+
+    @abstractmethod
+    def apply_to(
+        self,
+        encoder: SSLEncoder,
+        budgets: Mapping[str, Budget],
+        measure: str,
+        tolerance: float,
+        round_to: int,
+    ) -> SSLEncoder:
+        """What the gates leave over of ``encoder``, on budget; see :meth:`.Pruner.apply_to`.
+
+        Args:
+            encoder: was trained with these gates.
+            budgets: by the part of the cost that each holds.
+            measure: the cost that they hold.
+            tolerance: allowed distance from each target (absolute sparsity).
+            round_to: what widths are then made multiples of.
+
+        Raises:
+            BudgetMissed: nothing comes within ``tolerance`` of a target.
+            ValueError: widths are to be rounded by gates that leave them alone.
+        """
 
 
-def count_costs(config: SSLConfig, seconds: float, widths=None) -> Costs:
-    """Both costs at ``widths`` (None: of ``config`` as it is), MACs of ``seconds`` of input."""
-    return Costs(count_params(config, widths), count_macs(config, seconds, widths))
-
-
-class UnitGates(nn.Module, ABC):
-    """What every gate on units is to a :class:`~espnet_prune.pruning.Pruner`.
+class UnitGates(Gates):
+    """Gates that yield masks of whole units.
 
     Args:
         config: the encoder that is gated.
@@ -72,16 +119,14 @@ class UnitGates(nn.Module, ABC):
         """P(open) of every unit, differentiable, in the shape of masks."""
 
     def run(self, encoder: SSLEncoder, wavs: Tensor, lengths: Tensor | None) -> EncoderOutput:
-        """The gated encoder on waveforms ``(B, T)`` of ``lengths`` ``(B,)`` samples."""
         return encoder(wavs, lengths, self(encoder))
 
     def costs(self, encoder: SSLEncoder) -> Costs:
-        """The expected cost at the present gates, differentiable."""
         widths = expected_widths(self.config, self.open_probabilities(encoder))
         return count_costs(self.config, self.seconds, widths)
 
     def least_costs(self) -> Costs:
-        """The cost when every gate is closed; a convolution keeps one channel."""
+        # A convolution keeps one channel.
         closed = open_masks(self.config).map(torch.zeros_like)
         conv = tuple(torch.eye(1, c.channels)[0] for c in self.config.conv_layers)
         none = {kind: (None,) * len(getattr(closed, kind)) for kind in Masks._fields}
@@ -99,11 +144,7 @@ class UnitGates(nn.Module, ABC):
         tolerance: float,
         round_to: int,
     ) -> SSLEncoder:
-        """A smaller encoder, exactly on budget; see :meth:`~espnet_prune.pruning.Pruner.apply_to`.
-
-        Raises:
-            BudgetMissed: no choice of units comes within ``tolerance`` of a target.
-        """
+        """A smaller encoder."""
 
         def sparsities(masks: Masks) -> dict[str, float]:
             costs = count_costs(self.config, self.seconds, masked_widths(self.config, masks))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from torch import Tensor, nn
 
@@ -11,6 +11,9 @@ from espnet_prune.encoder import Masks, SSLConfig, SSLEncoder, unit_sizes
 from espnet_prune.encoder.typed import check_name
 from espnet_prune.pruning.gates import UnitGates
 from espnet_prune.pruning.hard_concrete import HardConcrete
+
+if TYPE_CHECKING:
+    from espnet_prune.pruning.config import PruningConfig
 
 DROP_RATES = {
     "conv": 0.01,
@@ -37,6 +40,9 @@ class HardConcreteGates(UnitGates):
         ConfigError: an unknown kind of unit.
     """
 
+    units = tuple(DROP_RATES)
+    default_units = ("conv", "head", "ffn")
+
     def __init__(
         self,
         config: SSLConfig,
@@ -58,6 +64,10 @@ class HardConcreteGates(UnitGates):
                 if size
             }
         )
+
+    @classmethod
+    def of(cls, encoder: SSLEncoder, config: PruningConfig) -> HardConcreteGates:
+        return cls(encoder.config, config.closing, config.drop_rates, config.reference_seconds)
 
     def forward(self, encoder: SSLEncoder | None = None) -> Masks:
         """Sampled masks in training, deterministic ones in evaluation."""

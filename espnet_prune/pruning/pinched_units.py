@@ -3,33 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from torch import Tensor, nn
 
 from espnet_prune.encoder import Masks, SSLEncoder, unit_sizes
-from espnet_prune.encoder.typed import check_name
+from espnet_prune.encoder.typed import ConfigError, check_name
 from espnet_prune.pruning.gates import UnitGates
 from espnet_prune.pruning.self_pinching import SelfPinching
 
-# The kind of unit that each granularity closes.
-_KINDS = {"channel": "conv", "head": "head", "row": "ffn", "column": "ffn"}
+if TYPE_CHECKING:
+    from espnet_prune.pruning.config import PruningConfig
 
-_WEIGHTS = {
-    "channel": "front_end.conv_layers.{}.conv.weight",
-    "head": "layers.{}.attention.out_proj.weight",
-    "row": "layers.{}.feed_forward.fc1.weight",
-    "column": "layers.{}.feed_forward.fc2.weight",
+
+class Unit(NamedTuple):
+    """What one self-pinching gate compares with its threshold.
+
+    Attributes:
+        mask: the kind of :class:`~espnet_prune.encoder.Masks` that it closes.
+        weight: name of the weights, with the number of the layer in braces.
+        split: the weights of each of n units, ``(n, ...)``, out of the whole and n.
+    """
+
+    mask: str
+    weight: str
+    split: Callable[[Tensor, int], Tensor]
+
+
+def _rows(weight: Tensor, _: int) -> Tensor:
+    return weight.flatten(1)
+
+
+def _columns(weight: Tensor, _: int) -> Tensor:
+    return weight.t()
+
+
+def _blocks(weight: Tensor, count: int) -> Tensor:
+    return weight.view(weight.size(0), count, -1).transpose(0, 1).flatten(1)
+
+
+UNITS = {
+    "channel": Unit("conv", "front_end.conv_layers.{}.conv.weight", _rows),
+    "head": Unit("head", "layers.{}.attention.out_proj.weight", _blocks),
+    "row": Unit("ffn", "layers.{}.feed_forward.fc1.weight", _rows),
+    "column": Unit("ffn", "layers.{}.feed_forward.fc2.weight", _columns),
 }
+"""What may close, by name; a new one is a line here."""
 
 
 class _Layer(NamedTuple):
-    """One gated layer: the name of its gate, the kind and number of its mask, its granularity."""
+    """One gated layer: the name of its gate, what it closes, its number, how many it has."""
 
     name: str
-    kind: str
+    unit: Unit
     number: int
-    unit: str
+    size: int
 
 
 class PinchedUnits(UnitGates):
@@ -48,6 +76,9 @@ class PinchedUnits(UnitGates):
         ConfigError: an unknown kind of unit.
     """
 
+    units = tuple(UNITS)
+    default_units = ("head", "row")
+
     def __init__(
         self,
         encoder: SSLEncoder,
@@ -56,13 +87,25 @@ class PinchedUnits(UnitGates):
         seconds: float = 1.0,
     ):
         for unit in units:
-            check_name("units of self_pinching", unit, _KINDS)
-        super().__init__(encoder.config, tuple(_KINDS[unit] for unit in units), seconds)
-        self.units = units
+            check_name("units of self_pinching", unit, UNITS)
+        self.check(units)
+        super().__init__(encoder.config, tuple(UNITS[unit].mask for unit in units), seconds)
+        self.closing = units
         self.gates = nn.ModuleDict()
         for layer in self._layers():
             scores = _scores(encoder, layer)
             self.gates[layer.name] = SelfPinching(scores, scores.min(), temperature)
+
+    @classmethod
+    def check(cls, units: tuple[str, ...]) -> None:
+        if len({UNITS[unit].mask for unit in units}) < len(units):
+            raise ConfigError(
+                f"expected row or column, which both close FFN units, found {list(units)}"
+            )
+
+    @classmethod
+    def of(cls, encoder: SSLEncoder, config: PruningConfig) -> PinchedUnits:
+        return cls(encoder, config.closing, config.temperature, config.reference_seconds)
 
     def forward(self, encoder: SSLEncoder) -> Masks:
         """The masks, 0 or 1, differentiable straight through."""
@@ -79,10 +122,10 @@ class PinchedUnits(UnitGates):
         return self._collect(encoder, lambda gate, scores: gate.margin(scores))
 
     def _layers(self) -> Iterator[_Layer]:
-        for unit in self.units:
-            for index, size in enumerate(unit_sizes(self.config)[_KINDS[unit]]):
+        for name in self.closing:
+            for index, size in enumerate(unit_sizes(self.config)[UNITS[name].mask]):
                 if size:
-                    yield _Layer(f"{unit}_{index}", _KINDS[unit], index, unit)
+                    yield _Layer(f"{name}_{index}", UNITS[name], index, size)
 
     def _collect(
         self, encoder: SSLEncoder, value: Callable[[SelfPinching, Tensor], Tensor]
@@ -92,21 +135,11 @@ class PinchedUnits(UnitGates):
         }
         for layer in self._layers():
             gate = cast(SelfPinching, self.gates[layer.name])
-            values[layer.kind][layer.number] = value(gate, _scores(encoder, layer))
+            values[layer.unit.mask][layer.number] = value(gate, _scores(encoder, layer))
         return Masks(**{kind: tuple(each) for kind, each in values.items()})
 
 
 def _scores(encoder: SSLEncoder, layer: _Layer) -> Tensor:
     """Root mean square of the weights of each unit of a layer ``(n,)``."""
-    return _unit_weights(encoder, layer).square().mean(1).clamp(min=1e-20).sqrt()
-
-
-def _unit_weights(encoder: SSLEncoder, layer: _Layer) -> Tensor:
-    """The weights ``(n, ...)`` of each of n units, flattened to two axes."""
-    weight = encoder.get_parameter(_WEIGHTS[layer.unit].format(layer.number))
-    if layer.unit in ("channel", "row"):
-        return weight.flatten(1)
-    if layer.unit == "column":
-        return weight.t()
-    heads = len(encoder.config.layers[layer.number].heads)
-    return weight.view(weight.size(0), heads, -1).transpose(0, 1).flatten(1)
+    weight = encoder.get_parameter(layer.unit.weight.format(layer.number))
+    return layer.unit.split(weight, layer.size).square().mean(1).clamp(min=1e-20).sqrt()

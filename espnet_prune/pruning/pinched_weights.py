@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,13 @@ from torch.func import functional_call
 
 from espnet_prune.encoder import EncoderOutput, SSLEncoder
 from espnet_prune.pruning.budget import Budget
-from espnet_prune.pruning.gates import Costs, count_costs
+from espnet_prune.pruning.cost import Cost, Costs, count_costs
+from espnet_prune.pruning.gates import Gates
 from espnet_prune.pruning.rounding import BudgetMissed
 from espnet_prune.pruning.self_pinching import SelfPinching
+
+if TYPE_CHECKING:
+    from espnet_prune.pruning.config import PruningConfig
 
 # The gated layers, by the end of their weight's name: every convolution and linear map whose size
 # grows with the model's. The positional convolution holds its directions in `original1`.
@@ -31,7 +35,7 @@ _PARTS = {
 }
 
 
-class PinchedWeights(nn.Module):
+class PinchedWeights(Gates):
     """One threshold per layer on the magnitude of its weights.
 
     The cost counts the parameters that are not closed; MACs stay those of the dense model, for
@@ -42,6 +46,10 @@ class PinchedWeights(nn.Module):
         temperature: see :class:`~espnet_prune.pruning.SelfPinching`.
         seconds: the reference length of MACs.
     """
+
+    units = default_units = ("weight",)
+    measures = ("params",)
+    sparse = True
 
     def __init__(self, encoder: SSLEncoder, temperature: float = 0.1, seconds: float = 1.0):
         super().__init__()
@@ -54,8 +62,11 @@ class PinchedWeights(nn.Module):
                 self.gates[_key(name)] = gate
                 self.sizes[name] = weight.numel()
 
+    @classmethod
+    def of(cls, encoder: SSLEncoder, config: PruningConfig) -> PinchedWeights:
+        return cls(encoder, config.temperature, config.reference_seconds)
+
     def run(self, encoder: SSLEncoder, wavs: Tensor, lengths: Tensor | None) -> EncoderOutput:
-        """The encoder with its closed weights at zero, on ``(B, T)`` of ``(B,)`` samples."""
         masks = self.masks(encoder)
         weights = {name: encoder.get_parameter(name) * mask for name, mask in masks.items()}
         return functional_call(encoder, weights, (wavs, lengths))
@@ -68,11 +79,9 @@ class PinchedWeights(nn.Module):
         }
 
     def costs(self, encoder: SSLEncoder) -> Costs:
-        """Parameters that are not zero, differentiable straight through; MACs of the dense."""
         return self._costs({name: mask.sum() for name, mask in self.masks(encoder).items()})
 
     def least_costs(self) -> Costs:
-        """The cost when every gated weight is closed."""
         return self._costs(dict.fromkeys(self.sizes, 0))
 
     @torch.no_grad()
@@ -84,14 +93,7 @@ class PinchedWeights(nn.Module):
         tolerance: float,
         round_to: int,
     ) -> SSLEncoder:
-        """A copy with exact zeros, exactly on budget; see :meth:`.Pruner.apply_to`.
-
-        All thresholds of a part are scaled by one factor, near 1, that reaches its target.
-
-        Raises:
-            BudgetMissed: no factor does.
-            ValueError: widths are to be rounded, which single weights do not change.
-        """
+        """A copy with exact zeros: one factor, near 1, scales all thresholds of a part."""
         if round_to != 1:
             raise ValueError(
                 f"expected round_to 1, found {round_to}: single weights leave the widths alone"
@@ -105,12 +107,17 @@ class PinchedWeights(nn.Module):
         return sparse.eval()
 
     def _costs(self, kept: Mapping[str, Tensor | int]) -> Costs:
-        params = self.dense.params
-        for name, count in kept.items():
-            part = _part(name)
-            closed = self.sizes[name] - count
-            params = replace(params, **{part: getattr(params, part) - closed})
-        return Costs(params, self.dense.macs)
+        def count(measure: str) -> Cost:
+            cost = self.dense.by(measure)
+            if measure != "params":
+                return cost
+            for name, number in kept.items():
+                part = _part(name)
+                closed = self.sizes[name] - number
+                cost = replace(cost, **{part: getattr(cost, part) - closed})
+            return cost
+
+        return Costs(count)
 
     def _settle(self, encoder: SSLEncoder, part: str, budget: Budget, tolerance: float) -> None:
         """Scale the thresholds of ``part`` to its target, by bisection."""

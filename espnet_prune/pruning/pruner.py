@@ -9,13 +9,12 @@ from torch import Tensor, nn
 
 from espnet_prune.encoder import EncoderOutput, SSLEncoder
 from espnet_prune.encoder.checks import require_finite
-from espnet_prune.encoder.typed import check_name
+from espnet_prune.encoder.typed import ConfigError, check_name
 from espnet_prune.pruning.budget import Budget
-from espnet_prune.pruning.config import UNITS, PruningConfig
-from espnet_prune.pruning.gates import UnitGates, count_costs
-from espnet_prune.pruning.hard_concrete_gates import HardConcreteGates
-from espnet_prune.pruning.pinched_units import PinchedUnits
-from espnet_prune.pruning.pinched_weights import PinchedWeights
+from espnet_prune.pruning.config import PruningConfig
+from espnet_prune.pruning.cost import count_costs
+from espnet_prune.pruning.gates import Gates
+from espnet_prune.pruning.kinds import GATES, kind_of
 from espnet_prune.pruning.rounding import MOST_ROUNDING, check_converged
 
 # The weight of being off target is far above any difference of losses.
@@ -56,7 +55,7 @@ class Pruner(nn.Module):
         ValueError: a target that no choice of gates reaches.
     """
 
-    gates: UnitGates | PinchedWeights
+    gates: Gates
 
     def __init__(self, encoder: SSLEncoder, config: PruningConfig):
         super().__init__()
@@ -164,14 +163,12 @@ class Pruner(nn.Module):
         return [(part, cast(Budget, budget)) for part, budget in self.budgets.items()]
 
 
-def _make_gates(encoder: SSLEncoder, config: PruningConfig) -> UnitGates | PinchedWeights:
-    check_name("a gate", config.gate, UNITS)
-    units, seconds = tuple(config.units or ()), config.reference_seconds
-    if config.gate == "hard_concrete":
-        return HardConcreteGates(encoder.config, units, config.drop_rates, seconds)
-    if units == ("weight",):
-        return PinchedWeights(encoder, config.temperature, seconds)
-    return PinchedUnits(encoder, units, config.temperature, seconds)
+def _make_gates(encoder: SSLEncoder, config: PruningConfig) -> Gates:
+    check_name("a gate", config.gate, GATES)
+    kind = kind_of(config.gate, config.closing)
+    if kind is None:
+        raise ConfigError(f"expected units of one kind of gate, found {list(config.closing)}")
+    return kind.of(encoder, config)
 
 
 def _distance(sparsity: Tensor, budget: Budget) -> Tensor:

@@ -8,16 +8,11 @@ from torch import Tensor
 
 from espnet_prune.encoder import Masks
 from espnet_prune.encoder.typed import check_name
+from espnet_prune.pruning.cost import PARTS
 
 # Rounding each gate vector by itself moves a small model by a head or two; more than this
 # (absolute sparsity) is no rounding but a run that did not converge.
 MOST_ROUNDING = 0.02
-# What may be moved to bring a part of the cost to its target: whole heads before finer units.
-_UNITS_OF = {
-    "total": ("head", "conv", "ffn"),
-    "front_end": ("conv",),
-    "transformer": ("head", "ffn"),
-}
 
 
 class BudgetMissed(RuntimeError):
@@ -115,8 +110,8 @@ def _settle(
     def excess(masks: Masks) -> float:
         return sparsities(masks)[part] - target
 
-    check_name("a part of the cost", part, _UNITS_OF)
-    for unit in _UNITS_OF[part]:
+    check_name("a part of the cost", part, PARTS)
+    for unit in PARTS[part]:
         while True:
             distance = excess(masks)
             moved = _move_one(masks, values, ranking, unit, opening=distance > 0)

@@ -30,8 +30,8 @@ MACS = {"budget": "macs", "gate": "self_pinching"}
 @pytest.mark.parametrize(
     "values, message",
     [
-        ({"gate": "soft"}, "gate: expected .*self_pinching.*found .soft"),
-        ({"budget": "size"}, "budget: expected .*separate.*found .size"),
+        ({"gate": "soft"}, "expected a gate of .*self_pinching.*found .soft"),
+        ({"budget": "size"}, "expected a budget of .*separate.*found .size"),
         ({"units": ["weight"]}, "expected units of hard_concrete of conv, .*found .weight"),
         (
             {"gate": "self_pinching", "units": ["conv"]},

@@ -1,7 +1,8 @@
 """Probe frozen encoders: a linear classifier on their hidden states, accuracy beside size and cost.
 
 Example: python -m egs2.TEMPLATE.ssl1.probing.probe_encoder \\
-    dense=exp/ssl pruned=exp/pruned_encoder --probe speaker utt2spk data/dev --probe intent text data/train data/test \\
+    dense=exp/ssl pruned=exp/pruned_encoder --probe speaker utt2spk data/dev \\
+    --probe intent text data/train data/test \\
     --output probe.json
 """
 
