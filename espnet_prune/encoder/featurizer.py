@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
 
-from espnet_prune.encoder.model import SSLEncoder
+from espnet_prune.encoder.model import EncoderOutput, SSLEncoder
 
 
 class Featurizer(nn.Module):
@@ -20,12 +20,17 @@ class Featurizer(nn.Module):
     Args:
         encoder: gives the hidden states.
         freeze: keep the encoder as it is, in evaluation mode; only the weights learn.
+
+    Attributes:
+        through: what a training runs the encoder through, with the encoder, waveforms and lengths
+            as arguments; None for the encoder alone. It is no part of the state dict.
     """
 
     def __init__(self, encoder: SSLEncoder, freeze: bool = False):
         super().__init__()
         self.encoder = encoder.requires_grad_(not freeze)
         self.freeze = freeze
+        self.through: Callable[[SSLEncoder, Tensor, Tensor | None], EncoderOutput] | None = None
         states = len(encoder.config.layers) + 1
         self.weights = nn.Parameter(torch.full((states,), 1.0 / states))
 
@@ -43,8 +48,11 @@ class Featurizer(nn.Module):
 
     def forward(self, wavs: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Waveforms ``(B, T)``, lengths ``(B,)`` to features ``(B, L, D)`` and frames ``(B,)``."""
-        states, frames = self.encoder.stream(wavs, lengths)
-        return self.mix(states), frames
+        if self.through is None:
+            states, frames = self.encoder.stream(wavs, lengths)
+            return self.mix(states), frames
+        output = self.through(self.encoder, wavs, lengths)
+        return self.mix(output.hidden_states), output.lengths
 
     def mix(self, states: Iterable[Tensor]) -> Tensor:
         """The weighted sum ``(B, L, D)`` of N + 1 hidden states ``(B, L, D)``."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from espnet_prune.distillation import LayerwiseDistillation
 from espnet_prune.encoder import SSLEncoder
-from espnet_prune.espnet.schedules import at_own_rate
+from espnet_prune.espnet.objective import EncoderObjective
 from espnet_prune.espnet.teacher import Teacher
 from espnet_prune.pruning import Pruner
 
@@ -37,40 +37,17 @@ class ESPnetDistillationModel(AbsESPnetModel):
     ):
         super().__init__()
         self.student = student
-        self.distillation = distillation
-        self.pruner = pruner
-        self.teacher = Teacher(teacher, teacher_precision)
+        self.objective = EncoderObjective(pruner, distillation, Teacher(teacher, teacher_precision))
 
     def forward(
         self, speech: Tensor, speech_lengths: Tensor, **_: Any
     ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """Loss, statistics and weight of a batch of waveforms ``(B, T)``, samples ``(B,)``."""
-        if self.pruner:
-            ours = self.pruner(self.student, speech, speech_lengths)
-        else:
-            ours = self.student(speech, speech_lengths)
-        theirs = self.teacher(speech, speech_lengths)
-        distance = self.distillation(ours.hidden_states, theirs, ours.lengths)
-        loss = distance.total
-        stats = {
-            "loss_distill": distance.total.detach(),
-            "l1": distance.l1.detach(),
-            "cosine": distance.cosine.detach(),
-        }
-        if self.pruner:
-            penalty = self.pruner.penalty(self.student)
-            loss = loss + penalty.loss
-            stats |= penalty.stats
-            stats["loss_on_target"] = penalty.on_target(distance.total)
-        stats["loss"] = loss.detach()
-        weight = ours.lengths.sum().to(loss.dtype)
+        output = self.objective(self.student, speech, speech_lengths)
+        loss, stats = self.objective.add_to(None, self.student)
+        weight = output.lengths.sum().to(loss.dtype)
         return force_gatherable((loss, stats, weight), loss.device)
 
     def collect_feats(self, **_: Tensor) -> dict[str, Tensor]:
         """Nothing: no statistics stage is needed."""
         return {}
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """Student and projections at the optimizer's rate, gates and multipliers at their own."""
-        learners = {"params": [*self.student.parameters(), *self.distillation.parameters()]}
-        return [learners, *at_own_rate(self.pruner.parameter_groups() if self.pruner else [])]

@@ -7,15 +7,17 @@ from typing import Any
 
 from espnet2.iterators.abs_iter_factory import AbsIterFactory
 from espnet2.train.collate_fn import CommonCollateFn
-from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import str2bool
 
 from espnet_prune.encoder import SSLEncoder
 from espnet_prune.espnet.crops import EpochIterFactory, RandomCrops
 from espnet_prune.espnet.distillation_model import ESPnetDistillationModel
-from espnet_prune.espnet.objective import build_distillation, build_pruner
+from espnet_prune.espnet.objective import (
+    add_objective_arguments,
+    build_distillation,
+    build_pruner,
+)
 from espnet_prune.espnet.window_task import WindowTask
-from espnet_prune.inference import PRECISIONS
 
 
 class DistillationTask(WindowTask):
@@ -25,16 +27,9 @@ class DistillationTask(WindowTask):
 
     @classmethod
     def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        """``--student``, ``--teacher``, ``--crop``, ``--distill_conf`` and ``--pruning_conf``."""
+        """``--student``, ``--crop``, and those of the objective."""
         group = parser.add_argument_group(description="Distillation and pruning")
         group.add_argument("--student", required=True, help="Folder of the encoder that learns")
-        group.add_argument("--teacher", required=True, help="Folder of the encoder it learns from")
-        group.add_argument(
-            "--teacher_precision",
-            choices=PRECISIONS,
-            default="float32",
-            help="What the teacher computes in; bfloat16 is faster and less exact",
-        )
         group.add_argument(
             "--crop",
             type=str2bool,
@@ -42,20 +37,8 @@ class DistillationTask(WindowTask):
             help="Crop each training utterance at random to the shortest of its batch instead of "
             "padding it to the longest; a batch type that sorts (numel, sorted) loses little",
         )
-        group.add_argument(
-            "--distill_conf",
-            action=NestedDictAction,
-            default={},
-            help="Keyword arguments of LayerwiseDistillation: layers, l1_weight, cosine_weight, "
-            "projection_groups",
-        )
-        group.add_argument(
-            "--pruning_conf",
-            action=NestedDictAction,
-            default={},
-            help="Keyword arguments of PruningConfig: target, warmup_steps, units, gate_lr, ...; "
-            "empty: distil without pruning",
-        )
+        add_objective_arguments(parser)
+        parser.set_defaults(required=[*parser.get_default("required"), "teacher"])
 
     @classmethod
     def required_data_names(cls, train: bool = True, inference: bool = False) -> tuple[str, ...]:

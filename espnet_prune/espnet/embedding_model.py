@@ -114,7 +114,3 @@ class ESPnetEmbeddingModel(AbsESPnetModel):
     def collect_feats(self, **_: Tensor) -> dict[str, Tensor]:
         """Nothing: no statistics stage is needed."""
         return {}
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """One group."""
-        return [{"params": list(self.parameters())}]

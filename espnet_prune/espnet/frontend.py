@@ -26,7 +26,7 @@ class PrunedSSLFrontend(AbsFrontend):
             recipes pass on and its streaming reads; must be the encoder's own.
 
     Attributes:
-        objective: what a training that prunes or distils puts between features and encoder.
+        objective: what a training that prunes or distils runs the encoder through.
 
     Raises:
         ConfigError: another sampling rate, hop or length of a frame.
@@ -72,10 +72,7 @@ class PrunedSSLFrontend(AbsFrontend):
         What is shorter than a frame is zero-padded to one.
         """
         wavs, lengths = pad_to_one_frame(inputs, input_lengths, self.ssl_encoder.config)
-        if self.objective is None:
-            return self.featurizer(wavs, lengths)
-        output = self.objective(self.ssl_encoder, wavs, lengths)
-        return self.featurizer.mix(output.hidden_states), output.lengths
+        return self.featurizer(wavs, lengths)
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
         # ESPnet's own commands load without strictness, and would run the encoder without gates.
@@ -83,6 +80,6 @@ class PrunedSSLFrontend(AbsFrontend):
         if self.objective is None and any(name.startswith(gates) for name in state_dict):
             raise CheckpointError(
                 "expected a model without gates, found one that a training with pruning_conf "
-                "wrote; cut it first: python -m espnet_prune.bin.apply_task"
+                "wrote; cut it first: python -m espnet_prune.bin.apply_pruning"
             )
         super()._load_from_state_dict(state_dict, prefix, *args)

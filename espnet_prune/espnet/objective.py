@@ -2,17 +2,65 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from espnet2.torch_utils.device_funcs import force_gatherable
+from espnet2.utils.nested_dict_action import NestedDictAction
 from torch import Tensor, nn
 
 from espnet_prune.distillation import DistillationLoss, LayerwiseDistillation
-from espnet_prune.encoder import ConfigError, EncoderOutput, SSLEncoder
+from espnet_prune.encoder import ConfigError, EncoderOutput, Featurizer, SSLEncoder
 from espnet_prune.encoder.typed import read_arguments, read_typed
+from espnet_prune.espnet.schedules import at_own_rate
 from espnet_prune.espnet.teacher import Teacher
+from espnet_prune.inference import PRECISIONS
 from espnet_prune.pruning import Pruner, PruningConfig
+
+OPTIONS = ("pruning_conf", "distill_conf", "teacher", "teacher_precision")
+"""What :func:`add_objective_arguments` adds."""
+
+
+def add_objective_arguments(parser: argparse.ArgumentParser) -> None:
+    """``--pruning_conf``, ``--distill_conf``, ``--teacher`` and ``--teacher_precision``."""
+    group = parser.add_argument_group("Pruning and distillation of the encoder")
+    group.add_argument(
+        "--pruning_conf",
+        action=NestedDictAction,
+        default={},
+        help="Keyword arguments of PruningConfig: gate, units, budget, target, warmup_steps, ...; "
+        "empty: no pruning",
+    )
+    group.add_argument(
+        "--distill_conf",
+        action=NestedDictAction,
+        default={},
+        help="Keyword arguments of LayerwiseDistillation: layers, l1_weight, cosine_weight, "
+        "projection_groups; beside a task, empty: the task's loss alone",
+    )
+    group.add_argument("--teacher", help="Folder of the encoder to be distilled from")
+    group.add_argument(
+        "--teacher_precision",
+        choices=PRECISIONS,
+        default="float32",
+        help="What the teacher computes in; bfloat16 is faster and less exact",
+    )
+
+
+def build_objective(args: argparse.Namespace, encoder: SSLEncoder) -> EncoderObjective:
+    """What the options of :func:`add_objective_arguments` ask of ``encoder``.
+
+    Raises:
+        ConfigError: a value of another type, an unknown name or a layer that does not exist.
+        CheckpointError: there is no such teacher.
+    """
+    pruner = build_pruner(encoder, args.pruning_conf, args.accum_grad)
+    if not args.teacher:
+        return EncoderObjective(pruner)
+    teacher = Teacher(SSLEncoder.from_pretrained(args.teacher), args.teacher_precision)
+    return EncoderObjective(pruner, build_distillation(encoder, args.distill_conf), teacher)
 
 
 def build_pruner(
@@ -53,7 +101,7 @@ def build_distillation(
 class EncoderObjective(nn.Module):
     """Terms of a loss that concern an encoder alone, beside the loss of the task it works for.
 
-    The front end runs its encoder through this module; :meth:`add_to` then adds what that batch
+    A featurizer runs its encoder through this module; :meth:`add_to` then adds what that batch
     has to pay.
 
     Args:
@@ -85,20 +133,24 @@ class EncoderObjective(nn.Module):
             self._distance = self.distillation(output.hidden_states, theirs, output.lengths)
         return output
 
-    def add_to(self, loss: Tensor, encoder: SSLEncoder) -> tuple[Tensor, dict[str, Tensor]]:
+    def add_to(self, loss: Tensor | None, encoder: SSLEncoder) -> tuple[Tensor, dict[str, Tensor]]:
         """The ``loss`` of the task with this module's terms, and statistics of all terms.
 
-        In training the budget's ramp moves on by a step.
+        In training the budget's ramp moves on by a step. Without a task, what is left is
+        distillation.
         """
-        total, stats = loss, {"loss_task": loss.detach()}
+        stats = {} if loss is None else {"loss_task": loss.detach()}
         distance, self._distance = self._distance, None
+        total = loss
         if distance:
-            total = total + distance.total
+            total = distance.total if total is None else total + distance.total
             stats |= {
                 "loss_distill": distance.total.detach(),
                 "l1": distance.l1.detach(),
                 "cosine": distance.cosine.detach(),
             }
+        if total is None:
+            raise ValueError("expected a task or a teacher to learn from, found neither")
         if self.pruner:
             penalty = self.pruner.penalty(encoder)
             stats |= penalty.stats
@@ -106,3 +158,35 @@ class EncoderObjective(nn.Module):
             total = total + penalty.loss
         stats["loss"] = total.detach()
         return total, stats
+
+    def attach(self, model: nn.Module, owner: nn.Module, featurizer: Featurizer) -> None:
+        """Join the training of ``model``, an ESPnet model that returns loss, stats and weight.
+
+        Args:
+            model: pays what the encoder of ``featurizer`` owes.
+            owner: the part of ``model`` in whose state dict this module goes, as ``objective``.
+            featurizer: of ``model``.
+        """
+
+        def add(_: nn.Module, __: Any, output: tuple[Tensor, dict, Tensor]) -> Any:
+            loss, stats, weight = output
+            loss, more = owner.objective.add_to(loss, featurizer.encoder)
+            return loss, {**stats, **force_gatherable(more, loss.device)}, weight
+
+        owner.objective = self
+        featurizer.through = self.forward
+        model.register_forward_hook(add)
+
+
+def parameter_groups(model: nn.Module, ssl_lr: float | None = None) -> list[dict[str, Any]]:
+    """Optimizer groups: the model, its encoder at ``ssl_lr``, gates, multipliers."""
+    featurizer = next((m for m in model.modules() if isinstance(m, Featurizer)), None)
+    objective = next((m for m in model.modules() if isinstance(m, EncoderObjective)), None)
+    own = []
+    if ssl_lr and featurizer:
+        own.append({"params": list(featurizer.encoder.parameters()), "lr": ssl_lr})
+    if objective and objective.pruner:
+        own += at_own_rate(objective.pruner.parameter_groups())
+    taken = {id(parameter) for group in own for parameter in group["params"]}
+    rest = [parameter for parameter in model.parameters() if id(parameter) not in taken]
+    return [group for group in ({"params": rest}, *own) if group["params"]]

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from espnet_prune.diarization.frames import FrameGrid
 from espnet_prune.diarization.model import DiarizationModel
+from espnet_prune.encoder import Featurizer
+from espnet_prune.espnet.objective import EncoderObjective
 from espnet_prune.espnet.statistics import per_frame
 
 
@@ -18,13 +20,20 @@ class ESPnetPowersetModel(AbsESPnetModel):
 
     Args:
         model: the diarization model.
-        ssl_lr: learning rate of the SSL encoder; the rest learns at the optimizer's own rate.
+
+    Attributes:
+        objective: what a training that prunes or distils runs the encoder through.
     """
 
-    def __init__(self, model: DiarizationModel, ssl_lr: float):
+    def __init__(self, model: DiarizationModel):
         super().__init__()
         self.model = model
-        self.ssl_lr = ssl_lr
+        self.objective: EncoderObjective | None = None
+
+    @property
+    def featurizer(self) -> Featurizer:
+        """The encoder and its weighted layers."""
+        return self.model.featurizer
 
     def forward(
         self,
@@ -64,10 +73,3 @@ class ESPnetPowersetModel(AbsESPnetModel):
     def collect_feats(self, **_: Tensor) -> dict[str, Tensor]:
         """Nothing: no statistics stage is needed."""
         return {}
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """The SSL encoder at ``ssl_lr``, everything else at the optimizer's rate."""
-        encoder = [p for p in self.model.encoder.parameters() if p.requires_grad]
-        names = {id(p) for p in self.model.encoder.parameters()}
-        rest = [p for p in self.model.parameters() if id(p) not in names]
-        return [{"params": rest}, {"params": encoder, "lr": self.ssl_lr}]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import re
 
+import torch
 from espnet2.asr.frontend.abs_frontend import AbsFrontend
+from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.train.class_choices import ClassChoices
 from espnet2.utils.nested_dict_action import NestedDictAction
 
@@ -15,6 +17,7 @@ from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.encoder.typed import read_typed
 from espnet_prune.espnet.frontend import PrunedSSLFrontend
 from espnet_prune.espnet.powerset_model import ESPnetPowersetModel
+from espnet_prune.espnet.task_pruning import TaskPruning
 from espnet_prune.espnet.window_task import WindowTask
 
 frontend_choices = ClassChoices(
@@ -25,18 +28,15 @@ frontend_choices = ClassChoices(
 )
 
 
-class PowersetDiarizationTask(WindowTask):
-    """Weighted layer sum, projection, Conformer, powerset classifier; two learning rates."""
+class PowersetTask(WindowTask):
+    """Weighted layer sum, projection, Conformer, powerset classifier."""
 
     class_choices_list = (frontend_choices,)
 
     @classmethod
     def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        """``--frontend``, ``--ssl_lr`` and ``--diarization_conf``."""
+        """``--frontend`` and ``--diarization_conf``."""
         group = parser.add_argument_group(description="Powerset diarization")
-        group.add_argument(
-            "--ssl_lr", type=float, default=2e-5, help="Learning rate of the SSL encoder"
-        )
         group.add_argument(
             "--diarization_conf",
             action=NestedDictAction,
@@ -66,7 +66,22 @@ class PowersetDiarizationTask(WindowTask):
             option = f"{split}_data_path_and_name_and_type"
             data = getattr(args, option, None) or []
             setattr(args, option, [(*entry[:2], _on_grid(entry[2], grid)) for entry in data])
-        return ESPnetPowersetModel(model, args.ssl_lr)
+        return ESPnetPowersetModel(model)
+
+
+class PowersetDiarizationTask(TaskPruning, PowersetTask):
+    """The same at two learning rates, with gates and a teacher if asked for."""
+
+    @classmethod
+    def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        """The task's own, and those of pruning."""
+        super().add_task_arguments(parser)
+        parser.set_defaults(ssl_lr=2e-5)
+
+    @classmethod
+    def objective_owner(cls, model: AbsESPnetModel) -> torch.nn.Module | None:
+        """The model itself."""
+        return model
 
 
 def _on_grid(kind: str, grid: str) -> str:

@@ -1,4 +1,4 @@
-"""What this project's ESPnet tasks share: windows as data, parameter groups owned by the model."""
+"""What this project's ESPnet tasks share: windows as data, groups of parameters."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from espnet2.train.collate_fn import CommonCollateFn
 
 from espnet_prune.espnet.data_types import register_data_types
 from espnet_prune.espnet.guarded_task import GuardedTask
+from espnet_prune.espnet.objective import parameter_groups
 from espnet_prune.espnet.schedules import register_schedules
 
 register_data_types()
@@ -17,7 +18,7 @@ register_schedules()
 
 
 class WindowTask(GuardedTask, AbsTask):
-    """Base of tasks over fixed windows; the model declares its groups in ``parameter_groups``."""
+    """Base of tasks over fixed windows."""
 
     num_optimizers = 1
 
@@ -38,8 +39,7 @@ class WindowTask(GuardedTask, AbsTask):
 
     @classmethod
     def build_optimizers(cls, args: Any, model: torch.nn.Module) -> list[torch.optim.Optimizer]:
-        """One optimizer over the model's own groups, clipped as asked."""
-        groups = [group for group in model.parameter_groups() if group["params"]]
-        optimizer = optim_classes[args.optim](groups, **args.optim_conf)
+        """One optimizer, with gates and multipliers at their own rates, clipped as asked."""
+        optimizer = optim_classes[args.optim](parameter_groups(model), **args.optim_conf)
         cls.settle_optimizers(args, [optimizer])
         return [optimizer]

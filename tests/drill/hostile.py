@@ -50,18 +50,15 @@ def _diarize(model: str, audio: str = "data/a.wav", *more: str) -> list[str]:
 
 def _pickles(folder: Path, witness: Path) -> Iterator[Hostile]:
     evil = _Evil(witness)
-    for name, verb in (
-        ("powerset", "export_diarizer"),
-        ("distill", "apply_pruning"),
-        ("asr", "apply_task"),
-    ):
+    for name in ("powerset", "distill", "asr"):
         target = folder / f"trained/{name}/latest.pth"
         for kind in ("torch", "raw"):
             path = target.with_name(f"{kind}.pth")
             torch.save({"a": evil}, path) if kind == "torch" else path.write_bytes(
                 pickle.dumps(evil)
             )
-            yield Hostile(f"{kind} pickle, {verb}", [verb, str(path), "--output", "out"])
+            command = ["apply_pruning", str(path), "--output", "out"]
+            yield Hostile(f"{kind} pickle of {name}_train", command)
     torch.save({"cfg": evil, "model": {}}, folder / "evil.pt")
     yield Hostile("pickle, convert", ["convert", "evil.pt", "out"])
     for kind, config in (("hf", '{"model_type": "wavlm"}'), ("dz", "")):

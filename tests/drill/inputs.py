@@ -29,7 +29,6 @@ _PLACES = ("espnet_prune/bin", "benchmarks", "egs2/TEMPLATE/ssl1/probing", "egs2
 # A verb and its words a line; those of the trainings are added by build().
 _TABLE = """
 apply_pruning trained/distill/latest.pth --output out
-apply_task trained/asr/latest.pth --output out
 asr_report dense=exp/dense pruned=exp/pruned --seed 0 --output out.md
 run_bench --models wavlm_base_plus --inputs 1x0.2 --rounds 1 --limit 0.1 --threads 1 --output out
 run_bench_training --models whisper_tiny_en --inputs 1x0.2 --rounds 1 --threads 1 --output out
@@ -41,8 +40,6 @@ diar_inference exp/pruned data --output out.rttm --device cpu --config decode.ya
 diarize exp/pruned data/a.wav --output out --device cpu --config decode.yaml
 export encoder out.pt2 --output last_hidden_state --no-check
 embed_utterances encoder speech --embedding mel --output out
-export_diarizer trained/powerset/latest.pth --output out
-export_embedding trained/embedding/latest.pth --output out
 format_speech speech --output out --min_seconds 0.1 --max_seconds 9 --nj 1
 macro_der exp/diarized_dense/test.json --published 10.0
 make_windows data --window_size 2 --window_shift 1 --output out

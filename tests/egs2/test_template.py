@@ -160,7 +160,7 @@ def test_a_strangers_folder_is_refused(recipe):
 def test_a_failed_redo_is_not_done_and_resumes(recipe):
     stages = ["--stage", "5", "--stop_stage", "6"]
     recipe(*stages)
-    failing = recipe.root / "fail.export_diarizer"
+    failing = recipe.root / "fail.apply_pruning"
     failing.touch()
     assert recipe(*stages, "--redo", "true", status=1) == [5]
     failing.unlink()

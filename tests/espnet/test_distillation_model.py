@@ -5,6 +5,7 @@ import torch
 
 from espnet_prune.distillation import LayerwiseDistillation
 from espnet_prune.espnet.distillation_model import ESPnetDistillationModel
+from espnet_prune.espnet.objective import parameter_groups
 from espnet_prune.espnet.schedules import WarmupLinearDecayLR
 from espnet_prune.pruning import Pruner, PruningConfig
 from tests.encoders import random_encoder, tiny_config
@@ -81,7 +82,7 @@ def test_projections_start_as_none_and_learn_with_the_student():
         losses[name], _, _ = model(wavs, lengths)
     assert torch.equal(losses["plain"], losses["projected"])
     losses["projected"].backward()
-    (learners,) = model.parameter_groups()
+    (learners,) = parameter_groups(model)
     identities = set(map(id, learners["params"]))
     assert len(list(projected.parameters())) == 2 * len(groups)
     for parameter in projected.parameters():
@@ -93,7 +94,7 @@ def test_gates_are_marked_for_schedules():
     student, teacher = random_encoder(config, 1), random_encoder(config, 2)
     pruner = Pruner(student, PruningConfig(target=0.3, warmup_steps=10, gate_lr=0.3))
     model = ESPnetDistillationModel(student, teacher, LayerwiseDistillation([0]), pruner)
-    optimizer = torch.optim.AdamW(model.parameter_groups(), lr=1e-3)
+    optimizer = torch.optim.AdamW(parameter_groups(model), lr=1e-3)
     schedule = WarmupLinearDecayLR(optimizer, 10, 100)
     assert [group["lr"] for group in optimizer.param_groups] == [1e-4, 0.3, 2e-2]
     assert schedule.base_lrs == [1e-3, 0.3, 2e-2]

@@ -9,9 +9,9 @@ pytest.importorskip("espnet2")
 
 from espnet_prune import Diarizer
 from espnet_prune.bin import (
+    apply_pruning,
     embed_utterances,
     embedding_train,
-    export_embedding,
     pack,
     tune_diarization,
 )
@@ -121,7 +121,7 @@ def test_trained_exported_and_used(windows, encoder_folder, teacher, tmp_path, c
     assert all(torch.equal(resumed[key], value) for key, value in uninterrupted.items())
     file = tmp_path / "train/valid.loss.ave.pth"
     assert file.stat().st_size < 50_000  # the head alone
-    export_embedding.main([str(file), "--output", str(tmp_path / "model")])
+    apply_pruning.main([str(file), "--output", str(tmp_path / "model")])
     diarizer = Diarizer.from_pretrained(tmp_path / "model", InferenceConfig(embedding="head"))
     embedder = diarizer.local.embedder
     assert isinstance(embedder, HeadEmbedder) and embedder.head.config.hidden == 8

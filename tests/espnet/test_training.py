@@ -11,12 +11,14 @@ import time
 import pytest
 import torch
 
-from espnet_prune.bin import apply_pruning, distill_train, export_diarizer, powerset_train
+from espnet_prune.bin import apply_pruning, distill_train, powerset_train
 from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.encoder import SSLEncoder
 from espnet_prune.encoder.config import ConfigError
+from espnet_prune.espnet.powerset_task import PowersetDiarizationTask
 from espnet_prune.espnet.trainer import ResumableTrainer
-from espnet_prune.pruning import count_params
+from espnet_prune.formats.espnet import load_trained
+from espnet_prune.pruning import count_macs, count_params
 from espnet_prune.report.history import read_history
 from espnet_prune.storage import CheckpointError
 from tests.espnet.conftest import EACH_FAMILY
@@ -160,7 +162,7 @@ def test_one_process_equals_two(tmp_path, options, encoder_folder, teacher_folde
 @EACH_FAMILY
 def test_dense_training_exports_a_diarizer(tmp_path, options, encoder_folder, capsys):
     powerset_train.main(options(tmp_path / "train") + powerset(encoder_folder))
-    export_diarizer.main([str(tmp_path / "train/valid.loss.ave.pth"), "--output", f"{tmp_path}/m"])
+    apply_pruning.main([str(tmp_path / "train/valid.loss.ave.pth"), "--output", f"{tmp_path}/m"])
     model = DiarizationModel.from_pretrained(tmp_path / "m")
     trained = weights(tmp_path / "train", "valid.loss.ave.pth")
     assert_same({k.removeprefix("model."): v for k, v in trained.items()}, model.state_dict())
@@ -190,6 +192,30 @@ def test_pruning_reports_every_epoch_and_applies(tmp_path, options, encoder_fold
     assert not any("teacher" in name for name in weights(tmp_path / "train"))
 
 
+def test_diarization_prunes_by_its_own_loss_under_a_budget_of_macs(
+    tmp_path, options, encoder_folder
+):
+    rates = {"gate_lr": 0.2, "multiplier_lr": 0.1, "lambda2": 300.0, "reference_seconds": 1.0}
+    pruning = {"target": 0.3, "budget": "macs", "warmup_steps": 40, **rates}
+    task = powerset(encoder_folder)
+    task += [
+        word for key, value in pruning.items() for word in ("--pruning_conf", f"{key}={value}")
+    ]
+    powerset_train.main(options(tmp_path / "train", max_epoch=60) + task)
+    assert "frontend" not in " ".join(weights(tmp_path / "train"))
+    apply_pruning.main([f"{tmp_path}/train/latest.pth", "--output", f"{tmp_path}/small"])
+    diarizer = DiarizationModel.from_pretrained(tmp_path / "small")
+    dense = SSLEncoder.from_pretrained(encoder_folder).config
+    saved = 1 - count_macs(diarizer.encoder.config).total / count_macs(dense).total
+    assert abs(saved - 0.3) <= 0.005
+    gated = load_trained(PowersetDiarizationTask, tmp_path / "train/latest.pth")
+    wavs = torch.randn(1, 32000)
+    with torch.no_grad():
+        ours, theirs = diarizer(wavs)[0], gated.model(wavs)[0]
+    # Rounding to the budget may open or close a unit or two.
+    assert (ours - theirs).abs().mean() < 0.1 * theirs.std()
+
+
 @pytest.mark.parametrize("statistic, waits", [("loss_distill", False), ("loss_on_target", True)])
 def test_patience_waits_for_the_target(tmp_path, options, encoder_folder, statistic, waits):
     task = distillation(encoder_folder, target=0.3, warmup_steps=20, gate_lr=0.2, lambda2=300.0)
@@ -211,9 +237,11 @@ def test_multipliers_ascend_and_the_teacher_stays(tmp_path, options, encoder_fol
     task = distillation(encoder_folder, target=0.5, warmup_steps=1, gate_lr=0.01)
     distill_train.main(options(tmp_path, labels=False) + task)
     state = weights(tmp_path)
-    assert state["pruner.budgets.total.lambda2"] > 0  # its gradient is never negative
-    assert state["pruner.budgets.total.lambda1"] < 0  # the model is larger than the target allows
-    assert int(state["pruner.budgets.total.step"]) == 4
+    assert state["objective.pruner.budgets.total.lambda2"] > 0  # its gradient is never negative
+    assert (
+        state["objective.pruner.budgets.total.lambda1"] < 0
+    )
+    assert int(state["objective.pruner.budgets.total.step"]) == 4
 
 
 @pytest.mark.parametrize(
@@ -249,7 +277,7 @@ def test_damaged_checkpoint_is_refused(tmp_path, options, encoder_folder, damage
     else:
         path.unlink()
     with pytest.raises(SystemExit, match=r"expected|fit"):
-        export_diarizer.main([str(tmp_path / "latest.pth"), "--output", str(tmp_path / "model")])
+        apply_pruning.main([str(tmp_path / "latest.pth"), "--output", str(tmp_path / "model")])
     assert not (tmp_path / "model").exists()
 
 

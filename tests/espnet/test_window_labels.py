@@ -39,9 +39,7 @@ def labels_of(windows, data_type: str) -> list[np.ndarray]:
 
 def model_of(encoder: SSLConfig) -> ESPnetPowersetModel:
     config = DiarizationConfig(HeadConfig(8, 1, 2, 8, 3), max_speakers=2, window_size=2.03)
-    return ESPnetPowersetModel(
-        DiarizationModel(Featurizer(random_encoder(encoder)), config), ssl_lr=1e-5
-    )
+    return ESPnetPowersetModel(DiarizationModel(Featurizer(random_encoder(encoder)), config))
 
 
 def train(model: ESPnetPowersetModel, labels: list[np.ndarray]) -> torch.Tensor:

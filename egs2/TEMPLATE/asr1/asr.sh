@@ -173,7 +173,7 @@ train() {
 # fine_tune NAME CONFIG ENCODER options...: train, and keep what ESPnet's own commands load.
 fine_tune() {
     train "$@"
-    verb apply_task "${expdir}/$1_train/${inference_asr_model}" \
+    verb apply_pruning "${expdir}/$1_train/${inference_asr_model}" \
         --output "${expdir}/$1"
 }
 
@@ -193,7 +193,7 @@ stage_6() {
 }
 
 stage_7() {
-    verb apply_task "${expdir}/prune_train/${pruning_model}" \
+    verb apply_pruning "${expdir}/prune_train/${pruning_model}" \
         --output "${expdir}/applied" --round_to "${round_to}"
 }
 

@@ -134,7 +134,7 @@ fine_tune() {
     train "${expdir}/$1_train" powerset_train "$2" true --frontend_conf "model=$(as_yaml "$3")" \
         --diarization_conf "max_speakers=${max_speakers}" \
         --diarization_conf "window_size=${window_size}" "${@:4}" ${train_args}
-    verb export_diarizer "${expdir}/$1_train/${inference_model}" \
+    verb apply_pruning "${expdir}/$1_train/${inference_model}" \
         --output "${expdir}/$1"
 }
 
@@ -182,7 +182,7 @@ train_embedding() {
     done
     launch "${expdir}/embedding_train" embedding_train "${embedding_config}" "${data[@]}" \
         --model "${expdir}/pruned" --speakers "${raw}/embedding_train/spk2utt"
-    verb export_embedding "${expdir}/embedding_train/${inference_model}" --output "${expdir}/pruned"
+    verb apply_pruning "${expdir}/embedding_train/${inference_model}" --output "${expdir}/pruned"
 }
 
 stage_9() {

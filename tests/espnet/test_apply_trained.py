@@ -1,4 +1,4 @@
-"""What apply_task writes is a plain ESPnet model, equal to the gated one."""
+"""What apply_pruning writes is a plain ESPnet model, equal to the gated one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import yaml
 from espnet2.bin.asr_inference import Speech2Text
 from espnet2.tasks.asr import ASRTask
 
-from espnet_prune.bin import apply_task, asr_train
+from espnet_prune.bin import apply_pruning, asr_train
 from espnet_prune.encoder import SSLEncoder
 from espnet_prune.espnet.pruned_tasks import PrunedASRTask
 from tests.espnet.speech_corpus import training_options, write_corpus, write_tokens
@@ -79,7 +79,7 @@ def yaml_plain(value):
 
 
 def applied(folder, output, *more):
-    apply_task.main([str(folder / "latest.pth"), "--output", str(output), *more])
+    apply_pruning.main([str(folder / "latest.pth"), "--output", str(output), *more])
     return output
 
 
@@ -138,8 +138,8 @@ def test_further_training_starts_from_it(trained, tmp_path, corpus):
 
 
 def test_what_is_no_tasks_training_is_refused(tmp_path):
-    (tmp_path / "config.yaml").write_text("student: x\n")
-    with pytest.raises(SystemExit, match="asr_train, slu_train or diar_train"):
+    (tmp_path / "config.yaml").write_text("pupil: x\n")
+    with pytest.raises(SystemExit, match="a training command of this project"):
         applied(tmp_path, tmp_path / "out")
     with pytest.raises(SystemExit, match="config.yaml that a training wrote"):
         applied(tmp_path / "nowhere", tmp_path / "out")
