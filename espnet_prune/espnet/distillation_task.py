@@ -12,11 +12,7 @@ from espnet2.utils.types import str2bool
 from espnet_prune.encoder import SSLEncoder
 from espnet_prune.espnet.crops import EpochIterFactory, RandomCrops
 from espnet_prune.espnet.distillation_model import ESPnetDistillationModel
-from espnet_prune.espnet.objective import (
-    add_objective_arguments,
-    build_distillation,
-    build_pruner,
-)
+from espnet_prune.espnet.objective import add_objective_arguments, build_distillation, build_pruner
 from espnet_prune.espnet.window_task import WindowTask
 
 

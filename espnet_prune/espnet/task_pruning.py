@@ -11,11 +11,7 @@ from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet_prune.encoder import ConfigError
 from espnet_prune.espnet.frontend import PrunedSSLFrontend
 from espnet_prune.espnet.guarded_task import GuardedTask
-from espnet_prune.espnet.objective import (
-    add_objective_arguments,
-    build_objective,
-    parameter_groups,
-)
+from espnet_prune.espnet.objective import add_objective_arguments, build_objective, parameter_groups
 
 PRUNING_OPTIONS = ("pruning_conf", "distill_conf", "teacher", "ssl_lr")
 """What asks for an encoder of ours."""

@@ -12,7 +12,7 @@ import numpy as np
 import soundfile
 import yaml
 
-from espnet_prune.bin import measure_turn_taking
+from egs2.mini_meeting.diar1.local.simulation import measure
 from espnet_prune.data import Region
 from espnet_prune.diarization import cut_windows, write_windows
 from tests.data.corpora.meetings.trees import make_tree
@@ -26,6 +26,7 @@ from tests.report.recipe import make_recipe
 _HEAD = "head={hidden: 8, num_layers: 1, num_heads: 2, ffn: 8, kernel: 3}"
 ROOT = Path(__file__).parents[2]
 _PLACES = ("espnet_prune/bin", "benchmarks", "egs2/TEMPLATE/ssl1/probing", "egs2/superb/local")
+_PLACES += ("egs2/mini_meeting/diar1/local/simulation",)
 # A verb and its words a line; those of the trainings are added by build().
 _TABLE = """
 apply_pruning trained/distill/latest.pth --output out
@@ -43,7 +44,7 @@ embed_utterances encoder speech --embedding mel --output out
 format_speech speech --output out --min_seconds 0.1 --max_seconds 9 --nj 1
 macro_der exp/diarized_dense/test.json --published 10.0
 make_windows data --window_size 2 --window_shift 1 --output out
-measure_turn_taking data/rttm data/uem --output out.yaml
+measure data/rttm data/uem --output out.yaml
 merge_data data data2 out
 pack exp/pruned exp/dense/config.json --output out.zip
 plot_pruning exp/prune_train encoder encoder --output out
@@ -111,7 +112,7 @@ def build(folder: Path) -> Path:
             Path(name).mkdir()
         _write_meetings(Path("data"), ("a", "b"))
         _write_meetings(Path("data2"), ("c",))
-        measure_turn_taking.main(["data/rttm", "data/uem", "--output", "t.yaml"])
+        measure.main(["data/rttm", "data/uem", "--output", "t.yaml"])
         write_corpus(Path("speech"))
         speakers = "".join(f"u{i} {'xy'[i % 2]}\n" for i in range(8))
         Path("speech/utt2spk").write_text(speakers)

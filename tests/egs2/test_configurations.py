@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from espnet_prune.data.simulation import read_turn_taking
+from egs2.mini_meeting.diar1.local.simulation import read_turn_taking
 from espnet_prune.diarization.inference_config import InferenceConfig
 from espnet_prune.encoder import PRESETS, SSLEncoder
 

@@ -238,9 +238,7 @@ def test_multipliers_ascend_and_the_teacher_stays(tmp_path, options, encoder_fol
     distill_train.main(options(tmp_path, labels=False) + task)
     state = weights(tmp_path)
     assert state["objective.pruner.budgets.total.lambda2"] > 0  # its gradient is never negative
-    assert (
-        state["objective.pruner.budgets.total.lambda1"] < 0
-    )
+    assert state["objective.pruner.budgets.total.lambda1"] < 0
     assert int(state["objective.pruner.budgets.total.step"]) == 4
 
 

@@ -52,7 +52,7 @@ prepare() {
 simulate() {
     local set=$1 number=$2
     shift 2
-    "${python:-python3}" -m espnet_prune.bin.simulate_conversations "$@" \
+    "${python:-python3}" -m egs2.mini_meeting.diar1.local.simulation.simulate_conversations "$@" \
         --output "${data_dir}/${set}" --turn_taking "${recipe}/conf/turn_taking.yaml" \
         --recordings "${number}" --num_speakers "${speakers[@]}" \
         --duration "${duration}" "$(awk -v low="${duration}" 'BEGIN { print 1.5 * low }')" \

@@ -8,7 +8,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from espnet_prune.data.simulation.corpus import FRAME, MIN_SPEECH, Utterance, read_utterance
+from egs2.mini_meeting.diar1.local.simulation.corpus import (
+    FRAME,
+    MIN_SPEECH,
+    Utterance,
+    read_utterance,
+)
 from espnet_prune.data.tables import DataError
 
 _MARGIN = 10  # Frames of the silence around speech that are kept, so that it is not cut hard.

@@ -199,7 +199,7 @@ def _quantiles(values: Sequence[float]) -> tuple[float, ...]:
 
 
 def read_turn_taking(path: str | Path) -> TurnTaking:
-    """Read the YAML file that `measure_turn_taking` (the command) writes.
+    """Read the YAML file that `measure` (the command) writes.
 
     Raises:
         ConfigError: It does not hold what `TurnTaking` says.

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from espnet_prune.data.simulation.corpus import FRAME, MAX_PAUSE, MIN_SPEECH
-from espnet_prune.data.simulation.turn_taking import TurnTaking
-from espnet_prune.data.simulation.voice import Clip, Voice
+from egs2.mini_meeting.diar1.local.simulation.corpus import FRAME, MAX_PAUSE, MIN_SPEECH
+from egs2.mini_meeting.diar1.local.simulation.turn_taking import TurnTaking
+from egs2.mini_meeting.diar1.local.simulation.voice import Clip, Voice
 
 _FIRST = (20, 100)  # Frames before the first turn.
 _TRIES = 20  # Draws of a length that fits.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from espnet_prune.data.simulation.turn_taking import DISTRIBUTIONS, SHARES, TurnTaking
+from egs2.mini_meeting.diar1.local.simulation.turn_taking import DISTRIBUTIONS, SHARES, TurnTaking
 from espnet_prune.report.figure import DENSE, TARGET, new_figure, save_plot, tidy
 
 if TYPE_CHECKING:

@@ -7,16 +7,16 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from espnet_prune.bin.errors import explained
-from espnet_prune.bin.numbers import amount, positive, seed
-from espnet_prune.data import DataError, read_utterance_dir
-from espnet_prune.data.simulation import (
+from egs2.mini_meeting.diar1.local.simulation import (
     Corpus,
     Settings,
     read_turn_taking,
     simulate,
     turn_taking_table,
 )
+from espnet_prune.bin.errors import explained
+from espnet_prune.bin.numbers import amount, positive, seed
+from espnet_prune.data import DataError, read_utterance_dir
 from espnet_prune.report.figure import check_plot
 from espnet_prune.storage.files import require_writable
 
@@ -36,9 +36,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--output", type=Path, required=True, help="data directory to write, with its audio"
     )
-    parser.add_argument(
-        "--turn_taking", type=Path, required=True, help="YAML file of measure_turn_taking"
-    )
+    parser.add_argument("--turn_taking", type=Path, required=True, help="YAML file of measure")
     parser.add_argument("--recordings", type=positive, required=True, help="how many")
     parser.add_argument(
         "--num_speakers", type=_speakers, nargs="+", default=[2, 3, 4], help="of them in turn"
@@ -107,7 +105,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
         found = simulate(corpora, args.output, target, settings, args.nj, args.disjoint_from)
         print("\n".join(turn_taking_table({"target": target, str(args.output): found})))
         if args.plot:
-            from espnet_prune.report.turn_taking_plot import plot_turn_taking
+            from egs2.mini_meeting.diar1.local.simulation.plot import plot_turn_taking
 
             plot_turn_taking(target, found, args.output.name, args.plot)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from espnet_prune.data.simulation.corpus import Corpus
-from espnet_prune.data.simulation.simulate import Settings, simulate
-from espnet_prune.data.simulation.turn_taking import (
+from egs2.mini_meeting.diar1.local.simulation.corpus import Corpus
+from egs2.mini_meeting.diar1.local.simulation.simulate import Settings, simulate
+from egs2.mini_meeting.diar1.local.simulation.turn_taking import (
     TurnTaking,
     measure_turn_taking,
     read_turn_taking,

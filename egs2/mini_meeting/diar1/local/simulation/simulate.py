@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from egs2.mini_meeting.diar1.local.simulation.acoustics import Room, open_room, record
+from egs2.mini_meeting.diar1.local.simulation.conversation import Conversation
+from egs2.mini_meeting.diar1.local.simulation.corpus import FRAME, Corpus
+from egs2.mini_meeting.diar1.local.simulation.turn_taking import TurnTaking, measure_turn_taking
+from egs2.mini_meeting.diar1.local.simulation.voice import Voice
 from espnet_prune.data.audio import SAMPLE_RATE
 from espnet_prune.data.rttm import Turn, read_rttm, rttm_lines
-from espnet_prune.data.simulation.acoustics import Room, open_room, record
-from espnet_prune.data.simulation.conversation import Conversation
-from espnet_prune.data.simulation.corpus import FRAME, Corpus
-from espnet_prune.data.simulation.turn_taking import TurnTaking, measure_turn_taking
-from espnet_prune.data.simulation.voice import Voice
 from espnet_prune.data.tables import DataError, to_text
 from espnet_prune.data.uem import Region, uem_lines
 from espnet_prune.progress import progress

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import yaml
 
+from egs2.mini_meeting.diar1.local.simulation import measure_turn_taking, turn_taking_table
 from espnet_prune.bin.errors import explained
 from espnet_prune.data import read_rttm, read_uem
-from espnet_prune.data.simulation import measure_turn_taking, turn_taking_table
 from espnet_prune.storage.files import atomic_write
 
 
@@ -30,11 +30,11 @@ def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
     words = shlex.join(sys.argv[1:] if cmd is None else cmd)
-    with explained("measure_turn_taking"):
+    with explained("measure"):
         measured = measure_turn_taking(read_rttm(args.rttm), read_uem(args.uem))
         values = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(measured).items()}
         text = yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=100)
-        note = f"# python3 -m espnet_prune.bin.measure_turn_taking {words}\n"
+        note = f"# python3 -m egs2.mini_meeting.diar1.local.simulation.measure {words}\n"
         atomic_write(args.output, note + text)
         print("\n".join(turn_taking_table({str(args.rttm): measured})))
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from espnet_prune.bin import measure_turn_taking as command
+from egs2.mini_meeting.diar1.local.simulation import measure as command
+from egs2.mini_meeting.diar1.local.simulation import measure_turn_taking, read_turn_taking
+from egs2.mini_meeting.diar1.local.simulation.conversation import Conversation
+from egs2.mini_meeting.diar1.local.simulation.corpus import MAX_PAUSE
+from egs2.mini_meeting.diar1.local.simulation.turn_taking import DISTRIBUTIONS, SHARES
+from egs2.mini_meeting.diar1.local.simulation.voice import Clip
 from espnet_prune.data import DataError, Region, Turn
-from espnet_prune.data.simulation import measure_turn_taking, read_turn_taking
-from espnet_prune.data.simulation.conversation import Conversation
-from espnet_prune.data.simulation.corpus import MAX_PAUSE
-from espnet_prune.data.simulation.turn_taking import DISTRIBUTIONS, SHARES
-from espnet_prune.data.simulation.voice import Clip
 from espnet_prune.encoder.typed import ConfigError
 
 EGS2 = Path(__file__).parents[3] / "egs2"

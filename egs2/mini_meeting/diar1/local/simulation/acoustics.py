@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfftfreq
 from scipy.signal import oaconvolve
 
+from egs2.mini_meeting.diar1.local.simulation.conversation import Spoken
 from espnet_prune.data.audio import SAMPLE_RATE
-from espnet_prune.data.simulation.conversation import Spoken
 from espnet_prune.data.tables import DataError
 
 Wave = NDArray[np.float64]
