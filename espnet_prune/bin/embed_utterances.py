@@ -13,7 +13,7 @@ from pathlib import Path
 from espnet_prune.bin.errors import explained
 from espnet_prune.bin.score_embedding import add_embedder_options, load_embedders
 from espnet_prune.data.tables import write_lines
-from espnet_prune.diarization.embedding import EMBEDDINGS
+from espnet_prune.diarization.embedding import embeddings_help
 from espnet_prune.diarization.embedding.verification import read_samples, read_whole_utterances
 from espnet_prune.progress import progress
 from espnet_prune.storage.files import require_writable
@@ -23,7 +23,7 @@ def get_parser() -> argparse.ArgumentParser:
     """Make the parser of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog=f"An embedding is one of\n{EMBEDDINGS}",
+        epilog=f"An embedding is one of\n{embeddings_help()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_embedder_options(parser)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from espnet_prune.bin.errors import explained
 from espnet_prune.encoder import SSLEncoder
-from espnet_prune.export import OUTPUTS, ExportError, export_onnx, export_torch, largest_difference
+from espnet_prune.export import OUTPUTS, TARGETS, ExportError, largest_difference
 from espnet_prune.export.files import replacing
 from espnet_prune.export.onnx_file import require
 from espnet_prune.formats import SOURCES, diarizen
@@ -21,7 +21,6 @@ from espnet_prune.storage.files import require_writable
 if TYPE_CHECKING:
     from espnet_prune.diarization.model import DiarizationModel
 
-SUFFIXES = (".onnx", ".pt2")
 # Of the largest value; 8 bits are inexact, but not another function.
 TOLERANCES = {None: 1e-4, "int8": 1.0}
 
@@ -76,10 +75,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
         _check_arguments(args)
         model = _load(args.model)
         with replacing(args.destination) as file:
-            if file.suffix == ".onnx":
-                export_onnx(model, file, args.output, int8=args.quantize == "int8")
-            else:
-                export_torch(model, file, args.output)
+            TARGETS[file.suffix].write(model, file, args.output, args.quantize)
             found = ""
             if args.check:
                 logger.info("comparing it with PyTorch")
@@ -91,15 +87,18 @@ def main(cmd: Sequence[str] | None = None) -> None:
 
 
 def _check_arguments(args: argparse.Namespace) -> None:
-    suffix = args.destination.suffix
-    if suffix not in SUFFIXES:
+    target = TARGETS.get(args.destination.suffix)
+    if target is None:
         raise ExportError(
-            f"expected a DST that ends in {' or '.join(SUFFIXES)}, found {args.destination}"
+            f"expected a DST that ends in {' or '.join(TARGETS)}, found {args.destination}"
         )
-    if args.quantize and suffix != ".onnx":
-        raise ExportError(f"--quantize needs a DST that ends in .onnx, found {args.destination}")
-    if args.check and suffix == ".onnx":
-        require("onnxruntime")
+    if args.quantize and args.quantize not in target.precisions:
+        able = [suffix for suffix, each in TARGETS.items() if args.quantize in each.precisions]
+        raise ExportError(
+            f"--quantize needs a DST that ends in {' or '.join(able)}, found {args.destination}"
+        )
+    if args.check:
+        require(*target.needs)
     require_writable(args.destination)
 
 

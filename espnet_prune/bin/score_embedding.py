@@ -16,7 +16,7 @@ from espnet_prune.bin.diarizer_options import read_config
 from espnet_prune.bin.errors import explained
 from espnet_prune.bin.numbers import amount, positive, seed
 from espnet_prune.bin.score_der import percent
-from espnet_prune.diarization.embedding import EMBEDDINGS, make_embedder
+from espnet_prune.diarization.embedding import embeddings_help, make_embedder
 from espnet_prune.diarization.embedding.verification import (
     Crop,
     UtteranceEmbedder,
@@ -36,7 +36,7 @@ def get_parser() -> argparse.ArgumentParser:
     """Make the parser of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog=f"An embedding is one of\n{EMBEDDINGS}",
+        epilog=f"An embedding is one of\n{embeddings_help()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_embedder_options(parser)

@@ -2,43 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from espnet_prune.encoder import SSLEncoder
 from espnet_prune.export.onnx_file import require
-from espnet_prune.export.program import Deployment, Output
+from espnet_prune.export.program import Deployment, ExportError, Output
+from espnet_prune.export.targets import TARGETS, Program
 
 if TYPE_CHECKING:
     from espnet_prune.diarization.model import DiarizationModel
 
-Program = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""From waveforms ``(B, T)`` and samples ``(B,)`` to an output and frames ``(B,)``."""
-
 
 def load_exported(path: str | PathLike[str]) -> Program:
-    """The program in a file, an ``*.onnx`` on ONNX Runtime's CPU provider.
+    """The program in a file, by the end of its name; ONNX Runtime's is on the CPU.
 
     Raises:
-        ExportError: it needs onnxruntime.
+        ExportError: it is none of :data:`.TARGETS`, or needs a package.
     """
-    if Path(path).suffix == ".pt2":
-        return torch.export.load(path).module()
-    require("onnxruntime")
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-
-    def run(wavs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        output, frames = session.run(None, {"wavs": wavs.numpy(), "lengths": lengths.numpy()})
-        return torch.from_numpy(output), torch.from_numpy(frames)
-
-    return run
+    suffix = Path(path).suffix
+    if suffix not in TARGETS:
+        raise ExportError(f"expected a file that ends in {' or '.join(TARGETS)}, found {path}")
+    require(*TARGETS[suffix].needs)
+    return TARGETS[suffix].load(path)
 
 
 @torch.no_grad()

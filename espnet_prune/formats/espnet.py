@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from espnet2.tasks.abs_task import AbsTask
 
 from espnet_prune.encoder import ConfigError
 from espnet_prune.formats.pickles import check_state, load_pickle
 from espnet_prune.storage import CheckpointError
 from espnet_prune.storage.checkpoint import load_strictly
 from espnet_prune.storage.config_files import read_yaml
+
+if TYPE_CHECKING:
+    from espnet2.tasks.abs_task import AbsTask
 
 CONFIG = "config.yaml"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -56,13 +56,14 @@ SOURCES = f"""\
 """
 """What :func:`import_encoder` reads, in the help of the commands."""
 
-_LAYOUTS: Mapping[tuple[str, ...], Callable[[Path, dict[str, Any]], SSLEncoder]] = {
+LAYOUTS: dict[tuple[str, ...], Callable[[Path, dict[str, Any]], SSLEncoder]] = {
     ("cfg", "model"): import_fairseq,
     ("args", "model"): import_fairseq,
     ("task_cfg", "model_cfg", "model_weight"): import_fairseq,
     ("config", "state_dict"): import_dphubert,
     ("dims", "model_state_dict"): import_openai,
 }
+"""Readers of PyTorch files by the keys that these have; a new format is a file and a line here."""
 _TORCHAUDIO = "torchaudio:"
 _HUB = re.compile(
     r"(?:https://huggingface\.co/)?(?P<name>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[\w./-]+))?/?"
@@ -144,19 +145,23 @@ def _import_model(model: nn.Module) -> SSLEncoder:
 
 
 def _import_folder(folder: Path) -> SSLEncoder:
-    if (folder / CONFIG).is_file():
-        kind = read_config(folder / CONFIG).get("kind")
-        if kind == _DIARIZATION_MODEL:
-            return _encoder_of_diarization_model(folder)
-        return load_encoder(folder) if kind else import_huggingface(folder)
-    if (folder / _DIARIZEN_CONFIG).is_file():
-        return import_diarizen(folder)
+    for name, import_ in FOLDERS.items():
+        if (folder / name).is_file():
+            return import_(folder)
     files = shortened(sorted(path.name for path in folder.iterdir()))
     raise CheckpointError(
         f"{folder}: expected a folder with {CONFIG} (of this package or transformers) or "
         f"{_DIARIZEN_CONFIG} (of DiariZen), found {files or 'no file'}; pass that folder, or the "
         "file or URL of the weights"
     )
+
+
+def _import_described(folder: Path) -> SSLEncoder:
+    """From a folder of this package, whose config tells its kind, or of transformers."""
+    kind = read_config(folder / CONFIG).get("kind")
+    if kind == _DIARIZATION_MODEL:
+        return _encoder_of_diarization_model(folder)
+    return load_encoder(folder) if kind else import_huggingface(folder)
 
 
 def _encoder_of_diarization_model(folder: Path) -> SSLEncoder:
@@ -180,14 +185,21 @@ def _import_file(path: Path) -> SSLEncoder:
         )
     checkpoint = load_pickle(path)
     keys = tuple(map(str, checkpoint)) if isinstance(checkpoint, dict) else ()
-    for layout, import_ in _LAYOUTS.items():
+    for layout, import_ in LAYOUTS.items():
         if set(layout) <= set(keys):
             return import_(path, checkpoint)
     if any(key.startswith("wavlm_model.") for key in keys):
         return import_diarizen(path)
-    known = ", or ".join(" and ".join(layout) for layout in _LAYOUTS)
+    known = ", or ".join(" and ".join(layout) for layout in LAYOUTS)
     found = shortened(keys) if keys else type(checkpoint).__name__
     raise CheckpointError(
         f"{path}: expected a checkpoint with {known}, found {found}; weights alone do not tell "
         "the shape of a model: pass a folder that holds its config too"
     )
+
+
+FOLDERS: dict[str, Callable[[Path], SSLEncoder]] = {
+    CONFIG: _import_described,
+    _DIARIZEN_CONFIG: import_diarizen,
+}
+"""Readers of folders by the file that they have."""

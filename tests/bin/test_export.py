@@ -13,7 +13,7 @@ import torch
 
 from espnet_prune.bin.export import main
 from espnet_prune.encoder import SSLEncoder
-from espnet_prune.export import load_exported
+from espnet_prune.export import TARGETS, load_exported
 from tests.export.models import make
 from tests.formats.diarizen_format import Release
 
@@ -61,11 +61,11 @@ def test_a_diarization_model_is_exported_whole(
 
     source, exported = write(tmp_path / "source"), []
 
-    def export_torch(model: DiarizationModel, path: Path, output: str | None) -> None:
+    def write_nothing(model: DiarizationModel, path: Path, output: str | None, *_: None) -> None:
         exported.append((model, output))
         path.touch()
 
-    monkeypatch.setattr("espnet_prune.bin.export.export_torch", export_torch)
+    monkeypatch.setitem(TARGETS, ".pt2", TARGETS[".pt2"]._replace(write=write_nothing))
     main([str(source), str(tmp_path / "model.pt2"), "--no-check"])
     ((model, output),) = exported
     expected = DiarizationModel.from_pretrained(source).state_dict()
@@ -89,9 +89,8 @@ def test_a_file_that_differs_is_not_written(
     encoder: Path, tmp_path: Path, difference: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("espnet_prune.bin.export.largest_difference", lambda *_: difference)
-    monkeypatch.setattr(
-        "espnet_prune.bin.export.export_torch", lambda model, path, _: path.write_text("new")
-    )
+    target = TARGETS[".pt2"]._replace(write=lambda _, path, *__: path.write_text("new"))
+    monkeypatch.setitem(TARGETS, ".pt2", target)
     (tmp_path / "model.pt2").write_text("former")
     with pytest.raises(SystemExit, match=f"export: expected a file .* found {difference:g}"):
         main([str(encoder), str(tmp_path / "model.pt2")])

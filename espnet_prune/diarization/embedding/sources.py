@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from typing import NamedTuple
 
 from espnet_prune.diarization.embedding.base import SpeakerEmbedder
 from espnet_prune.diarization.embedding.campplus import CAMPlusPlusEmbedder
@@ -13,30 +13,71 @@ from espnet_prune.diarization.embedding.wespeaker import WESPEAKER, WeSpeakerEmb
 from espnet_prune.encoder import SSLConfig
 from espnet_prune.storage import CheckpointError
 
-EMBEDDINGS = f"""\
-  ssl                mean and deviation of a hidden state of the diarization model itself
-  head, head:FOLDER  what embedding_train has made of its hidden states, beside the model or in
-                     FOLDER
-  campplus, campplus:SOURCE
-                     CAM++ of 3D-Speaker: its campplus_cn_en_common.pt, or our folder of it
-  {WESPEAKER}
-                     that model, or another of its kind: an id on Hugging Face, a folder, or its
-                     pytorch_model.bin
-  espnet:SOURCE      a speaker model of ESPnet: an id on Hugging Face, an unpacked archive, or a
-                     *.pth file beside its config.yaml
-  mel                mean and deviation of log mel spectra: what any other has to beat
-"""
-"""What :func:`make_embedder` knows, in the help of the commands."""
 
-# By name: this room is complete without those that come later.
-_ESPNET_MODULE = "espnet_prune.diarization.embedding.espnet"
+class Embedding(NamedTuple):
+    """A kind of speaker embedding.
+
+    Attributes:
+        summary: what it is, for the help of the commands.
+        make: makes one, of what follows its name and a colon (or of ""), the encoder whose hidden
+            states it may pool, and the layer that ``ssl`` pools.
+    """
+
+    summary: str
+    make: Callable[[str, SSLConfig, int], SpeakerEmbedder]
+
+
+def _espnet(place: str, *_: object) -> SpeakerEmbedder:
+    try:
+        from espnet_prune.diarization.embedding.espnet import ESPnetEmbedder
+    except ImportError as error:
+        raise CheckpointError(
+            f"espnet:{place}: expected ESPnet, found none ({error}); pip install "
+            "'espnet_prune[espnet]'"
+        ) from error
+    return ESPnetEmbedder.from_pretrained(place)
+
+
+EMBEDDINGS: dict[str, Embedding] = {
+    "ssl": Embedding(
+        "mean and deviation of a hidden state of the diarization model itself",
+        lambda _, encoder, layer: PooledStates.of(encoder, layer),
+    ),
+    "head": Embedding(
+        "what embedding_train has made of its hidden states, beside the model or in head:FOLDER",
+        lambda place, encoder, _: HeadEmbedder.from_pretrained(place, encoder),
+    ),
+    "campplus": Embedding(
+        "CAM++ of 3D-Speaker, which comes with this package; campplus:SOURCE, another "
+        "campplus_cn_en_common.pt, or our folder of one",
+        lambda place, *_: CAMPlusPlusEmbedder.from_pretrained(place),
+    ),
+    "espnet": Embedding(
+        "espnet:SOURCE, a speaker model of ESPnet: an id on Hugging Face, an unpacked archive, or "
+        "a *.pth file beside its config.yaml",
+        _espnet,
+    ),
+    "mel": Embedding(
+        "mean and deviation of log mel spectra: what any other has to beat",
+        lambda *_: PooledSpectra(),
+    ),
+}
+"""The kinds by name; a new one is a file and an entry here. Other names mean WeSpeaker models."""
+
+
+def embeddings_help() -> str:
+    """The lines on :data:`EMBEDDINGS` in the help of the commands."""
+    lines = [f"  {name:10} {kind.summary}" for name, kind in EMBEDDINGS.items()]
+    other = "or a model of its kind: an id on Hugging Face, a folder, or its pytorch_model.bin"
+    return "\n".join([*lines, f"  {WESPEAKER}", f"             {other}"])
 
 
 def make_embedder(source: str, encoder: SSLConfig, layer: int = 0) -> SpeakerEmbedder:
     """Make the speaker embedding that ``source`` means.
 
     Args:
-        source: see :data:`EMBEDDINGS`.
+        source: a name of :data:`EMBEDDINGS`, alone or with a colon and a place, or a WeSpeaker
+            model.
         encoder: of the hidden states that the embedding may pool.
         layer: the hidden state that ``ssl`` pools; 0 is the Transformer's input, negative ones are
             counted from the end.
@@ -47,22 +88,6 @@ def make_embedder(source: str, encoder: SSLConfig, layer: int = 0) -> SpeakerEmb
         ConfigError: a layer that the encoder does not have.
     """
     name, _, place = source.partition(":")
-    kinds: Mapping[str, Callable[[], SpeakerEmbedder]] = {
-        "ssl": lambda: PooledStates.of(encoder, layer),
-        "mel": PooledSpectra,
-        "head": lambda: HeadEmbedder.from_pretrained(place, encoder),
-        "campplus": lambda: CAMPlusPlusEmbedder.from_pretrained(place),
-        "espnet": lambda: _espnet_embedder(source, place),
-    }
-    make = kinds.get(name, lambda: WeSpeakerEmbedder.from_pretrained(source))
-    return make()
-
-
-def _espnet_embedder(source: str, place: str) -> SpeakerEmbedder:
-    try:
-        module = importlib.import_module(_ESPNET_MODULE)
-    except ImportError as error:
-        raise CheckpointError(
-            f"{source}: expected ESPnet, found none ({error}); pip install 'espnet_prune[espnet]'"
-        ) from error
-    return module.ESPnetEmbedder.from_pretrained(place)
+    if name in EMBEDDINGS:
+        return EMBEDDINGS[name].make(place, encoder, layer)
+    return WeSpeakerEmbedder.from_pretrained(source)

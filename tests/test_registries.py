@@ -1,0 +1,154 @@
+"""To add a kind of anything takes one file and one entry: here toys from outside the package."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from espnet_prune.encoder import FAMILIES, Family, SSLConfig, SSLEncoder, unit_sizes
+from espnet_prune.export import TARGETS, Target, load_exported
+from espnet_prune.formats.sources import FOLDERS, LAYOUTS
+from espnet_prune.pruning import Pruner, PruningConfig, count_macs
+from espnet_prune.pruning.budget import BUDGETS, Held
+from espnet_prune.pruning.cost import MEASURES, Cost
+from espnet_prune.pruning.gates import UnitGates
+from espnet_prune.pruning.kinds import GATES
+from espnet_prune.pruning.pinched_units import UNITS, PinchedUnits, Unit
+from tests.encoders import random_encoder, tiny_config
+from tests.formats.parity import identical
+
+
+def close_all(pruner: Pruner) -> None:
+    with torch.no_grad():
+        for parameter in pruner.gates.parameters():
+            parameter.fill_(1e9)
+
+
+class FirstUnits(UnitGates):
+    """A gate of one number per layer: the share of FFN units that stay, the first ones."""
+
+    units = default_units = ("ffn",)
+
+    def __init__(self, encoder, seconds):
+        super().__init__(encoder.config, ("ffn",), seconds)
+        self.shares = nn.Parameter(torch.ones(len(encoder.config.layers)))
+
+    @classmethod
+    def of(cls, encoder, config):
+        return cls(encoder, config.reference_seconds)
+
+    def ranking(self, encoder):
+        sizes = unit_sizes(self.config)["ffn"]
+        return self._masks([-torch.arange(float(size)) for size in sizes])
+
+    def forward(self, encoder):
+        ffn = []
+        for share, size in zip(self.shares, unit_sizes(self.config)["ffn"], strict=True):
+            soft = (share * size - torch.arange(float(size))).clamp(0, 1)
+            ffn.append((soft > 0.5).float() + soft - soft.detach())
+        return self._masks(ffn)
+
+    masks = open_probabilities = forward
+
+    def open_values(self, encoder):
+        return self._masks([torch.ones(size) for size in unit_sizes(self.config)["ffn"]])
+
+    def _masks(self, ffn):
+        from espnet_prune.encoder import Masks
+
+        none = {kind: (None,) * len(sizes) for kind, sizes in unit_sizes(self.config).items()}
+        return Masks(**{**none, "ffn": tuple(ffn)})
+
+
+def test_a_kind_of_gate(monkeypatch):
+    monkeypatch.setitem(GATES, "first_units", (FirstUnits,))
+    encoder = random_encoder(tiny_config())
+    config = PruningConfig(0.1, 0, gate="first_units", reference_seconds=0.05)
+    pruner = Pruner(encoder, config)
+    with torch.no_grad():
+        share = 1 - 0.1 * pruner.budgets["total"].dense_cost / float(
+            pruner.gates.costs(encoder).params.ffn
+        )
+        pruner.gates.shares.fill_(share)
+    small = pruner.apply_to(encoder)
+    kept = [layer.ffn_kept for layer in small.config.layers if layer.ffn_kept]
+    assert kept and all(units == tuple(range(len(units))) for units in kept)
+
+
+def test_a_unit(monkeypatch):
+    unit = Unit("ffn", "layers.{}.feed_forward.fc1.bias", lambda bias, _: bias[:, None])
+    monkeypatch.setitem(UNITS, "bias", unit)
+    monkeypatch.setattr(PinchedUnits, "units", (*PinchedUnits.units, "bias"))
+    encoder = random_encoder(tiny_config())
+    config = PruningConfig(0.1, 0, gate="self_pinching", units=("bias",), reference_seconds=0.05)
+    masks = Pruner(encoder, config).gates.masks(encoder)
+    assert [len(mask) for mask in masks.ffn if mask is not None] == [
+        size for size in unit_sizes(encoder.config)["ffn"] if size
+    ]
+
+
+def test_a_budget(monkeypatch):
+    def layers(config: SSLConfig, _, widths) -> Cost:
+        heads = [len(x.heads) for x in config.layers] if widths is None else [
+            layer.heads for layer in widths.layers
+        ]  # fmt: skip
+        return Cost(0, 0, 0, sum(heads), 0, 0)
+
+    monkeypatch.setitem(MEASURES, "heads", layers)
+    monkeypatch.setitem(BUDGETS, "heads", Held("heads", ("transformer",)))
+    encoder = random_encoder(tiny_config())
+    target = {"transformer": 0.5}
+    config = PruningConfig(target, 0, budget="heads", units=("head",), reference_seconds=0.05)
+    penalty = Pruner(encoder, config).eval().penalty(encoder)
+    assert abs(float(penalty.stats["sparsity"])) < 0.05
+    with pytest.raises(ValueError, match="expected a budget of .*heads, found 'latency'"):
+        PruningConfig(0.5, 0, budget="latency")
+
+
+def test_a_family(monkeypatch):
+    monkeypatch.setitem(FAMILIES, "toy", Family("Toy"))
+    config = SSLConfig.from_dict({**tiny_config("hubert").to_dict(), "family": "toy"})
+    encoder = SSLEncoder(config).eval()
+    assert encoder(torch.randn(1, 2000)).hidden_states[-1].isfinite().all()
+    assert count_macs(config, 0.1).total == count_macs(tiny_config("hubert"), 0.1).total
+
+
+def test_a_format_of_a_file_and_of_a_folder(monkeypatch, tmp_path):
+    encoder = random_encoder(tiny_config())
+
+    def read(path, checkpoint):
+        ours = SSLEncoder(SSLConfig.from_dict(json.loads(checkpoint["toy_config"])))
+        ours.load_state_dict(checkpoint["toy_weights"], strict=True)
+        return ours.eval()
+
+    monkeypatch.setitem(LAYOUTS, ("toy_config", "toy_weights"), read)
+    config = json.dumps(encoder.config.to_dict())
+    torch.save({"toy_config": config, "toy_weights": encoder.state_dict()}, tmp_path / "toy.pt")
+    assert identical(SSLEncoder.from_pretrained(tmp_path / "toy.pt"), encoder)
+    monkeypatch.setitem(FOLDERS, "toy.txt", lambda folder: encoder)
+    (tmp_path / "toy.txt").touch()
+    assert SSLEncoder.from_pretrained(tmp_path) is encoder
+
+
+def test_an_embedding(monkeypatch):
+    pytest.importorskip("pyannote.core")
+    from espnet_prune.diarization.embedding import EMBEDDINGS, Embedding, make_embedder
+
+    monkeypatch.setitem(EMBEDDINGS, "toy", Embedding("a toy", lambda place, *_: place))
+    assert make_embedder("toy:here", tiny_config()) == "here"
+
+
+def test_an_export_target(monkeypatch, tmp_path):
+    from espnet_prune.bin.export import main
+
+    def write(model, path, output, precision):
+        torch.save(model.state_dict(), path)
+
+    monkeypatch.setitem(TARGETS, ".toy", Target(write, lambda path: torch.load))
+    random_encoder(tiny_config()).save_pretrained(tmp_path / "encoder")
+    main([str(tmp_path / "encoder"), str(tmp_path / "model.toy"), "--no-check"])
+    assert (tmp_path / "model.toy").exists()
+    assert load_exported(tmp_path / "model.toy") is torch.load
