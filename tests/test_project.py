@@ -104,5 +104,5 @@ def _imported(path: Path, modules: dict[str, Path]):
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             for alias in node.names:
-                whole = f"{node.module}.{alias.name}"
-                yield from (name for name in (whole, node.module) if name in modules)
+                names = (f"{node.module}.{alias.name}", node.module)
+                yield from [name for name in names if name in modules][:1]
