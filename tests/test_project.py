@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from espnet_prune.bin import GROUPS
+from espnet_prune.bin import __main__ as command
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "espnet_prune"
 # What a room imports stands before it.
@@ -106,3 +109,26 @@ def _imported(path: Path, modules: dict[str, Path]):
             for alias in node.names:
                 names = (f"{node.module}.{alias.name}", node.module)
                 yield from [name for name in names if name in modules][:1]
+
+
+def test_every_verb_is_listed_once(capsys):
+    verbs = [verb for group in GROUPS.values() for verb in group]
+    files = {path.stem for path in (PACKAGE / "bin").glob("[!_]*.py") if _is_verb(path)}
+    assert sorted(verbs) == sorted(files)
+    with pytest.raises(SystemExit) as end:
+        command.main(["--help"])
+    assert end.value.code == 0
+    shown = capsys.readouterr().out
+    assert all(f"  {verb} " in shown for verb in verbs)
+
+
+def test_a_verb_by_the_one_command(capsys):
+    command.main(["profile", "whisper_tiny_en"])
+    assert "MACs" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        command.main(["prune"])
+    assert "found 'prune'" in capsys.readouterr().err
+
+
+def _is_verb(path: Path) -> bool:
+    return "\ndef main(" in path.read_text()

@@ -1,1 +1,16 @@
-"""Command line tools: `python -m espnet_prune.bin.<verb>`, one thin file per verb."""
+"""Command line tools: ``espnet-prune VERB``, or ``python -m espnet_prune.bin.VERB``.
+
+One thin file per verb; :data:`GROUPS` is their order in ``espnet-prune --help``.
+"""
+
+GROUPS = {
+    "data": ("prepare_speech", "prepare_meetings", "merge_data", "check_data", "format_speech",
+             "make_windows"),
+    "training (options of ESPnet)": ("distill_train", "powerset_train", "asr_train", "slu_train",
+                                     "diar_train", "embedding_train", "run"),
+    "models": ("convert", "profile", "apply_pruning", "export", "pack"),
+    "inference": ("diarize", "diar_inference", "embed_utterances", "tune_diarization"),
+    "scores and reports": ("score_der", "compare_der", "macro_der", "score_asr", "report",
+                           "asr_report", "plot_pruning", "plot_timeline"),
+}  # fmt: skip
+"""The verbs by what they are for."""

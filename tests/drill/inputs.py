@@ -74,7 +74,9 @@ def modules() -> dict[str, str]:
     return {
         file.stem: ".".join(file.relative_to(ROOT).with_suffix("").parts)
         for file in files
-        if "\ndef main(" in (text := file.read_text()) and not text.startswith("#!")
+        if file.stem != "__main__"
+        and "\ndef main(" in (text := file.read_text())
+        and not text.startswith("#!")
     }
 
 

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from espnet_prune.data.audio import SAMPLE_RATE, open_audio
 from espnet_prune.data.tables import DataError, read_table
-from espnet_prune.data.utterances import UtteranceDir, read_utterance_dir
-from espnet_prune.diarization.embedding import SpeakerEmbedder, Stretch
-from espnet_prune.encoder import SSLEncoder
+from espnet_prune.diarization.embedding.utterances import (
+    UtteranceEmbedder,
+    read_samples,
+    read_whole_utterances,
+)
 from espnet_prune.progress import progress
 from espnet_prune.scoring.significance import Interval, interval
 
@@ -91,48 +93,6 @@ def choose_crops(folder: Path, seconds: float, per_speaker: int, seed: int) -> l
     return crops
 
 
-def read_whole_utterances(folder: Path) -> UtteranceDir:
-    """A data directory with an audio file per utterance.
-
-    Raises:
-        DataError: a file is missing or damaged, or the utterances are segments.
-    """
-    data = read_utterance_dir(folder)
-    if data.segments is not None:
-        raise DataError(
-            f"{folder}: expected an audio file per utterance, found segments; format_speech makes "
-            "files of them"
-        )
-    return data
-
-
-class UtteranceEmbedder:
-    """Embeds an utterance as a window whose only speaker is active in a part of it.
-
-    Args:
-        embedder: what makes the embedding.
-        encoder: makes the hidden states that the embedder pools, in evaluation mode.
-    """
-
-    def __init__(self, embedder: SpeakerEmbedder, encoder: SSLEncoder):
-        self.embedder, self.encoder = embedder, encoder
-
-    @torch.no_grad()
-    def __call__(
-        self, samples: torch.Tensor, start: int = 0, size: int | None = None
-    ) -> torch.Tensor:
-        """The embedding ``(E,)`` of ``size`` samples from ``start`` of ``(T,)`` at 16 kHz."""
-        kept = {}
-        if self.embedder.layers:
-            states, _ = self.encoder.stream(samples[None])
-            kept = {n: state.float() for n, state in enumerate(states) if n in self.embedder.layers}
-        hop = self.encoder.config.hop
-        weights = torch.zeros(1, self.encoder.config.num_frames(len(samples)), 1)
-        weights[:, start // hop : None if size is None else (start + size) // hop] = 1
-        stretch = Stretch(samples, (0,), len(samples))
-        return self.embedder(stretch, kept, weights)[0, 0].float()
-
-
 def embed_crops(
     embed: UtteranceEmbedder, crops: Sequence[Crop], seconds: float
 ) -> NDArray[np.float32]:
@@ -200,16 +160,6 @@ def rate_interval(pairs: Pairs, resamples: int, seed: int) -> Interval:
         if weights[pairs.same].any() and weights[~pairs.same].any():
             rates.append(equal_error_rate(pairs, weights))
     return interval(np.array(rates), count)
-
-
-def read_samples(path: str) -> torch.Tensor:
-    """The samples ``(T,)`` of a file of 16 kHz, mono.
-
-    Raises:
-        DataError: it is damaged.
-    """
-    with open_audio(path) as audio:
-        return torch.from_numpy(audio.read(dtype="float32"))
 
 
 def _optional(path: Path) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Tell how well speaker embeddings tell voices apart: equal error rates over pairs of crops.
 
-Example: python -m espnet_prune.bin.score_embedding exp/pruned data/test --embedding head campplus
+Example: python -m benchmarks.score_embedding exp/pruned data/test --embedding head campplus
 """
 
 from __future__ import annotations
@@ -8,27 +8,22 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from espnet_prune.bin.diarizer_options import read_config
-from espnet_prune.bin.errors import explained
-from espnet_prune.bin.numbers import amount, positive, seed
-from espnet_prune.bin.score_der import percent
-from espnet_prune.diarization.embedding import embeddings_help, make_embedder
-from espnet_prune.diarization.embedding.verification import (
+from benchmarks.verification import (
     Crop,
-    UtteranceEmbedder,
     choose_crops,
     compare_pairs,
     embed_crops,
     equal_error_rate,
     rate_interval,
 )
-from espnet_prune.diarization.inference_config import InferenceConfig, with_companions
-from espnet_prune.encoder import SSLEncoder
-from espnet_prune.inference import fast_dtype, inference_form
+from espnet_prune.bin.embed_utterances import add_embedder_options, load_embedders
+from espnet_prune.bin.errors import explained
+from espnet_prune.bin.numbers import amount, positive, seed
+from espnet_prune.bin.score_der import percent
+from espnet_prune.diarization.embedding import embeddings_help
+from espnet_prune.diarization.embedding.utterances import UtteranceEmbedder
 from espnet_prune.report.markdown import markdown_table
 
 
@@ -61,39 +56,6 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=seed, default=0, help="of utterances and resamples (0)")
     parser.add_argument("--json", action="store_true", help="print fractions as JSON")
     return parser
-
-
-def add_embedder_options(parser: argparse.ArgumentParser) -> None:
-    """Add the model, the data and the configuration of commands that embed utterances."""
-    parser.add_argument("model", help="a diarization model, or an encoder of any format")
-    parser.add_argument(
-        "data_dir",
-        type=Path,
-        help="wav.scp and utt2spk; spk2gender and spk2age (years) make groups of one sex and age, "
-        "under 18 or not, within which pairs are scored as well",
-    )
-    parser.add_argument(
-        "--config", type=Path, help="YAML with keyword arguments of InferenceConfig"
-    )
-
-
-def load_embedders(
-    args: argparse.Namespace, names: Sequence[str] | None
-) -> dict[str, UtteranceEmbedder]:
-    """The embedders of these names, or the configuration's.
-
-    Raises:
-        ConfigError, CheckpointError: see :func:`make_embedder`.
-    """
-    config = read_config(args.config, InferenceConfig())
-    encoder = SSLEncoder.from_pretrained(args.model)
-    form = inference_form(encoder, fast_dtype(config.precision))
-    embedders = {}
-    for name in names or [config.embedding]:
-        chosen = with_companions(replace(config, embedding=name), Path(args.model))
-        embedder = make_embedder(chosen.embedding, encoder.config, chosen.embedding_layer)
-        embedders[name] = UtteranceEmbedder(embedder, form)
-    return embedders
 
 
 def main(cmd: Sequence[str] | None = None) -> None:

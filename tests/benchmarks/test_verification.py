@@ -10,19 +10,18 @@ import pytest
 import soundfile
 import torch
 
-from espnet_prune.bin import score_embedding
-from espnet_prune.data import DataError
-from espnet_prune.diarization.embedding import PooledStates
-from espnet_prune.diarization.embedding.verification import (
+from benchmarks import score_embedding
+from benchmarks.verification import (
     Crop,
-    UtteranceEmbedder,
     choose_crops,
     compare_pairs,
     embed_crops,
     equal_error_rate,
     rate_interval,
-    read_samples,
 )
+from espnet_prune.data import DataError
+from espnet_prune.diarization.embedding import PooledStates
+from espnet_prune.diarization.embedding.utterances import UtteranceEmbedder, read_samples
 from tests.encoders import random_encoder, tiny_config
 
 VOICES = {"a": ("f", 30), "b": ("f", 31), "c": ("m", 40), "d": ("m", 7)}
