@@ -30,9 +30,9 @@ def pruned_wavlm(
             "Face id with -k (s3prl's run_downstream) or path_or_url (S3PRLUpstream, ESPnet)"
         )
     if refresh and str(ckpt).startswith(("http://", "https://")):
-        from s3prl.util.download import _urls_to_filepaths
+        from s3prl.util.download import urls_to_filepaths
 
-        _urls_to_filepaths(str(ckpt), refresh=True)  # the encoder is read from s3prl's downloads
+        urls_to_filepaths(str(ckpt), refresh=True)  # the encoder is read from s3prl's downloads
     return UpstreamExpert(ckpt, model_config)
 
 

@@ -4,12 +4,12 @@ One thin file per verb; :data:`GROUPS` is their order in ``espnet-prune --help``
 """
 
 GROUPS = {
-    "data": ("prepare_speech", "prepare_meetings", "merge_data", "check_data", "format_speech",
+    "data": ("prepare_data", "merge_data", "check_data", "format_speech",
              "make_windows"),
     "training (options of ESPnet)": ("distill_train", "powerset_train", "asr_train", "slu_train",
                                      "diar_train", "embedding_train", "run"),
     "models": ("convert", "profile", "apply_pruning", "export", "pack"),
-    "inference": ("diarize", "diar_inference", "embed_utterances", "tune_diarization"),
+    "inference": ("diarize", "embed_utterances", "tune_diarization"),
     "scores and reports": ("score_der", "compare_der", "macro_der", "score_asr", "report",
                            "asr_report", "plot_pruning", "plot_timeline"),
 }  # fmt: skip

@@ -52,11 +52,11 @@ def download_file(url: str) -> Path:
 
 def _cached(url: str) -> Path:
     try:
-        from s3prl.util.download import _urls_to_filepaths
+        from s3prl.util.download import urls_to_filepaths
     except ImportError:
         name = f"{hashlib.sha256(url.encode()).hexdigest()}.{Path(url).name}"
         return Path(torch.hub.get_dir()) / "checkpoints" / name
-    return Path(_urls_to_filepaths(url, download=False))
+    return Path(urls_to_filepaths(url, download=False))
 
 
 def _download(url: str, path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from espnet_prune.bin import diar_inference, diarize, diarizer_options
+from espnet_prune.bin import diarize, diarizer_options
 from espnet_prune.data import read_rttm, write_rttm
 from espnet_prune.diarization.clustering.vbx import VBxClustering
 from espnet_prune.diarization.pipeline import Diarizer, InferenceConfig
@@ -160,8 +160,8 @@ def test_outputs_are_tried_before_the_model_is_loaded(
     (tmp_path / "taken").mkdir()
     (tmp_path / "wav.scp").write_text(f"a {path}\n")
     command[command.index("--output") + 1] = f"{tmp_path}/{output}"
-    with pytest.raises(SystemExit, match=r"^diar_inference: .*(folder|directory|exists)"):
-        diar_inference.main([*command, str(tmp_path)])
+    with pytest.raises(SystemExit, match=r"^diarize: .*(folder|directory|exists)"):
+        diarize.main([*command, str(tmp_path)])
     if output == "file/out":
         with pytest.raises(SystemExit, match=r"^diarize: .*(directory|exists)"):
             diarize.main([*command, str(path)])
@@ -183,7 +183,7 @@ class Meetings:
         )
 
     def run(self, *options: str) -> None:
-        diar_inference.main([*self.command, *options])
+        diarize.main([*self.command, *options])
 
     def left(self) -> list[str]:
         return sorted(path.name for path in self.output.parent.iterdir())
@@ -222,7 +222,7 @@ def test_a_damaged_recording_costs_no_other(
     with pytest.raises(SystemExit) as ended:
         meetings.run()
     assert ended.value.code == 2
-    assert str(ended.value).startswith("diar_inference: 1 of 4 recording(s) failed:\n")
+    assert str(ended.value).startswith("diarize: 1 of 4 recording(s) failed:\n")
     assert "1.flac: expected" in str(ended.value)
     assert not meetings.output.exists()
     diarized.clear()

@@ -11,7 +11,7 @@ import soundfile
 import torch
 import yaml
 
-from espnet_prune.bin import diar_inference, score_der, tune_diarization
+from espnet_prune.bin import diarize, score_der, tune_diarization
 from espnet_prune.bin.tune_diarization import changes_at, parse_grid
 from espnet_prune.data import DataError
 from espnet_prune.diarization.config import DiarizationConfig
@@ -98,7 +98,7 @@ def test_as_diarize_and_score(
     tuned = yaml.safe_load((tmp_path / "t.yaml").read_text())
     assert tuned.keys() == {"threshold", "step"}
     hypothesis = f"{tmp_path}/hyp.rttm"
-    diar_inference.main([*command, "--output", hypothesis, "--config", f"{tmp_path}/t.yaml"])
+    diarize.main([*command, "--output", hypothesis, "--config", f"{tmp_path}/t.yaml"])
     (tmp_path / "uem").write_text("a 1 0 6\nb 1 0 6\n")
     with open(tmp_path / "t.csv", newline="") as file:
         least = min(float(row["der"]) for row in csv.DictReader(file))

@@ -11,7 +11,7 @@ import soundfile
 import torch
 
 from espnet_prune import Diarizer
-from espnet_prune.bin import diar_inference, pack
+from espnet_prune.bin import diarize, pack
 from espnet_prune.data import DataError, read_rttm
 from espnet_prune.diarization.config import DiarizationConfig
 from espnet_prune.diarization.head import HeadConfig
@@ -194,7 +194,7 @@ def test_devices_that_are_not_there(model, device, capsys):
     with pytest.raises(ConfigError, match=f"expected a device of this machine, found {device} "):
         Diarizer(model, device=device)
     with pytest.raises(SystemExit) as ended:
-        diar_inference.main(["model", "data", "--output", "x", "--device", device])
+        diarize.main(["model", "data", "--output", "x", "--device", device])
     assert ended.value.code == 2
     assert f"--device: expected a device of this machine, found {device}" in capsys.readouterr().err
 
@@ -226,19 +226,19 @@ def test_the_commands(model, wav, tmp_path):
     (tmp_path / "decode.yaml").write_text("step: 1.0\n")
     output = tmp_path / "out/hyp.rttm"
     command = [f"{tmp_path}/model", str(tmp_path), "--output", str(output)]
-    diar_inference.main([*command, "--config", f"{tmp_path}/decode.yaml"])
+    diarize.main([*command, "--config", f"{tmp_path}/decode.yaml"])
     expected = Diarizer(model, InferenceConfig(step=1.0)).diarize(tmp_path / "meeting.wav", "m1")
     assert len(read_rttm(output).get("m1", [])) == len(expected)
-    diar_inference.main([*command, "--num_speakers", "1"])
+    diarize.main([*command, "--num_speakers", "1"])
     assert len({turn.speaker for turn in read_rttm(output)["m1"]}) == 1
-    diar_inference.main([*command, "--precision", "bfloat16"])
+    diarize.main([*command, "--precision", "bfloat16"])
     with pytest.raises(SystemExit, match="precision.*found 'int4'"):
-        diar_inference.main([*command, "--precision", "int4"])
+        diarize.main([*command, "--precision", "int4"])
     (tmp_path / "decode.yaml").write_text("stepp: 1.0\n")
     with pytest.raises(SystemExit, match="stepp"):
-        diar_inference.main([*command, "--config", f"{tmp_path}/decode.yaml"])
+        diarize.main([*command, "--config", f"{tmp_path}/decode.yaml"])
     with pytest.raises(SystemExit, match="expected .*, a folder"):
-        diar_inference.main([f"{tmp_path}/nowhere", *command[1:]])
+        diarize.main([f"{tmp_path}/nowhere", *command[1:]])
     pack.main([f"{tmp_path}/model", str(output), "--output", str(tmp_path / "p.zip")])
     with pytest.raises(CheckpointError, match="no model folder|expected a model folder"):
         pack.pack(tmp_path / "out", [], tmp_path / "q.zip")

@@ -37,7 +37,6 @@ run_bench_diarization --models whisper_tiny_en --minutes 0.1 --threads 1 --outpu
 check_data data --output out
 compare_der data/rttm data/rttm data/rttm --uem data/uem
 convert encoder out
-diar_inference exp/pruned data --output out.rttm --device cpu --config decode.yaml
 diarize exp/pruned data/a.wav --output out --device cpu --config decode.yaml
 export encoder out.pt2 --output last_hidden_state --no-check
 embed_utterances encoder speech --embedding mel --output out
@@ -49,8 +48,7 @@ merge_data data data2 out
 pack exp/pruned exp/dense/config.json --output out.zip
 plot_pruning exp/prune_train encoder encoder --output out
 plot_timeline data/rttm data/rttm --recording a --output out.png --uem data/uem
-prepare_meetings ami ami out --nj 1 --allow_incomplete
-prepare_speech librispeech libri --output out --allow_incomplete
+prepare_data librispeech libri --output out --allow_incomplete
 probe_encoder a=encoder --probe s utt2spk speech speech --output out.json
 probe_report probes.json --output out.md
 make_student random encoder encoder --output out --seed 0

@@ -54,7 +54,7 @@ def test_the_default_corpus_has_voices_enough(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     simulations = {}
     for _, module, *words in calls:
-        if module.endswith("prepare_speech"):
+        if module.endswith("prepare_data"):
             importlib.import_module(module).main(words)
         else:
             simulations[Path(words[words.index("--output") + 1]).name] = words

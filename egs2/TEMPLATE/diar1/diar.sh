@@ -214,7 +214,7 @@ each_inference() {
 infer() {
     local set=$1 model=$2 dir=$3 config=$4
     log "${dir}/${set}.rttm"
-    verb diar_inference "${expdir}/${model}" "${raw}/${set}" \
+    verb diarize "${expdir}/${model}" "${raw}/${set}" \
         --config "${config}" --nj "${inference_nj}" --output "${dir}/${set}.rttm"
 }
 

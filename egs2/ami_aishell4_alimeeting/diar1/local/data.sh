@@ -30,7 +30,7 @@ prepare() {
     local folder=$1_dir
     folder=${!folder}
     if "${download}"; then "$(dirname "$0")/download.sh" --corpus "$1" "${folder}"; fi
-    "${python:-python3}" -m espnet_prune.bin.prepare_meetings "$1" "${folder}" "$2" "${options[@]}"
+    "${python:-python3}" -m espnet_prune.bin.prepare_data "$1" "${folder}" --output "$2" "${options[@]}"
 }
 
 read -ra names <<< "${corpora}"

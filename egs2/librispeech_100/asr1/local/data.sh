@@ -36,5 +36,5 @@ fi
 options=()
 if "${allow_incomplete}"; then options+=(--allow_incomplete); fi
 if "${audio_only}"; then options+=(--audio_only); fi
-"${python:-python3}" -m espnet_prune.bin.prepare_speech librispeech "${librispeech_dir}" \
+"${python:-python3}" -m espnet_prune.bin.prepare_data librispeech "${librispeech_dir}" \
     --output data --sets "${names[@]}" "${options[@]}"

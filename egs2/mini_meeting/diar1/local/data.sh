@@ -44,7 +44,7 @@ if [ -n "${rooms}" ]; then options+=(--rooms "${rooms}"); fi
 prepare() {
     local corpus=$1 folder=$2
     shift 2
-    "${python:-python3}" -m espnet_prune.bin.prepare_speech "${corpus}" "${corpora}/${folder}" \
+    "${python:-python3}" -m espnet_prune.bin.prepare_data "${corpus}" "${corpora}/${folder}" \
         --output "${sources}/${corpus}" --allow_incomplete --audio_only --sets "$@"
 }
 

@@ -18,5 +18,5 @@ EOM
 
 options=()
 if "${allow_incomplete}"; then options+=(--allow_incomplete); fi
-"${python:-python3}" -m espnet_prune.bin.prepare_speech picovoice_barista "${picovoice_barista}" \
+"${python:-python3}" -m espnet_prune.bin.prepare_data picovoice_barista "${picovoice_barista}" \
     --output data "${options[@]}"

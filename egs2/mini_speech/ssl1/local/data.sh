@@ -27,7 +27,7 @@ combine() {
 }
 
 for corpus in speechocean762 picovoice_barista; do
-    "${python:-python3}" -m espnet_prune.bin.prepare_speech "${corpus}" "${corpora}/${corpus}" \
+    "${python:-python3}" -m espnet_prune.bin.prepare_data "${corpus}" "${corpora}/${corpus}" \
         --output "data/${corpus}" --allow_incomplete
 done
 for set in train dev; do replace "data/${set}" combine "${set}"; done

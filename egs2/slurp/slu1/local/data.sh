@@ -27,5 +27,5 @@ fi
 
 options=()
 if "${allow_incomplete}"; then options+=(--allow_incomplete); fi
-"${python:-python3}" -m espnet_prune.bin.prepare_speech slurp "${slurp_dir}" \
+"${python:-python3}" -m espnet_prune.bin.prepare_data slurp "${slurp_dir}" \
     --output data --sets "${names[@]}" "${options[@]}"

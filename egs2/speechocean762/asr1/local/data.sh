@@ -23,5 +23,5 @@ if "${download}"; then "$(dirname "$0")/download.sh" "${speechocean762}"; fi
 read -ra names <<< "${sets}"
 options=()
 if "${allow_incomplete}"; then options+=(--allow_incomplete); fi
-"${python:-python3}" -m espnet_prune.bin.prepare_speech speechocean762 "${speechocean762}" \
+"${python:-python3}" -m espnet_prune.bin.prepare_data speechocean762 "${speechocean762}" \
     --output data --sets "${names[@]}" "${options[@]}"

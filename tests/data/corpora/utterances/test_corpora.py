@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from espnet_prune.bin import prepare_speech as command
+from espnet_prune.bin import prepare_data as command
 from espnet_prune.data import format_speech, read_utterance_dir
 from espnet_prune.data.corpora.utterances import (
     BARISTA,
