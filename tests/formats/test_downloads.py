@@ -92,11 +92,11 @@ def test_downloads_of_s3prl_are_used(
     hub(monkeypatch)
     theirs = {}
     for url in ("https://huggingface.co/a/b/resolve/main/c.pt", server.url("whole/c.pt")):
-        theirs[url] = Path(download._urls_to_filepaths(url, download=False))
+        theirs[url] = Path(download.urls_to_filepaths(url, download=False))
         theirs[url].write_bytes(b"theirs")
     assert {url: download_file(url) for url in theirs} == theirs
     ours = download_file(server.url("whole/d.pt"))
-    assert download._urls_to_filepaths(server.url("whole/d.pt")) == str(ours)
+    assert download.urls_to_filepaths(server.url("whole/d.pt")) == str(ours)
     assert server.requests == 1
 
 
