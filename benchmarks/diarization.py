@@ -8,9 +8,10 @@ import json
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -24,6 +25,7 @@ from espnet_prune.data import SAMPLE_RATE
 from espnet_prune.data.audio import AudioStream
 from espnet_prune.diarization import FrameGrid, Powerset
 from espnet_prune.diarization.config import DiarizationConfig
+from espnet_prune.diarization.embedding import Stretch
 from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.diarization.pipeline import Diarizer, InferenceConfig
 from espnet_prune.diarization.stitching import stitch, to_turns
@@ -200,10 +202,11 @@ def generate(path: Path, minutes: float, seed: int) -> None:
 def main() -> None:
     """The other process: print stages and counts as JSON."""
     parser = argparse.ArgumentParser()
-    for name, kind in {
+    kinds: dict[str, Callable[[str], Any]] = {
         "model": str, "minutes": float, "config": json.loads, "device": str, "threads": int,
         "seed": int,
-    }.items():  # fmt: skip
+    }  # fmt: skip
+    for name, kind in kinds.items():
         parser.add_argument(name, type=kind)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -212,7 +215,7 @@ def main() -> None:
     featurizer = Featurizer(SSLEncoder(PRESETS[args.model]()))
     model = DiarizationModel(featurizer, DiarizationConfig())
     grid = FrameGrid.of(model.encoder.config)
-    model.head = ScriptedHead(model.head, model.powerset, grid)
+    model.register_module("head", ScriptedHead(model.head, model.powerset, grid))
     diarizer = Diarizer(model, InferenceConfig(**args.config), args.device)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "meeting.wav"
@@ -226,11 +229,16 @@ def _diarize(diarizer: Diarizer, path: Path, meter: StageMeter) -> tuple[int, in
     """What :meth:`Diarizer.diarize` does, metered; the number of windows and of embeddings."""
     local, embedder = diarizer.local, diarizer.local.embedder
 
-    def metered(*inputs):
-        with meter.stage("embedding"):
-            return embedder(*inputs)
+    class Metered:
+        layers = embedder.layers
 
-    local.embedder = metered
+        def __call__(
+            self, stretch: Stretch, states: Mapping[int, Tensor], weights: Tensor
+        ) -> Tensor:
+            with meter.stage("embedding"):
+                return embedder(stretch, states, weights)
+
+    local.embedder = Metered()
     with meter.stage("segmentation"), AudioStream(path) as audio:
         found = local(audio)
     with meter.stage("clustering"):

@@ -51,8 +51,8 @@ def make_steps(
     config = PRESETS[model]()
     student = SSLEncoder(config).to(setting.device).train()
     teacher = SSLEncoder(config).to(setting.device)
-    precisions = {STEPS[name].teacher for name in names} - {None}
-    teachers = {each: inference_form(teacher, PRECISIONS[each]) for each in precisions}
+    precisions = {STEPS[name].teacher for name in names}
+    teachers = {each: inference_form(teacher, PRECISIONS[each]) for each in precisions if each}
     pruner = Pruner(student, PruningConfig(target=0.8, warmup_steps=100)).to(setting.device)
     layers = range(0, len(config.layers) + 1, len(config.layers) // 3)
     distillation = LayerwiseDistillation(layers)
@@ -105,7 +105,8 @@ def main() -> None:
     for _ in range(2):  # the first one leaves memory behind
         step()
         peaks.append(peak.restart())
-    print(json.dumps(None if None in peaks else max(peaks)))
+    known = [each for each in peaks if each is not None]
+    print(json.dumps(max(known) if len(known) == len(peaks) else None))
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ class UpstreamExpert(nn.Module):
                 "expected waveforms (T,) of floats from -1 to 1, found "
                 + (", ".join(f"{tuple(w.shape)} {w.dtype}" for w in wavs[:3]) or "none")
             )
-        dtype = self.encoder.front_end.projection.weight.dtype
+        dtype = self.encoder.get_parameter("front_end.projection.weight").dtype
         wavs = [wav.to(dtype) for wav in wavs]
         samples = torch.tensor([len(wav) for wav in wavs], device=wavs[0].device)
         padded = pad_sequence(wavs, batch_first=True)

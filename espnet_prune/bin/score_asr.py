@@ -47,9 +47,9 @@ def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
     with explained("score_asr"):
-        texts = [read_texts(path) for path in (args.reference, args.hypothesis)]
+        reference, hypothesis = read_texts(args.reference), read_texts(args.hypothesis)
         speakers = read_texts(args.utt2spk) if args.utt2spk else None
-        scores = score(*texts, args.intent, speakers)
+        scores = score(reference, hypothesis, args.intent, speakers)
         if args.output:
             write_scores(scores, args.output)
         print(render(scores))

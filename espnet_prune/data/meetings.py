@@ -181,7 +181,7 @@ def check_data_dir(path: str | Path) -> Statistics:
             problems += [f"{tables.where('wav.scp', line)}: {problem}" for problem in error.args]
     for place, row in tables.timed():
         duration = durations.get(row.recording)
-        if None not in (duration, row.end) and row.end > duration + END_TOLERANCE:
+        if duration is not None and row.end is not None and row.end > duration + END_TOLERANCE:
             problems.append(
                 f"{place}: expected an end within the {duration:.3f} s of {row.recording}, "
                 f"found {row.end:.3f} s; shorten or remove the line"

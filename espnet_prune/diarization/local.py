@@ -42,7 +42,7 @@ class LocalSpeakers(NamedTuple):
     @property
     def active(self) -> NDArray[np.bool_]:
         """``(W, S)`` which are active at all, N of them."""
-        return self.activity.any(axis=1)
+        return np.any(self.activity, axis=1)
 
 
 class LocalDiarizer:
@@ -188,7 +188,7 @@ class LocalDiarizer:
         self, stretch: Stretch, states: Mapping[int, Tensor], weights: NDArray[np.uint8]
     ) -> NDArray[np.float32]:
         """Embeddings ``(N, E)`` of the local speakers that ``(B, L, S)`` gives any weight."""
-        active = weights.any(axis=1)
+        active = np.any(weights, axis=1)
         rows = np.flatnonzero(active.any(axis=1))
         if not len(rows):
             return np.zeros((0, 0), dtype=np.float32)

@@ -86,7 +86,7 @@ def require_audio(data: DataDir) -> None:
     Raises:
         DataError: names all that cannot.
     """
-    problems = []
+    problems: list[str] = []
     for recording in _scored(data):
         try:
             with AudioStream(data.wavs[recording]):

@@ -113,7 +113,7 @@ def _arguments(
     if not isinstance(values, Mapping):
         problems.append(f"{path or 'it'}: expected values by name, found {shown(values)}")
         return {}
-    hints = _hints(function if inspect.isfunction(function) else function.__init__)  # type: ignore[misc]
+    hints = _hints(function if inspect.isfunction(function) else function.__init__)
     known = inspect.signature(function).parameters
     prefix = f"{path}." if path else ""
     built: dict[str, Any] = {}

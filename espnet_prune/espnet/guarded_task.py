@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import torch
-from espnet2.tasks.abs_task import optim_classes, scheduler_classes
+from espnet2.tasks.abs_task import AbsTask, optim_classes, scheduler_classes
 
 from espnet_prune.encoder import ConfigError
 from espnet_prune.encoder.typed import read_arguments, shortened, shown, similar
@@ -22,13 +22,15 @@ from espnet_prune.espnet.layered_config import LayeredArgumentParser, layered
 from espnet_prune.espnet.running import remember_options, require_same_options
 from espnet_prune.espnet.trainer import ResumableTrainer
 
-_COUNTS = ("max_epoch", "accum_grad", "batch_size", "batch_bins", "num_iters_per_epoch")
-_COUNTS += ("keep_nbest_models",)
+_COUNTS = (
+    "max_epoch", "accum_grad", "batch_size", "batch_bins", "num_iters_per_epoch",
+    "keep_nbest_models",
+)  # fmt: skip
 _MOST = 10**12
 _AGAIN = "the last checkpoint stays: run the same command again"
 
 
-class GuardedTask:
+class GuardedTask(AbsTask):
     """Reads options by type, trains with :class:`ResumableTrainer`, reads files as data alone.
 
     To be inherited from before one of ESPnet's tasks.
@@ -59,7 +61,7 @@ class GuardedTask:
         if args.ngpu > found:
             raise ConfigError(f"expected --ngpu up to {found}, as many as here, found {args.ngpu}")
         for option, classes in cls._classes().items():
-            name, conf = getattr(args, option, None), getattr(args, f"{option}_conf", None)
+            name, conf = getattr(args, option, ""), getattr(args, f"{option}_conf", None)
             if conf and name in classes:
                 _check_arguments(classes[name], conf, f"{option}_conf")
 

@@ -23,7 +23,7 @@ _INNER_KEY = re.compile(r"([\w.]+)=(.*)", re.DOTALL)
 class LayeredArgumentParser(config_argparse.ArgumentParser):
     """ESPnet's parser, whose ``--config`` may be layered; what is wrong is told in one line."""
 
-    def parse_known_args(  # type: ignore[override]
+    def parse_known_args(
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
         """As usual; what the file says are defaults."""

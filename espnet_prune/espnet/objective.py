@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.utils.nested_dict_action import NestedDictAction
@@ -122,7 +122,7 @@ class EncoderObjective(nn.Module):
         self.teacher = teacher
         self._distance: DistillationLoss | None = None
 
-    def forward(self, encoder: SSLEncoder, wavs: Tensor, lengths: Tensor) -> EncoderOutput:
+    def forward(self, encoder: SSLEncoder, wavs: Tensor, lengths: Tensor | None) -> EncoderOutput:
         """The gated ``encoder`` on waveforms ``(B, T)`` of ``lengths`` ``(B,)`` samples.
 
         The gates are sampled once; the distance to the teacher is kept for :meth:`add_to`.
@@ -159,30 +159,40 @@ class EncoderObjective(nn.Module):
         stats["loss"] = total.detach()
         return total, stats
 
-    def attach(self, model: nn.Module, owner: nn.Module, featurizer: Featurizer) -> None:
+    def attach(self, model: nn.Module, owner: Owner) -> None:
         """Join the training of ``model``, an ESPnet model that returns loss, stats and weight.
 
         Args:
-            model: pays what the encoder of ``featurizer`` owes.
+            model: pays what the encoder of ``owner`` owes.
             owner: the part of ``model`` in whose state dict this module goes, as ``objective``.
-            featurizer: of ``model``.
         """
 
         def add(_: nn.Module, __: Any, output: tuple[Tensor, dict, Tensor]) -> Any:
             loss, stats, weight = output
-            loss, more = owner.objective.add_to(loss, featurizer.encoder)
+            loss, more = self.add_to(loss, owner.featurizer.encoder)
             return loss, {**stats, **force_gatherable(more, loss.device)}, weight
 
         owner.objective = self
-        featurizer.through = self.forward
+        owner.featurizer.through = self.forward
         model.register_forward_hook(add)
+
+
+class Owner(Protocol):
+    """A module with a featurizer, in whose state dict the objective goes."""
+
+    objective: EncoderObjective | None
+
+    @property
+    def featurizer(self) -> Featurizer:
+        """The encoder and its weighted layers."""
+        ...
 
 
 def parameter_groups(model: nn.Module, ssl_lr: float | None = None) -> list[dict[str, Any]]:
     """Optimizer groups: the model, its encoder at ``ssl_lr``, gates, multipliers."""
     featurizer = next((m for m in model.modules() if isinstance(m, Featurizer)), None)
     objective = next((m for m in model.modules() if isinstance(m, EncoderObjective)), None)
-    own = []
+    own: list[dict[str, Any]] = []
     if ssl_lr and featurizer:
         own.append({"params": list(featurizer.encoder.parameters()), "lr": ssl_lr})
     if objective and objective.pruner:

@@ -63,7 +63,7 @@ class ESPnetPowersetModel(AbsESPnetModel):
             )
         powerset = self.model.powerset
         labels = spk_labels[:, : log_probs.size(1)]
-        loss, _ = powerset.permutation_free_loss(log_probs, labels, frames)
+        loss = powerset.permutation_free_loss(log_probs, labels, frames)[0]
         errors = powerset.frame_errors(powerset.to_multilabel(log_probs), labels, frames)
         # The loss is a mean over frames: their number makes its mean over processes exact.
         weight = frames.sum().to(loss.dtype)

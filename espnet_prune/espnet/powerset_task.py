@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import re
 
-import torch
 from espnet2.asr.frontend.abs_frontend import AbsFrontend
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.train.class_choices import ClassChoices
@@ -16,6 +15,7 @@ from espnet_prune.diarization.frames import FrameGrid
 from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.encoder.typed import read_typed
 from espnet_prune.espnet.frontend import PrunedSSLFrontend
+from espnet_prune.espnet.objective import Owner
 from espnet_prune.espnet.powerset_model import ESPnetPowersetModel
 from espnet_prune.espnet.task_pruning import TaskPruning
 from espnet_prune.espnet.window_task import WindowTask
@@ -79,7 +79,7 @@ class PowersetDiarizationTask(TaskPruning, PowersetTask):
         parser.set_defaults(ssl_lr=2e-5)
 
     @classmethod
-    def objective_owner(cls, model: AbsESPnetModel) -> torch.nn.Module | None:
+    def objective_owner(cls, model: AbsESPnetModel) -> Owner | None:
         """The model itself."""
         return model
 

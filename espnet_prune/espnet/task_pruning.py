@@ -11,7 +11,12 @@ from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet_prune.encoder import ConfigError
 from espnet_prune.espnet.frontend import PrunedSSLFrontend
 from espnet_prune.espnet.guarded_task import GuardedTask
-from espnet_prune.espnet.objective import add_objective_arguments, build_objective, parameter_groups
+from espnet_prune.espnet.objective import (
+    Owner,
+    add_objective_arguments,
+    build_objective,
+    parameter_groups,
+)
 
 PRUNING_OPTIONS = ("pruning_conf", "distill_conf", "teacher", "ssl_lr")
 """What asks for an encoder of ours."""
@@ -58,12 +63,11 @@ class TaskPruning(GuardedTask):
                 "expected distill_conf and teacher together, found one alone; give both or none"
             )
         if args.pruning_conf or args.distill_conf:
-            featurizer = owner.featurizer
-            build_objective(args, featurizer.encoder).attach(model, owner, featurizer)
+            build_objective(args, owner.featurizer.encoder).attach(model, owner)
         return model
 
     @classmethod
-    def objective_owner(cls, model: AbsESPnetModel) -> torch.nn.Module | None:
+    def objective_owner(cls, model: AbsESPnetModel) -> Owner | None:
         """The part of ``model`` that has the featurizer; None if there is none."""
         frontend = getattr(model, "frontend", None)
         return frontend if isinstance(frontend, PrunedSSLFrontend) else None

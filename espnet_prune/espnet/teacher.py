@@ -36,7 +36,7 @@ class Teacher(nn.Module):
 
     @torch.no_grad()
     @torch.autocast("cpu", enabled=False)  # oneDNN's products take the weights' own dtype
-    def forward(self, wavs: Tensor, lengths: Tensor) -> list[Tensor]:
+    def forward(self, wavs: Tensor, lengths: Tensor | None) -> list[Tensor]:
         """Hidden states ``(B, L, D)`` of waveforms ``(B, T)`` of ``lengths`` ``(B,)`` samples."""
         if self._form is None:
             dtype = fast_dtype(self.precision, wavs.device)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from espnet2.tasks.abs_task import AbsTask, optim_classes
+from espnet2.tasks.abs_task import optim_classes
 from espnet2.train.collate_fn import CommonCollateFn
 
 from espnet_prune.espnet.data_types import register_data_types
@@ -17,7 +18,7 @@ register_data_types()
 register_schedules()
 
 
-class WindowTask(GuardedTask, AbsTask):
+class WindowTask(GuardedTask):
     """Base of tasks over fixed windows."""
 
     num_optimizers = 1
@@ -28,7 +29,7 @@ class WindowTask(GuardedTask, AbsTask):
         return CommonCollateFn(float_pad_value=0.0, int_pad_value=-1)
 
     @classmethod
-    def build_preprocess_fn(cls, args: Any, train: bool) -> None:
+    def build_preprocess_fn(cls, args: Any, train: bool) -> Callable[..., Any] | None:
         """None: windows come ready."""
         return None
 

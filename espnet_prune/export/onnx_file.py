@@ -55,6 +55,7 @@ def export_onnx(
         output_names=[deployment.output, "frames"],
         dynamic_shapes=_AXES,
     )
+    assert onnx_program is not None
     onnx_program.model.metadata_props.update(deployment.metadata())
     with replacing(path) as file:
         if int8:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -43,15 +44,15 @@ class Deployment(nn.Module):
 
     def __init__(self, model: SSLEncoder | DiarizationModel, output: Output | None = None):
         super().__init__()
-        alone = isinstance(model, SSLEncoder)
-        self.output = output or ("hidden_states" if alone else "log_probs")
-        if alone and self.output == "log_probs":
+        diarizer = None if isinstance(model, SSLEncoder) else model
+        self.output = output or ("hidden_states" if diarizer is None else "log_probs")
+        if diarizer is None and self.output == "log_probs":
             raise ExportError(
                 "expected a diarization model, which alone has log_probs, found an encoder; choose "
                 "hidden_states or last_hidden_state"
             )
-        self.encoder = model if alone else model.encoder
-        self.diarizer = model if self.output == "log_probs" else None
+        self.encoder = model if isinstance(model, SSLEncoder) else model.encoder
+        self.diarizer = diarizer if self.output == "log_probs" else None
 
     def forward(self, wavs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Waveforms ``(B, T)``, samples ``(B,)`` to the output and frames ``(B,)``."""
@@ -101,7 +102,8 @@ def trace(deployment: Deployment) -> ExportedProgram:
     example = torch.zeros(2, samples), torch.tensor([samples, samples - 5 * config.hop])
     batch, length = Dim.DYNAMIC, Dim.DYNAMIC(min=config.shortest)
     # Without this, as in PyTorch's own export to ONNX, a batch of one would be out, too.
-    with torch.fx.experimental._config.patch(backed_size_oblivious=True):
+    settings = importlib.import_module("torch.fx.experimental._config")
+    with settings.patch(backed_size_oblivious=True):
         program = torch.export.export(
             form, example, dynamic_shapes={"wavs": {0: batch, 1: length}, "lengths": {0: batch}}
         )

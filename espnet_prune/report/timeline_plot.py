@@ -211,7 +211,7 @@ def _clock(axes: Axes, row: Segment, with_hours: bool) -> None:
     """Label the time axis as players of audio do."""
     from matplotlib.ticker import MultipleLocator
 
-    def label(seconds: float, _: int | None) -> str:
+    def label(seconds: float, _: float | None) -> str:
         minutes, rest = divmod(round(seconds), 60)
         hours, of_hour = divmod(minutes, 60)
         return f"{hours}:{of_hour:02d}:{rest:02d}" if with_hours else f"{minutes}:{rest:02d}"

@@ -125,7 +125,7 @@ def score(
 
     # pyannote's collar is the whole width, half of it on each side.
     der = DiarizationErrorRate(collar=2 * collar, skip_overlap=skip_overlap)
-    jer = JaccardErrorRate()  # type: ignore[no-untyped-call]
+    jer = JaccardErrorRate()
     counts = {}
     for recording in scored:
         turns = reference.get(recording, ()), hypothesis.get(recording, ())

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
+
+F = TypeVar("F", np.float32, np.float64)
 
 
 def assign(
@@ -36,6 +40,6 @@ def centroids_of(embeddings: NDArray[np.float32], labels: NDArray[np.int64]) -> 
     return np.stack([unit[labels == label].mean(axis=0) for label in range(labels.max() + 1)])
 
 
-def normalised(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def normalised(vectors: NDArray[F]) -> NDArray[F]:
     """Vectors ``(..., E)`` scaled to length one."""
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True).clip(min=1e-12)

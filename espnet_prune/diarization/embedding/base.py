@@ -23,13 +23,12 @@ class Stretch(NamedTuple):
 
 
 class SpeakerEmbedder(Protocol):
-    """Tells what the local speakers of windows sound like.
+    """Tells what the local speakers of windows sound like."""
 
-    Attributes:
-        layers: numbers of the hidden states that it pools, 0 of the Transformer's input.
-    """
-
-    layers: Collection[int]
+    @property
+    def layers(self) -> Collection[int]:
+        """Numbers of the hidden states that it pools, 0 of the Transformer's input."""
+        ...
 
     def __call__(self, stretch: Stretch, states: Mapping[int, Tensor], weights: Tensor) -> Tensor:
         """Embed every local speaker of every window.

@@ -57,10 +57,8 @@ class CAMPlusPlusEmbedder(nn.Module):
             CheckpointError: the source is missing, damaged, unsafe or of another network.
         """
         path = Path(source) if source else find_weights()
-        if path.is_dir():
-            _, state = load_folder(path, _KIND)
-        else:
-            state = check_state(load_pickle(path), path)
+        folder = path.is_dir()
+        state = load_folder(path, _KIND)[1] if folder else check_state(load_pickle(path), path)
         network = CAMPlusPlus()
         load_strictly(network, state, path)
         return cls(network)

@@ -47,12 +47,12 @@ def prepare(
         DataError: With every problem: missing files, sizes other than published (both unless
             `allow_incomplete`), audio or annotation that cannot be read.
     """
-    folders = [Path(folder) for folder in folders]
-    splits, missing = corpus.find(folders)
+    paths = [Path(folder) for folder in folders]
+    splits, missing = corpus.find(paths)
     splits, unannotated = _annotated(splits)
     headers = _read_headers(corpus, splits)
     sizes = {split: _size(sources, headers) for split, sources in splits.items()}
-    _check_complete(corpus, sizes, [*missing, *unannotated], folders, allow_incomplete)
+    _check_complete(corpus, sizes, [*missing, *unannotated], paths, allow_incomplete)
     turns = _read_turns(corpus, splits, headers)
     regions = _read_regions(splits, headers)
     output = Path(output)

@@ -27,6 +27,7 @@ def find(folder: Path, part: str) -> Found:
     if absent:
         return Found((), absent)
     data = read_utterance_tables(source)
+    assert data.texts is not None
     tables = {
         name: dict(read_table(source / name, _parse))
         for name in SPEAKER_TABLES
