@@ -25,7 +25,7 @@ PAGES = sorted(
     str(path.relative_to(ROOT))
     for pattern in ("*.md", "docs/**/*.md", "egs2/*.md", "egs2/*/*.md", "egs2/*/*/*.md")
     for path in ROOT.glob(pattern)
-    if "_build" not in path.parts
+    if not {"_build", "_generated"} & {*path.parts}
 )
 # Pages whose blocks in ```python run as they stand; what needs files or a network is ```py.
 RUNNING = [page for page in PAGES if PYTHON_BLOCK.search((ROOT / page).read_text())]

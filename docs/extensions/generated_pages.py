@@ -9,6 +9,8 @@ from pathlib import Path
 
 from sphinx.ext.autodoc.mock import mock
 
+from espnet_prune.bin import GROUPS
+
 DOCS = Path(__file__).parents[1]
 ROOT = DOCS.parent
 GENERATED = DOCS / "_generated"
@@ -29,30 +31,31 @@ def _write(name: str, text: str) -> None:
         path.write_text(text)
 
 
-def _help(path: Path, mocked: list[str]) -> str:
-    """What the command's ``--help`` prints; of ESPnet's own options, the description alone."""
-    described = ast.get_docstring(ast.parse(path.read_text())) or ""
-    if "espnet_prune.espnet" in path.read_text() and "argparse.ArgumentParser(" not in (
-        path.read_text()
-    ):
-        return described
+def _help(verb: str, mocked: list[str]) -> str:
+    """What the verb's ``--help`` prints; of those with options of ESPnet, the description alone."""
+    source = (ROOT / "espnet_prune" / "bin" / f"{verb}.py").read_text()
+    if "ArgumentParser(" not in source:
+        return ast.get_docstring(ast.parse(source)) or ""
     with mock(mocked):
-        parser = importlib.import_module(f"espnet_prune.bin.{path.stem}").get_parser()
-    parser.prog = f"python -m espnet_prune.bin.{path.stem}"
+        parser = importlib.import_module(f"espnet_prune.bin.{verb}").get_parser()
+    parser.prog = f"espnet-prune {verb}"
     return parser.format_help()
+
+
+def _commands(mocked: list[str]) -> str:
+    text = ["# Commands", "Each prints its options with `espnet-prune VERB --help`."]
+    for group, verbs in GROUPS.items():
+        text.append(f"## {group.capitalize()}")
+        for verb in verbs:
+            text += [f"### {verb}", f"```text\n{_help(verb, mocked).rstrip()}\n```"]
+    return "\n\n".join(text) + "\n"
 
 
 def _make_pages(app) -> None:
     os.environ["COLUMNS"] = "100"
     for path, name in PAGES.items():
-        source = os.path.relpath(path, GENERATED)
-        _write(name, f"```{{include}} {source}\n```\n")
-    commands = ["# Commands\n\nEach prints its options with `--help`.\n"]
-    for path in sorted((ROOT / "espnet_prune" / "bin").glob("*.py")):
-        if "def main" in path.read_text():
-            help_text = _help(path, app.config.autodoc_mock_imports)
-            commands.append(f"## {path.stem}\n\n```text\n{help_text.rstrip()}\n```\n")
-    _write("_generated/commands", "\n".join(commands))
+        _write(name, f"```{{include}} {os.path.relpath(path, GENERATED)}\n```\n")
+    _write("_generated/commands", _commands(app.config.autodoc_mock_imports))
 
 
 def setup(app):
