@@ -1,8 +1,8 @@
 """Links between the repository's files, which hold there, made to hold on the site as well.
 
-A link to a file that is a page of the site leads to that page. Any other leads to the address in the
-environment variable SOURCE_URL (of the repository's root, such as https://host/owner/name/blob/main),
-or is plain text without one.
+A link to a file that is a page of the site leads to that page. Any other leads into the repository
+at the address in the environment variable SOURCE_URL (https://host/owner/name/blob/main), or is
+plain text without one.
 """
 
 from __future__ import annotations
