@@ -1,4 +1,5 @@
 # make demo: the whole diarization recipe on real voices. make test, make lint: the checks.
+# make docs: the documentation site. make dist: the wheel, and whether it works where nothing else is.
 # make test-core, test-newest, test-s3prl: the same on other versions of torch, and s3prl's own tests.
 PYTHON ?= python3
 VENV := .venv
@@ -8,9 +9,12 @@ S3PRL_TESTS := -p tests.s3prl_plugin.s3prl_tests -m upstream -k pruned $(S3PRL)/
 CORE_TESTS := tests/encoder tests/storage tests/pruning tests/distillation tests/inference
 # Of test-core: the newest, or a version.
 TORCH ?= newest
+# Of docs and dist, which need no GPU: where pip finds a torch without CUDA; empty for PyPI alone.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+PIP_TORCH = install --progress-bar off torch==2.8.0 $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 SHELL_FILES := $(shell git ls-files '*.sh' '*run.pl' '.ci/run')
 
-.PHONY: demo bench test test-slow drill test-core test-newest test-s3prl lint install clean
+.PHONY: demo bench test test-slow drill test-core test-newest test-s3prl lint docs dist install clean
 
 demo: install
 	cd egs2/mini_meeting/diar1 && ./run.sh
@@ -54,6 +58,21 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/shellcheck $(SHELL_FILES)
 
+# The site, in docs/_build; a warning is an error.
+docs: .venv-docs/.installed
+	rm -rf docs/_build docs/_generated
+	$(<D)/bin/python -m sphinx -W --keep-going -q -b html docs docs/_build
+
+# Source distribution and wheel, in dist; then the wheel in an environment of its own, beside torch.
+dist: .venv-dist/.installed
+	rm -rf dist build .venv-wheel
+	$(<D)/bin/python -m build --outdir dist
+	$(<D)/bin/python .ci/check_dist.py dist
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/python -m pip $(PIP_TORCH)
+	.venv-wheel/bin/python -m pip install --progress-bar off dist/*.whl
+	.venv-wheel/bin/python -I .ci/smoke_test.py
+
 install: $(VENV)/.installed
 
 # pip 26.3 refuses ESPnet (ci_sdr's direct dependency), hence an older pip in the environment.
@@ -77,10 +96,21 @@ $(VENV)/.installed: setup.cfg setup.py
 	$(@D)/bin/python -m pip install --progress-bar off pytest -e ".[s3prl-alone]"
 	touch $@
 
+.venv-docs/.installed: setup.cfg setup.py
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip $(PIP_TORCH)
+	$(@D)/bin/python -m pip install --progress-bar off -e ".[docs]"
+	touch $@
+
+.venv-dist/.installed:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --progress-bar off build==1.6.1
+	touch $@
+
 # Only the source distribution has the tests.
 $(S3PRL):
 	$(PYTHON) -m pip download --quiet --no-deps --no-binary s3prl $(subst -,==,$(@F)) -d $(@D)
 	tar -xzf $@.tar.gz -C $(@D)
 
 clean:
-	rm -rf $(VENV) .venv-* downloads *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-* downloads dist build docs/_build docs/_generated *.egg-info .pytest_cache .mypy_cache .ruff_cache
