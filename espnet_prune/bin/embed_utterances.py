@@ -1,4 +1,4 @@
-"""Write the speaker embeddings of whole utterances, `utterance number number …`, one a line.
+"""Write the speaker embeddings of whole utterances, ``utterance number number …``, one a line.
 
 Example: python -m espnet_prune.bin.embed_utterances exp/pruned data/train --embedding campplus \\
     --output data/train/campplus

@@ -74,7 +74,7 @@ def render(sets: Mapping[str, Mapping[str, Any]], published: Sequence[float] | N
     """A Markdown table in percent: a line per set, then the macro average.
 
     Args:
-        sets: scores of each set as fractions; where one has `der_low`, a column shows intervals.
+        sets: scores of each set as fractions; where one has ``der_low``, a column shows intervals.
         published: DER of each set in percent, if to be shown.
 
     Raises:

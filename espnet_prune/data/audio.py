@@ -1,4 +1,4 @@
-"""Recordings: the `wav.scp` table, and the audio files that it or a user names."""
+"""Recordings: the ``wav.scp`` table, and the audio files that it or a user names."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ _BLOCK = 10
 
 
 def parse_wav(fields: list[str]) -> tuple[str, str]:
-    """Make a recording id and a path of the (at most two) fields of a `wav.scp` line.
+    """Make a recording id and a path of the (at most two) fields of a ``wav.scp`` line.
 
     Raises:
-        ValueError: For a missing path or a command.
+        ValueError: for a missing path or a command.
     """
     expect_fields(fields, "<recording> <path>")
     recording, path = fields
@@ -54,7 +54,7 @@ def open_audio(path: str | Path) -> soundfile.SoundFile:
     """Open a recording for reading; the caller closes it.
 
     Raises:
-        DataError: If it is missing, unreadable, truncated, empty, or not 16 kHz mono.
+        DataError: if it is missing, unreadable, truncated, empty, or not 16 kHz mono.
     """
     audio = open_any_audio(path)
     if audio.samplerate != SAMPLE_RATE or audio.channels != 1:
@@ -110,7 +110,7 @@ def open_any_audio(
         kind: what to open it as.
 
     Raises:
-        DataError: If it is missing, unreadable, truncated or empty.
+        DataError: if it is missing, unreadable, truncated or empty.
     """
     if not Path(path).is_file():
         if Path(path).exists():
@@ -153,7 +153,7 @@ class AudioStream:
         num_samples: at 16 kHz.
 
     Raises:
-        DataError: If it is missing, unreadable, truncated or empty.
+        DataError: if it is missing, unreadable, truncated or empty.
     """
 
     def __init__(self, path: str | Path):

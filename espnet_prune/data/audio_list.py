@@ -12,12 +12,12 @@ from espnet_prune.data.utterances import UtteranceDir
 def read_audio_list(path: str | Path) -> UtteranceDir:
     """Read a text file that names an audio file in each line.
 
-    Blank lines and lines that start with `#` are skipped. Relative paths start at the working
+    Blank lines and lines that start with ``#`` are skipped. Relative paths start at the working
     directory. An utterance is named by its path below the folder that all files share, with
     dashes for slashes and underscores for blanks, and is its own speaker.
 
     Raises:
-        DataError: For an empty list, files that do not exist, and names that are not unique.
+        DataError: for an empty list, files that do not exist, and names that are not unique.
     """
     path = Path(path)
     lines = [line.strip() for line in os.fsdecode(read_bytes(path)).splitlines()]

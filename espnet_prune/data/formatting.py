@@ -30,7 +30,7 @@ class LengthLimits:
     """Utterances to keep, by their length in seconds; both bounds are kept.
 
     Raises:
-        ValueError: Nothing lies within the bounds.
+        ValueError: nothing lies within the bounds.
     """
 
     min_seconds: float = 0.0
@@ -62,18 +62,18 @@ class Formatted(NamedTuple):
 def format_speech(
     source: str | Path, output: str | Path, limits: LengthLimits | None = None, nj: int = 1
 ) -> Formatted:
-    """Write a data directory with `utt2num_samples` of what a source has.
+    """Write a data directory with ``utt2num_samples`` of what a source has.
 
     Audio is not copied, but that of utterances within recordings is cut out, to 16-bit FLAC.
 
     Args:
         source: A data directory, or a text file that lists audio files.
-        output: The data directory to write.
-        limits: Lengths to keep; None keeps all.
-        nj: Headers to read at a time.
+        output: the data directory to write.
+        limits: lengths to keep; None keeps all.
+        nj: headers to read at a time.
 
     Raises:
-        DataError: With every problem of the tables, or of the audio, which has to be 16 kHz mono.
+        DataError: with every problem of the tables, or of the audio, which has to be 16 kHz mono.
     """
     limits = limits or LengthLimits()
     read = read_utterance_dir if Path(source).is_dir() else read_audio_list

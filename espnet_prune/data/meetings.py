@@ -33,10 +33,10 @@ class DataDir:
     """The tables of a data directory.
 
     Attributes:
-        path: The directory.
-        wavs: Path of the audio file of each recording.
-        turns: Speaker turns of each recording, empty for a silent one.
-        uem: Scored regions of the recordings, or None where the directory has no `uem`.
+        path: the directory.
+        wavs: path of the audio file of each recording.
+        turns: speaker turns of each recording, empty for a silent one.
+        uem: scored regions of the recordings, or None where the directory has no ``uem``.
     """
 
     path: Path
@@ -50,11 +50,11 @@ class Statistics:
     """Size of a corpus.
 
     Attributes:
-        recordings: Number of recordings.
-        hours: Their total length in hours.
-        speakers: Number of speaker labels.
-        speech_ratio: Share of the time in which somebody speaks.
-        overlap_ratio: Share of that speech in which two or more speak.
+        recordings: number of recordings.
+        hours: their total length in hours.
+        speakers: number of speaker labels.
+        speech_ratio: share of the time in which somebody speaks.
+        overlap_ratio: share of that speech in which two or more speak.
     """
 
     recordings: int
@@ -65,7 +65,7 @@ class Statistics:
 
 
 class _Tables:
-    """Rows with their line numbers, for messages that name the line; `problems` collects these."""
+    """Rows with their line numbers, for messages that name the line; ``problems`` collects."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -157,7 +157,7 @@ def read_data_dir(path: str | Path) -> DataDir:
     """Read the tables of a data directory; its audio is not opened.
 
     Raises:
-        DataError: With every problem within and between the tables.
+        DataError: with every problem within and between the tables.
     """
     tables = _Tables(Path(path))
     if tables.problems:
@@ -169,7 +169,7 @@ def check_data_dir(path: str | Path) -> Statistics:
     """Check the tables and every sample of the audio of a data directory.
 
     Raises:
-        DataError: With every problem found.
+        DataError: with every problem found.
     """
     tables = _Tables(Path(path))
     problems = list(tables.problems)
@@ -194,12 +194,12 @@ def check_data_dir(path: str | Path) -> Statistics:
 
 
 def scored_regions(data: DataDir) -> dict[str, list[Region]]:
-    """List the regions of each recording that its `uem` scores, or else the entire recording.
+    """List the regions of each recording that its ``uem`` scores, or else the entire recording.
 
     Regions end with the audio, the length of which is read from its header.
 
     Raises:
-        DataError: For unreadable audio and regions beyond its end.
+        DataError: for unreadable audio and regions beyond its end.
     """
     problems: list[str] = []
     regions: dict[str, list[Region]] = {}
@@ -221,12 +221,12 @@ def scored_regions(data: DataDir) -> dict[str, list[Region]]:
 
 
 def write_data_dir(data: DataDir, folder: str | Path) -> None:
-    """Write sorted copies of `wav.scp` and `rttm`, and a `uem` of the scored regions.
+    """Write sorted copies of ``wav.scp`` and ``rttm``, and a ``uem`` of the scored regions.
 
     All files are complete before the first replaces an earlier one. Audio is not copied.
 
     Raises:
-        DataError: For unreadable audio.
+        DataError: for unreadable audio.
     """
     tables = {
         "wav.scp": [f"{key} {data.wavs[key]}" for key in sorted(data.wavs)],

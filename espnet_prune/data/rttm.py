@@ -34,13 +34,13 @@ class Turn:
     """One speaker's stretch of speech.
 
     Attributes:
-        recording: Recording id.
+        recording: recording id.
         start: Seconds from the beginning of the recording.
         duration: Seconds.
-        speaker: Speaker label, any Unicode text without blanks.
+        speaker: speaker label, any Unicode text without blanks.
 
     Raises:
-        ValueError: For a negative start, a duration that is not positive, or a label that an
+        ValueError: for a negative start, a duration that is not positive, or a label that an
             RTTM file cannot hold.
     """
 
@@ -73,7 +73,7 @@ def parse_turn(fields: list[str]) -> Turn | None:
     """Make a turn of the fields of an RTTM line, or None of a line of another NIST type.
 
     Raises:
-        ValueError: For a line that is not RTTM.
+        ValueError: for a line that is not RTTM.
     """
     if fields[0] in OTHER_TYPES:
         return None
@@ -94,7 +94,7 @@ def read_rttm(path: str | Path) -> dict[str, list[Turn]]:
     """Read the turns of every recording of an RTTM file, in its order, or of a folder of them.
 
     Raises:
-        DataError: With every malformed line of a file.
+        DataError: with every malformed line of a file.
     """
     turns: dict[str, list[Turn]] = {}
     for file in tables_at(path, ".rttm"):
@@ -107,7 +107,7 @@ def write_rttm(path: str | Path, turns: Mapping[str, Iterable[Turn]]) -> None:
     """Write an RTTM file atomically, sorted by recording and start, to 0.1 ms.
 
     Raises:
-        DataError: For a turn that 0.1 ms cannot resolve.
+        DataError: for a turn that 0.1 ms cannot resolve.
     """
     write_lines(path, rttm_lines(turns))
 
@@ -128,7 +128,7 @@ def to_annotation(turns: Iterable[Turn], uri: str) -> Annotation:
 
 
 def from_annotation(annotation: Annotation) -> list[Turn]:
-    """Make turns, ordered in time, of a pyannote annotation that has a `uri`."""
+    """Make turns, ordered in time, of a pyannote annotation that has a ``uri``."""
     return [
         Turn(annotation.uri, segment.start, segment.duration, str(label))
         for segment, _, label in annotation.itertracks(yield_label=True)

@@ -1,4 +1,4 @@
-"""Kaldi's `segments`: the utterances that recordings hold."""
+"""Kaldi's ``segments``: the utterances that recordings hold."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ class Segment:
     """An utterance in a recording.
 
     Attributes:
-        id: Utterance id.
-        recording: Recording id.
+        id: utterance id.
+        recording: recording id.
         start: Seconds from the beginning of the recording.
-        end: Likewise; None for the recording's end, which Kaldi writes as -1.
+        end: likewise; None for the recording's end, which Kaldi writes as -1.
 
     Raises:
-        ValueError: Unless 0 <= start < end.
+        ValueError: unless 0 <= start < end.
     """
 
     id: str
@@ -40,7 +40,7 @@ def parse_segment(fields: list[str]) -> Segment:
     """Make a segment of the fields of a line; its channel says nothing about mono recordings.
 
     Raises:
-        ValueError: For a malformed line.
+        ValueError: for a malformed line.
     """
     if len(fields) not in (4, 5):
         raise ValueError(

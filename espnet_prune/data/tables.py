@@ -53,13 +53,13 @@ def scan_table(
     """Parse every line of a table and collect the problems instead of stopping at the first.
 
     Args:
-        path: Text file, UTF-8 or, with a byte order mark, UTF-16. Blank lines are skipped.
-        parse: Makes a record of the fields of a line, or None to skip it; raises ValueError.
-        max_fields: The last of this many fields may contain spaces (default: no field may).
-        comments: What lines that are skipped begin with.
+        path: text file, UTF-8 or, with a byte order mark, UTF-16. Blank lines are skipped.
+        parse: makes a record of the fields of a line, or None to skip it; raises ValueError.
+        max_fields: the last of this many fields may contain spaces (default: no field may).
+        comments: what lines that are skipped begin with.
 
     Returns:
-        The records with their line numbers (from 1), and the problems as `file:line: ...`.
+        The records with their line numbers (from 1), and the problems as ``file:line: ...``.
     """
     rows: list[tuple[int, T]] = []
     problems: list[str] = []
@@ -83,7 +83,7 @@ def read_bytes(path: str | Path) -> bytes:
     """A text file without its byte order mark, UTF-16 turned into UTF-8.
 
     Raises:
-        DataError: The mark says UTF-16 and the rest is something else.
+        DataError: the mark says UTF-16 and the rest is something else.
     """
     data = Path(path).read_bytes()
     if not data.startswith(_UTF_16):
@@ -102,7 +102,7 @@ def read_table(
     """Parse every line of a table.
 
     Raises:
-        DataError: With every malformed line of the file.
+        DataError: with every malformed line of the file.
     """
     rows, problems = scan_table(path, parse, comments=comments)
     if problems:
@@ -114,7 +114,7 @@ def tables_at(path: str | Path, suffix: str) -> list[Path]:
     """The file that a path names, or the files of a suffix in the folder that it names.
 
     Raises:
-        DataError: There is none in the folder.
+        DataError: there is none in the folder.
     """
     path = Path(path)
     if not path.is_dir():
@@ -126,7 +126,7 @@ def tables_at(path: str | Path, suffix: str) -> list[Path]:
 
 
 def expect_fields(fields: list[str], layout: str) -> None:
-    """Raise ValueError unless a line has as many fields as its layout, e.g. `<id> <path>`."""
+    """Raise ValueError unless a line has as many fields as its layout, e.g. ``<id> <path>``."""
     expected = len(layout.split())
     if len(fields) != expected:
         raise ValueError(
@@ -138,7 +138,7 @@ def parse_seconds(text: str, name: str) -> float:
     """Read a finite number of seconds.
 
     Raises:
-        ValueError: For text that is not a number, NaN and infinity.
+        ValueError: for text that is not a number, NaN and infinity.
     """
     try:
         seconds = float(text)

@@ -24,12 +24,12 @@ class Region:
     """A stretch of a recording that is trained on and scored.
 
     Attributes:
-        recording: Recording id.
+        recording: recording id.
         start: Seconds from the beginning of the recording.
         end: Seconds from the beginning of the recording.
 
     Raises:
-        ValueError: Unless 0 <= start < end.
+        ValueError: unless 0 <= start < end.
     """
 
     recording: str
@@ -44,7 +44,7 @@ def parse_region(fields: list[str]) -> Region:
     """Make a region of the fields of a UEM line.
 
     Raises:
-        ValueError: For a line that is not UEM.
+        ValueError: for a line that is not UEM.
     """
     expect_fields(fields, LAYOUT)
     return Region(fields[0], parse_seconds(fields[2], "start"), parse_seconds(fields[3], "end"))
@@ -54,7 +54,7 @@ def read_uem(path: str | Path) -> dict[str, list[Region]]:
     """Read the regions of every recording of a UEM file, in its order, or of a folder of them.
 
     Raises:
-        DataError: With every malformed line of a file.
+        DataError: with every malformed line of a file.
     """
     regions: dict[str, list[Region]] = {}
     for file in tables_at(path, ".uem"):

@@ -1,4 +1,4 @@
-"""Kaldi-style data directories of utterances: `wav.scp`, `segments`, `utt2spk`, `text`."""
+"""Kaldi-style data directories of utterances: ``wav.scp``, ``segments``, ``utt2spk``, ``text``."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class UtteranceDir:
     """The tables of a data directory.
 
     Attributes:
-        wavs: Path of the audio file of each utterance, or of each recording of the `segments`.
-        speakers: Speaker of each utterance.
-        texts: What each utterance says, for spoken language understanding after its intent; None
+        wavs: path of the audio file of each utterance, or of each recording of the ``segments``.
+        speakers: speaker of each utterance.
+        texts: what each utterance says, for spoken language understanding after its intent; None
             where only the audio is known.
-        segments: Where each utterance lies in its recording; None where every file is one.
-        speaker_tables: More of the speakers, by name of the table, one of `SPEAKER_TABLES`; they
+        segments: where each utterance lies in its recording; None where every file is one.
+        speaker_tables: more of the speakers, by name of the table, one of ``SPEAKER_TABLES``; they
             are written and not read.
     """
 
@@ -45,7 +45,7 @@ def read_utterance_dir(path: str | Path) -> UtteranceDir:
     """Read a data directory; its audio has to be there and is not opened.
 
     Raises:
-        DataError: With every problem that `read_utterance_tables` finds; or else with all audio
+        DataError: with every problem that ``read_utterance_tables`` finds; or else with all audio
             that does not exist.
     """
     data = read_utterance_tables(path)
@@ -63,11 +63,11 @@ def read_utterance_dir(path: str | Path) -> UtteranceDir:
 def read_utterance_tables(path: str | Path) -> UtteranceDir:
     """Read the tables of a data directory, whose audio may be elsewhere.
 
-    `wav.scp` and `utt2spk` are required; `segments` and `text` are read and `spk2utt` is checked
-    where they are.
+    ``wav.scp`` and ``utt2spk`` are required; ``segments`` and ``text`` are read and ``spk2utt`` is
+    checked where they are.
 
     Raises:
-        DataError: With every problem: missing files, malformed lines, keys that are not unique,
+        DataError: with every problem: missing files, malformed lines, keys that are not unique,
             not sorted by bytes or not the same in every table.
     """
     tables = _Tables(Path(path))
@@ -96,9 +96,9 @@ def write_utterance_dir(
     this one does not write are removed.
 
     Args:
-        data: What to write, every file an utterance.
-        folder: Where to; created if need be.
-        num_samples: Length of each utterance in samples, for `utt2num_samples` (a shape file of
+        data: what to write, every file an utterance.
+        folder: where to; created if need be.
+        num_samples: length of each utterance in samples, for ``utt2num_samples`` (a shape file of
             ESPnet).
     """
     folder = Path(folder)
@@ -120,7 +120,7 @@ def write_utterance_dir(
 
 
 class _Tables:
-    """Reads tables of a directory; `problems` collects what is wrong in and between them."""
+    """Reads tables of a directory; ``problems`` collects what is wrong in and between them."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

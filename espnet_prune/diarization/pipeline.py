@@ -159,7 +159,7 @@ class Diarizer:
         return to_turns(active, recording, self.local.grid)
 
     def with_joining(self, config: InferenceConfig) -> Diarizer:
-        """The same local model with the clustering of ``config``, which differs in `JOINING` alone.
+        """The same local model with the clustering of ``config``, whose ``JOINING`` alone differs.
 
         Raises:
             ConfigError: options that the clustering does not have.

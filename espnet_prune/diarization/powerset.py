@@ -17,10 +17,10 @@ class FrameErrors(NamedTuple):
     """Parts of the frame-level diarization error rate of a batch, each a scalar tensor.
 
     Attributes:
-        miss: Missed speech as a fraction of `speech`.
-        false_alarm: False alarm as a fraction of `speech`.
-        confusion: Speech of the wrong speaker as a fraction of `speech`.
-        speech: Number of active speaker-frames of the reference, at least 1: averages over
+        miss: missed speech as a fraction of ``speech``.
+        false_alarm: False alarm as a fraction of ``speech``.
+        confusion: speech of the wrong speaker as a fraction of ``speech``.
+        speech: number of active speaker-frames of the reference, at least 1: averages over
             batches that weight by it are exact, silent batches included.
     """
 
@@ -36,7 +36,7 @@ class FrameErrors(NamedTuple):
 
 
 class Powerset(nn.Module):
-    """Classes of the sets of at most `max_simultaneous` of `max_speakers` speakers.
+    """Classes of the sets of at most ``max_simultaneous`` of ``max_speakers`` speakers.
 
     Class 0 is silence, then come the single speakers, then the pairs in lexicographic order, and
     so on: 11 classes for 4 speakers of whom 2 are simultaneous.
@@ -46,7 +46,7 @@ class Powerset(nn.Module):
         permutations: (S!, S) all orders of the speakers.
 
     Raises:
-        ValueError: Unless 1 <= max_simultaneous <= max_speakers.
+        ValueError: unless 1 <= max_simultaneous <= max_speakers.
     """
 
     mapping: Tensor
@@ -100,7 +100,7 @@ class Powerset(nn.Module):
     def to_classes(self, multilabel: Tensor) -> Tensor:
         """Find the class of each set of active speakers.
 
-        A set of more than `max_simultaneous` speakers gets the class of its first ones.
+        A set of more than ``max_simultaneous`` speakers gets the class of its first ones.
 
         Args:
             multilabel: (B, L, S), active where not zero.
@@ -122,10 +122,10 @@ class Powerset(nn.Module):
 
         Returns:
             Mean over the valid frames of the batch (nats, a scalar), and the best order (B, S):
-            `labels[b, :, order[b]]` are the labels that item `b` was scored against.
+            ``labels[b, :, order[b]]`` are the labels that item ``b`` was scored against.
 
         Raises:
-            ValueError: For shapes that do not belong together.
+            ValueError: for shapes that do not belong together.
         """
         batch, frames, _ = log_probs.shape
         expected = (batch, frames, self.max_speakers)

@@ -45,16 +45,16 @@ def tune(
     """Score every point of a grid.
 
     Args:
-        prepare: Makes what diarizes after each of some configurations, which differ in `JOINING`
+        prepare: makes what diarizes after each of some configurations, which differ in ``JOINING``
             alone; :func:`local_once` does.
-        points: What the grid sets at each point, for the result.
-        configs: The whole configuration at each point.
-        data: Development set; the recordings that it scores are diarized.
-        collar: As of :func:`~espnet_prune.scoring.der.score`.
-        skip_overlap: As there.
+        points: what the grid sets at each point, for the result.
+        configs: the whole configuration at each point.
+        data: development set; the recordings that it scores are diarized.
+        collar: as of :func:`~espnet_prune.scoring.der.score`.
+        skip_overlap: as there.
 
     Raises:
-        DataError: For audio that cannot be read, or a set without speech.
+        DataError: for audio that cannot be read, or a set without speech.
     """
     scored = _scored(data)
     groups = _by_local_settings(configs)

@@ -41,13 +41,13 @@ class Window:
     """A stretch of a recording that is one training or validation item (a Kaldi segment).
 
     Attributes:
-        id: Unique id.
-        recording: Recording id.
+        id: unique id.
+        recording: recording id.
         start: Seconds from the beginning of the recording.
         end: Seconds from the beginning of the recording.
 
     Raises:
-        ValueError: Unless 0 <= start < end.
+        ValueError: unless 0 <= start < end.
     """
 
     id: str
@@ -70,10 +70,10 @@ class Window:
 
 
 def parse_window(fields: list[str]) -> Window:
-    """Make a window of the fields of a line of a `windows` or Kaldi `segments` file.
+    """Make a window of the fields of a line of a ``windows`` or Kaldi ``segments`` file.
 
     Raises:
-        ValueError: For a malformed line.
+        ValueError: for a malformed line.
     """
     expect_fields(fields, LAYOUT)
     start, end = parse_seconds(fields[2], "start"), parse_seconds(fields[3], "end")
@@ -81,7 +81,7 @@ def parse_window(fields: list[str]) -> Window:
 
 
 def write_windows(path: str | Path, windows: Iterable[Window]) -> None:
-    """Write a `windows` file atomically, sorted by id."""
+    """Write a ``windows`` file atomically, sorted by id."""
     ordered = sorted(windows, key=lambda window: window.id)
     write_lines(path, [f"{w.id} {w.recording} {w.start:.2f} {w.end:.2f}" for w in ordered])
 
@@ -95,13 +95,13 @@ def cut_windows(
     short window. Region edges move inwards to multiples of 10 ms.
 
     Args:
-        regions: Scored regions of each recording, not overlapping.
-        size: Window length in seconds, a multiple of 0.01.
-        shift: From the start of a window to the start of the next in seconds, likewise.
-        grid: Regions that are shorter than one of its frames are left out.
+        regions: scored regions of each recording, not overlapping.
+        size: window length in seconds, a multiple of 0.01.
+        shift: from the start of a window to the start of the next in seconds, likewise.
+        grid: regions that are shorter than one of its frames are left out.
 
     Raises:
-        ValueError: For a size or shift that is not a positive multiple of 10 ms.
+        ValueError: for a size or shift that is not a positive multiple of 10 ms.
     """
     size_steps, shift_steps = _steps(size, "window size"), _steps(shift, "window shift")
     windows = []
@@ -128,16 +128,16 @@ def frame_labels(
 ) -> NDArray[np.uint8]:
     """Tell who is active in each frame of a window, the most talkative speakers first.
 
-    Frame `l` is active for a speaker if its centre, `start + grid.centre + grid.shift * l`
+    Frame ``l`` is active for a speaker if its centre, ``start + grid.centre + grid.shift * l``
     seconds, lies in one of the turns; ties of total activity are broken by name. Speakers beyond
-    `max_speakers` are left out.
+    ``max_speakers`` are left out.
 
     Args:
-        turns: Turns of the recording; those outside the window do no harm.
-        start: Start of the window in the recording, in seconds.
+        turns: turns of the recording; those outside the window do no harm.
+        start: start of the window in the recording, in seconds.
         num_frames: L.
         max_speakers: S.
-        grid: Where frames lie.
+        grid: where frames lie.
 
     Returns:
         (L, S) zeros and ones; columns without a speaker are zero.
@@ -168,17 +168,17 @@ class TurnIndex:
         self._latest_ends = list(accumulate((turn.end for turn in self._turns), max))
 
     def between(self, start: float, end: float) -> list[Turn]:
-        """List the turns that overlap `[start, end)` (seconds), ordered by their start."""
+        """List the turns that overlap ``[start, end)`` (seconds), ordered by their start."""
         first = bisect_right(self._latest_ends, start)
         last = bisect_left(self._starts, end)
         return [turn for turn in self._turns[first:last] if turn.end > start]
 
 
 def read_wavs(path: str | Path) -> dict[str, str]:
-    """Read the path of the audio of every recording of a `wav.scp`.
+    """Read the path of the audio of every recording of a ``wav.scp``.
 
     Raises:
-        DataError: With every malformed or doubled line, or if there is none.
+        DataError: with every malformed or doubled line, or if there is none.
     """
     rows, problems = scan_table(path, parse_wav, max_fields=2)
     wavs: dict[str, str] = {}
@@ -193,7 +193,7 @@ def read_wavs(path: str | Path) -> dict[str, str]:
 
 
 class _WindowData(Mapping[str, np.ndarray]):
-    """Arrays of the windows of a `windows` file, keyed by window id; files are read when used."""
+    """Arrays of the windows of a ``windows`` file, keyed by window id; files are read when used."""
 
     def __init__(self, windows_file: str | Path) -> None:
         self.windows_file = Path(windows_file)
@@ -213,12 +213,12 @@ class _WindowData(Mapping[str, np.ndarray]):
 
 
 class WindowAudio(_WindowData):
-    """Audio of each window, (T,) float32 at 16 kHz, from the `wav.scp` beside the windows file.
+    """Audio of each window, (T,) float32 at 16 kHz, from the ``wav.scp`` beside the windows file.
 
-    Relative paths in `wav.scp` start at the current folder, as everywhere in ESPnet.
+    Relative paths in ``wav.scp`` start at the current folder, as everywhere in ESPnet.
 
     Raises:
-        DataError: On access, for audio that is missing, unreadable or shorter than its window.
+        DataError: on access, for audio that is missing, unreadable or shorter than its window.
     """
 
     def __getitem__(self, key: str) -> NDArray[np.float32]:
@@ -245,12 +245,12 @@ class WindowAudio(_WindowData):
 
 
 class WindowLabels(_WindowData):
-    """Frame labels of each window, (L, S) uint8, from the `rttm` beside the windows file.
+    """Frame labels of each window, (L, S) uint8, from the ``rttm`` beside the windows file.
 
     Args:
-        windows_file: Path of the `windows` file.
+        windows_file: path of the ``windows`` file.
         max_speakers: S; of a window with more speakers the most talkative are kept.
-        grid: Frames of the encoder that learns from the labels.
+        grid: frames of the encoder that learns from the labels.
     """
 
     def __init__(

@@ -50,7 +50,7 @@ def check_plot(path: Path) -> str:
     """The format that the suffix of a plot's file names.
 
     Raises:
-        ValueError: it names none of `FORMATS`.
+        ValueError: it names none of ``FORMATS``.
     """
     suffix = path.suffix.lower().removeprefix(".")
     if suffix not in FORMATS:

@@ -1,4 +1,4 @@
-"""Diarization and Jaccard error rates of whole recordings, by `pyannote.metrics`."""
+"""Diarization and Jaccard error rates of whole recordings, by ``pyannote.metrics``."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Counts(NamedTuple):
         miss: Seconds of missed speech, of each missed speaker.
         false_alarm: Seconds of false alarm, of each speaker too many.
         confusion: Seconds of speech given to the wrong speaker.
-        speech: Scored seconds of the reference, overlapping speakers counted each.
-        jaccard: Sum over the reference speakers of their Jaccard errors, each from 0 to 1.
-        speakers: Number of reference speakers.
+        speech: scored seconds of the reference, overlapping speakers counted each.
+        jaccard: sum over the reference speakers of their Jaccard errors, each from 0 to 1.
+        speakers: number of reference speakers.
     """
 
     miss: float
@@ -44,12 +44,12 @@ class Score:
     """Error rates of a recording or of all: fractions, NaN where nobody speaks in the reference.
 
     Attributes:
-        der: Diarization error rate, `miss + false_alarm + confusion`.
-        miss: Missed speech as a fraction of `speech`.
-        false_alarm: False alarm as a fraction of `speech`.
-        confusion: Speech of the wrong speaker as a fraction of `speech`.
+        der: Diarization error rate, ``miss + false_alarm + confusion``.
+        miss: missed speech as a fraction of ``speech``.
+        false_alarm: False alarm as a fraction of ``speech``.
+        confusion: speech of the wrong speaker as a fraction of ``speech``.
         jer: Jaccard error rate, the mean over the reference speakers.
-        speech: Scored speech of the reference in seconds, overlapping speakers counted each.
+        speech: scored speech of the reference in seconds, overlapping speakers counted each.
     """
 
     der: float
@@ -65,9 +65,9 @@ class Scores:
     """Scores of a set of recordings.
 
     Attributes:
-        total: Errors of all recordings over the speech of all recordings; JER over all speakers.
-        recordings: Score of each recording.
-        counts: What the scores are made of, for each recording.
+        total: errors of all recordings over the speech of all recordings; JER over all speakers.
+        recordings: score of each recording.
+        counts: what the scores are made of, for each recording.
     """
 
     total: Score
@@ -87,25 +87,25 @@ def score(
     A recording without a hypothesis is missed altogether.
 
     Args:
-        reference: Turns of each recording.
-        hypothesis: Turns of each recording.
-        uem: Scored regions; its recordings are scored and no others, and one that the reference
+        reference: turns of each recording.
+        hypothesis: turns of each recording.
+        uem: scored regions; its recordings are scored and no others, and one that the reference
             lacks is silent. Without it, every recording of the reference is scored from the first
             start to the last end of any of its turns, in the reference or the hypothesis.
         collar: Seconds on EACH side of a reference boundary that are not scored by DER, as in
             NIST's md-eval (0.25) and dscore.
-        skip_overlap: Leave overlapping speech of the reference out of DER.
+        skip_overlap: leave overlapping speech of the reference out of DER.
 
     JER has neither option: it is defined without (second DIHARD challenge).
 
     DER is md-eval's where nothing is left out. With a collar or without overlap, md-eval pairs
-    the speakers over all the evaluated time and `pyannote.metrics` over what is left, so that
-    md-eval may count more confusion; `tests/scoring/test_md_eval.py` has the details.
+    the speakers over all the evaluated time and ``pyannote.metrics`` over what is left, so that
+    md-eval may count more confusion; ``tests/scoring/test_md_eval.py`` has the details.
     dscore's JER pairs speakers for the least JER, this one for the longest common speech.
 
     Raises:
-        DataError: Without `uem`, for a hypothesis of a recording that the reference lacks.
-        ValueError: For a negative collar.
+        DataError: without ``uem``, for a hypothesis of a recording that the reference lacks.
+        ValueError: for a negative collar.
     """
     if not collar >= 0:
         raise ValueError(f"expected a collar of 0 s or more, found {collar} s; correct it")

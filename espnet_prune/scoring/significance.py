@@ -58,11 +58,11 @@ class Comparison:
     Attributes:
         der_a: DER of A over all recordings.
         der_b: DER of B over all recordings.
-        difference: `der_b - der_a`.
+        difference: ``der_b - der_a``.
         interval: 95 % interval of the difference.
-        margin: What difference still counts as none.
-        worse: Share of the resamples in which B is worse than A by more than the margin.
-        recordings: Each recording's difference, the largest, up or down, first.
+        margin: what difference still counts as none.
+        worse: share of the resamples in which B is worse than A by more than the margin.
+        recordings: each recording's difference, the largest, up or down, first.
     """
 
     der_a: float
@@ -82,7 +82,7 @@ def rate_intervals(
     Of one recording nothing says how much another would differ: both intervals are NaN.
 
     Raises:
-        ValueError: For less than one resample.
+        ValueError: for less than one resample.
     """
     der = [(sum(each[:3]), each.speech) for each in counts]
     jer = [(each.jaccard, each.speakers) for each in counts]
@@ -98,13 +98,13 @@ def rate_interval(
     """The interval of a rate: part over whole of all ``counts``, say errors over words.
 
     Args:
-        counts: Part and whole of each recording or utterance.
-        resamples: Their number.
-        seed: Of what is drawn.
-        groups: What each belongs to, its speaker say; groups stay together. None: each is one.
+        counts: part and whole of each recording or utterance.
+        resamples: their number.
+        seed: of what is drawn.
+        groups: what each belongs to, its speaker say; groups stay together. None: each is one.
 
     Raises:
-        ValueError: For less than one resample.
+        ValueError: for less than one resample.
     """
     table = np.array(list(counts), dtype=float).reshape(-1, 2)
     if groups is not None:
@@ -122,9 +122,9 @@ def compare(
     """Compare the DER of two systems; each resample takes the same recordings of both.
 
     Raises:
-        DataError: For different recordings, scored speech that differs, or fewer than two
+        DataError: for different recordings, scored speech that differs, or fewer than two
             recordings with speech.
-        ValueError: For a negative margin, or less than one resample.
+        ValueError: for a negative margin, or less than one resample.
     """
     if not margin >= 0:
         raise ValueError(f"expected a margin of 0 or more, found {margin}; correct it")

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Lays the spoken orders of a recipe out as Fluent Speech Commands, which s3prl reads.
 
-s3prl's downstream `fluent_commands` wants `data/{train,valid,test}_data.csv` with a path below the
-same folder and the three slots of an intent, action, object and location.
+s3prl's downstream ``fluent_commands`` wants ``data/{train,valid,test}_data.csv`` with a path below
+the same folder and the three slots of an intent, action, object and location.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(cmd: Sequence[str] | None = None) -> None:
-    """Writes `output/data/*.csv` and `output/wavs/`; a repeated call writes the same."""
+    """Writes ``output/data/*.csv`` and ``output/wavs/``; a repeated call writes the same."""
     args = get_parser().parse_args(cmd)
     for set_name, fluent_name in _SETS.items():
         data = read_utterance_dir(args.data_dir / set_name)
@@ -46,7 +46,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
 
 
 def _link(data: UtteranceDir, name: str, output: Path) -> str:
-    """Links the audio of an utterance and returns its path below `output`."""
+    """Links the audio of an utterance and returns its path below ``output``."""
     source = Path(data.wavs[name])
     path = f"wavs/speakers/{data.speakers[name]}/{name}{source.suffix}"
     target = output / path

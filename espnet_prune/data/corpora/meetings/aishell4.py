@@ -27,13 +27,13 @@ DEV = frozenset({
 
 
 def find(folders: Sequence[Path]) -> Found:
-    """Find `wav/<recording>.flac` and `TextGrid/<recording>.rttm` of the unpacked archives.
+    """Find ``wav/<recording>.flac`` and ``TextGrid/<recording>.rttm`` of the unpacked archives.
 
     Beside each RTTM lies a TextGrid of the same turns with their words, which is not read: that
     of 20200622_M_R002S07C01 and 20200710_M_R002S06C01 is inconsistent.
 
     Args:
-        folders: Those that hold `train_L`, `train_M`, `train_S` and `test`.
+        folders: those that hold ``train_L``, ``train_M``, ``train_S`` and ``test``.
     """
     splits: dict[str, list[Source]] = {split: [] for split in AISHELL4.splits}
     missing: list[str] = []

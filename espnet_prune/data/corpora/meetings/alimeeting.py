@@ -19,12 +19,12 @@ PLACES = {
 
 
 def find(folders: Sequence[Path]) -> Found:
-    """Find `audio_dir/<meeting>_MS<microphone>.wav` and `textgrid_dir/<meeting>.TextGrid`.
+    """Find ``audio_dir/<meeting>_MS<microphone>.wav`` and ``textgrid_dir/<meeting>.TextGrid``.
 
     The recording id is that of the audio file, such as R8001_M8004_MS801.
 
     Args:
-        folders: Those that hold `Train_Ali_far`, `Eval_Ali` and `Test_Ali`.
+        folders: those that hold ``Train_Ali_far``, ``Eval_Ali`` and ``Test_Ali``.
     """
     splits: dict[str, list[Source]] = {split: [] for split in PLACES}
     missing: list[str] = []
@@ -44,10 +44,10 @@ def find(folders: Sequence[Path]) -> Found:
 
 
 def read_turns(source: Source) -> list[Turn]:
-    """Read the turns of a recording; its TextGrid has a tier for each speaker, as `N_SPK8013`.
+    """Read the turns of a recording; its TextGrid has a tier for each speaker, as ``N_SPK8013``.
 
     Raises:
-        DataError: For a file that is malformed, truncated or without turns.
+        DataError: for a file that is malformed, truncated or without turns.
     """
     return read_textgrid(source.annotation, source.name)
 

@@ -23,17 +23,17 @@ WITHOUT_ARRAY = frozenset({"IS1003b", "IS1007d"})
 
 
 def find(folders: Sequence[Path]) -> Found:
-    """Find `<meeting>.Array1-01.wav` of the meetings that AMI-diarization-setup lists.
+    """Find ``<meeting>.Array1-01.wav`` of the meetings that AMI-diarization-setup lists.
 
     That repository (of BUTSpeechFIT) has the Full-corpus-ASR partition of AMI in
-    `lists/<split>.meetings.txt`, turns of all words in `only_words/rttms/<split>/<meeting>.rttm`
-    and regions in `uems/<split>/<meeting>.uem`.
+    ``lists/<split>.meetings.txt``, turns of words in ``only_words/rttms/<split>/<meeting>.rttm``
+    and regions in ``uems/<split>/<meeting>.uem``.
 
     Args:
-        folders: Those that hold `amicorpus/<meeting>/audio/` and the repository, or are these.
+        folders: those that hold ``amicorpus/<meeting>/audio/`` and the repository, or are these.
 
     Raises:
-        DataError: If the lists are not there.
+        DataError: if the lists are not there.
     """
     lists = find_folder(folders, ["lists", f"{SETUP}/lists"])
     if lists is None:

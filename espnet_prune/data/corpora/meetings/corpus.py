@@ -28,10 +28,10 @@ class Source(NamedTuple):
     """A recording as its corpus distributes it.
 
     Attributes:
-        name: Recording id.
-        audio: File of one or more channels.
+        name: recording id.
+        audio: file of one or more channels.
         annotation: RTTM or TextGrid file of its turns.
-        uem: File of its scored regions, or None: all of it is scored.
+        uem: file of its scored regions, or None: all of it is scored.
     """
 
     name: str
@@ -52,14 +52,14 @@ class Corpus:
     """A meeting corpus.
 
     Attributes:
-        title: Its name.
-        home: Where it is explained and downloaded.
-        folders: What the folders given by the user hold, for messages.
-        splits: The published size of each split, in the order of preparation.
-        channels: Channels that a file has at least.
-        to_mono: Makes one channel of a file's channels.
-        find: Finds the recordings in the user's folders.
-        read_turns: Reads the turns of a recording.
+        title: its name.
+        home: where it is explained and downloaded.
+        folders: what the folders given by the user hold, for messages.
+        splits: the published size of each split, in the order of preparation.
+        channels: channels that a file has at least.
+        to_mono: makes one channel of a file's channels.
+        find: finds the recordings in the user's folders.
+        read_turns: reads the turns of a recording.
     """
 
     title: str
@@ -91,7 +91,7 @@ def rttm_turns(source: Source) -> list[Turn]:
     """Read the turns of a recording that has an RTTM file of its own.
 
     Raises:
-        DataError: For a malformed file, one without turns, and turns of other recordings.
+        DataError: for a malformed file, one without turns, and turns of other recordings.
     """
     turns = read_rttm(source.annotation)
     if set(turns) != {source.name}:

@@ -19,7 +19,7 @@ def merge_data_dirs(folders: Sequence[str | Path], output: str | Path) -> int:
         The number of recordings.
 
     Raises:
-        DataError: For recordings of the same name, and problems within a folder.
+        DataError: for recordings of the same name, and problems within a folder.
     """
     wavs: dict[str, str] = {}
     turns: dict[str, Sequence[Turn]] = {}

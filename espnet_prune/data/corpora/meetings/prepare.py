@@ -28,24 +28,24 @@ def prepare(
     nj: int = 1,
     allow_incomplete: bool = False,
 ) -> dict[str, Size]:
-    """Write `<output>/<split>/{wav.scp,rttm,uem}` of a corpus, and mono audio where it has more.
+    """Write ``<output>/<split>/{wav.scp,rttm,uem}`` of a corpus, and mono audio where it has more.
 
     Everything is checked before the first recording is converted. Recordings that an earlier run
     has converted are kept. Turns are cut at the end of their recording.
 
     Args:
-        corpus: Which corpus.
-        folders: Where its files lie; together they hold what `corpus.folders` says.
-        output: Where the data directories go; mono audio goes to `local/audio/<split>` therein.
-        nj: Number of recordings to convert at a time.
-        allow_incomplete: Prepare the part that is there if files are missing.
+        corpus: which corpus.
+        folders: where its files lie; together they hold what ``corpus.folders`` says.
+        output: where the data directories go; mono audio goes to ``local/audio/<split>`` therein.
+        nj: number of recordings to convert at a time.
+        allow_incomplete: prepare the part that is there if files are missing.
 
     Returns:
         The size of each split that was written.
 
     Raises:
-        DataError: With every problem: missing files, sizes other than published (both unless
-            `allow_incomplete`), audio or annotation that cannot be read.
+        DataError: with every problem: missing files, sizes other than published (both unless
+            ``allow_incomplete``), audio or annotation that cannot be read.
     """
     paths = [Path(folder) for folder in folders]
     splits, missing = corpus.find(paths)

@@ -49,11 +49,11 @@ def read_header(path: Path, channels: int) -> Header:
     """Read the header of a 16 kHz PCM file.
 
     Args:
-        path: Audio file.
-        channels: Channels that it has at least.
+        path: audio file.
+        channels: channels that it has at least.
 
     Raises:
-        DataError: If it is unreadable, truncated, empty, or of another form.
+        DataError: if it is unreadable, truncated, empty, or of another form.
     """
     with open_any_audio(path) as audio:
         if audio.samplerate != SAMPLE_RATE or not audio.subtype.startswith("PCM_"):
@@ -75,16 +75,16 @@ def make_mono(
     """Make 16 kHz, 16-bit mono FLAC files; those that an earlier run has finished are kept.
 
     Args:
-        sources: Audio file of each recording, 16 kHz; mono files are used as they are.
-        folder: Where to write `<recording>.flac`.
-        to_mono: Makes one channel of several.
-        nj: Number of files to convert at a time.
+        sources: audio file of each recording, 16 kHz; mono files are used as they are.
+        folder: where to write ``<recording>.flac``.
+        to_mono: makes one channel of several.
+        nj: number of files to convert at a time.
 
     Returns:
         The mono file of each recording.
 
     Raises:
-        DataError: With every file that could not be decoded; the others are finished.
+        DataError: with every file that could not be decoded; the others are finished.
     """
     monos = {name: _mono_path(name, source, folder) for name, source in sources.items()}
     waiting = [name for name in sources if not _is_finished(sources[name], monos[name])]

@@ -17,16 +17,16 @@ _COUNTS = re.compile(r"^\s*(?:intervals: ?)?size ?= ?(\d+)\s*$", re.MULTILINE)
 def read_textgrid(path: str | Path, recording: str) -> list[Turn]:
     """Read the turns of a recording, ordered in time; intervals without text are silence.
 
-    The speaker is the part of the tier's name after its last underscore: `SPK8013` of
-    `N_SPK8013`. Tiers may be longer or shorter than the file's own header says, and intervals of
+    The speaker is the part of the tier's name after its last underscore: ``SPK8013`` of
+    ``N_SPK8013``. Tiers may be longer or shorter than the file's own header says, and intervals of
     one speaker may overlap: both occur in published corpora.
 
     Args:
-        path: Text file in Praat's long or short format, UTF-8 or UTF-16.
-        recording: Recording id of the turns.
+        path: text file in Praat's long or short format, UTF-8 or UTF-16.
+        recording: recording id of the turns.
 
     Raises:
-        DataError: For a malformed or truncated file, an interval that ends before it starts, and
+        DataError: for a malformed or truncated file, an interval that ends before it starts, and
             a file without turns.
     """
     tiers = _tiers(Path(path))

@@ -1,7 +1,7 @@
 """The coffee orders of Picovoice's speech-to-intent benchmark: an intent and its slots.
 
-All of them have the intent `orderDrink`, so that what is to be told first is the drink: the label
-is `orderDrink_<drink>`, as in SLURP `<scenario>_<action>`. There are no transcripts; the words
+All of them have the intent ``orderDrink``, so that what is to be told first is the drink: the label
+is ``orderDrink_<drink>``, as in SLURP ``<scenario>_<action>``. There are no transcripts; the words
 after it are the slots' values, in one order (people say the first three in any). Nor is there a
 speaker: every order counts as its own.
 """
@@ -25,11 +25,11 @@ _PART_OF = {digit: part for part, digits in _DIGITS.items() for digit in digits}
 
 
 def find(folder: Path, part: str) -> Found:
-    """Find the orders of `label/label.json` in `speech/clean`; audio may have any format.
+    """Find the orders of ``label/label.json`` in ``speech/clean``; audio may have any format.
 
     Raises:
-        ConfigError: The labels are no JSON object.
-        DataError: They are malformed.
+        ConfigError: the labels are no JSON object.
+        DataError: they are malformed.
     """
     labels = folder / "label" / "label.json"
     if not labels.is_file():

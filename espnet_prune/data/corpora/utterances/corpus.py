@@ -14,10 +14,10 @@ class Utterance(NamedTuple):
     """An utterance as its corpus distributes it.
 
     Attributes:
-        name: Utterance id, which begins with the speaker.
-        speaker: Who speaks.
-        audio: File with this utterance alone.
-        text: What is said, after the intent where the corpus has intents; None where the corpus
+        name: utterance id, which begins with the speaker.
+        speaker: who speaks.
+        audio: file with this utterance alone.
+        text: what is said, after the intent where the corpus has intents; None where the corpus
             has it and it is not there.
     """
 
@@ -31,9 +31,9 @@ class Found(NamedTuple):
     """What is there of a part.
 
     Attributes:
-        utterances: Those whose audio is there.
-        missing: Files that should be there, too, by their paths.
-        speaker_tables: More of the speakers, by the name of the table: `spk2gender`, `spk2age`.
+        utterances: those whose audio is there.
+        missing: files that should be there, too, by their paths.
+        speaker_tables: more of the speakers, by the name of the table: ``spk2gender``, ``spk2age``.
     """
 
     utterances: Sequence[Utterance]
@@ -56,14 +56,14 @@ class SpeechCorpus:
     """A corpus of utterances.
 
     Attributes:
-        title: Its name.
-        home: Where it is explained and downloaded, and its licence.
-        layout: What the corpus's folder holds, for messages.
-        parts: Published number of utterances of each part, None where we could not verify one.
-        sets: Parts that each data directory is made of.
-        default_sets: Data directories to make if nobody says which.
-        find: Finds the utterances of a part: (folder, part) to what there is.
-        speakers_apart: Every part has speakers of its own.
+        title: its name.
+        home: where it is explained and downloaded, and its licence.
+        layout: what the corpus's folder holds, for messages.
+        parts: published number of utterances of each part, None where we could not verify one.
+        sets: parts that each data directory is made of.
+        default_sets: data directories to make if nobody says which.
+        find: finds the utterances of a part: (folder, part) to what there is.
+        speakers_apart: every part has speakers of its own.
     """
 
     title: str

@@ -21,13 +21,13 @@ PARTS = {
 
 
 def find(folder: Path, part: str) -> Found:
-    """Find `<part>/<speaker>/<chapter>/<speaker>-<chapter>-<number>.flac` and their transcripts.
+    """Find ``<part>/<speaker>/<chapter>/<speaker>-<chapter>-<number>.flac`` and their transcripts.
 
-    A chapter's transcripts are the lines of `<speaker>-<chapter>.trans.txt`, in upper case. Audio
+    A chapter's transcripts are the lines of ``<speaker>-<chapter>.trans.txt``, in upper case. Audio
     may have any format.
 
     Raises:
-        DataError: With every malformed transcript.
+        DataError: with every malformed transcript.
     """
     if not (folder / part).is_dir():
         return Found((), [str(folder / part)])

@@ -22,26 +22,26 @@ def prepare(
     allow_incomplete: bool = False,
     audio_only: bool = False,
 ) -> dict[str, Size]:
-    """Write `<output>/<set>/{wav.scp,text,utt2spk,spk2utt}` of a corpus; audio is not copied.
+    """Write ``<output>/<set>/{wav.scp,text,utt2spk,spk2utt}`` of a corpus; audio is not copied.
 
-    `spk2gender` and `spk2age` are written where the corpus has them. Everything is checked before
-    the first set is written. A recording that a corpus lists twice is taken once.
+    ``spk2gender`` and ``spk2age`` are written where the corpus has them. Everything is checked
+    before the first set is written. A recording that a corpus lists twice is taken once.
 
     Args:
-        corpus: Which corpus.
-        folder: Where its files lie, as `corpus.layout` says.
-        output: Where the data directories go.
-        sets: Those to write, keys of `corpus.sets`; None writes `corpus.default_sets`.
-        allow_incomplete: Prepare what is there if files are missing.
-        audio_only: Transcripts are neither needed nor written.
+        corpus: which corpus.
+        folder: where its files lie, as ``corpus.layout`` says.
+        output: where the data directories go.
+        sets: those to write, keys of ``corpus.sets``; None writes ``corpus.default_sets``.
+        allow_incomplete: prepare what is there if files are missing.
+        audio_only: transcripts are neither needed nor written.
 
     Returns:
         The size of each set that was written.
 
     Raises:
-        DataError: Unknown sets, malformed tables, one speaker, speakers in several parts, sets
-            without an utterance and, unless `allow_incomplete`, missing files and sizes other than
-            published.
+        DataError: unknown sets, malformed tables, one speaker, speakers in several parts, sets
+            without an utterance and, unless ``allow_incomplete``, missing files and sizes other
+            than published.
     """
     folder = Path(folder)
     sets = list(sets or corpus.default_sets)

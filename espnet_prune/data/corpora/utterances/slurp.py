@@ -1,9 +1,9 @@
 """SLURP (Bastianelli et al., 2020, arXiv 2011.13205): commands to a home assistant, with intents.
 
 Names, speakers, intents and the normalisation of transcripts are those of ESPnet's recipe
-`slurp/slu1` (read in its public repository), so that scores compare: the label is
-`<scenario>_<action>`, also where the corpus's own field `intent` differs (30 of 2033 sentences of
-devel), and `train` is real and synthetic speech together. Transcripts of both kinds are in lower
+``slurp/slu1`` (read in its public repository), so that scores compare: the label is
+``<scenario>_<action>``, also where the corpus's own field ``intent`` differs (30 of 2033 sentences
+of devel), and ``train`` is real and synthetic speech together. Transcripts of both kinds are in lower
 case here, there those of synthetic speech only; devel and test have no capitals.
 """
 
@@ -24,13 +24,13 @@ _MARKS = str.maketrans({"@": " at ", "#": " hashtag ", ",": None, ".": None})
 
 
 def find(folder: Path, part: str) -> Found:
-    """Find the recordings that `dataset/slurp/<part>.jsonl` lists, in `audio/slurp_{real,synth}`.
+    """Find what ``dataset/slurp/<part>.jsonl`` lists, in ``audio/slurp_{real,synth}``.
 
     A sentence has several recordings, mostly of a near and a far microphone. Real ones have their
-    speakers in `dataset/slurp/metadata.json`; the synthetic ones count as one.
+    speakers in ``dataset/slurp/metadata.json``; the synthetic ones count as one.
 
     Raises:
-        DataError: With every malformed line, and recordings without a speaker.
+        DataError: with every malformed line, and recordings without a speaker.
     """
     texts = folder / "dataset" / "slurp"
     lists = [texts / f"{part}.jsonl", *[texts / "metadata.json"] * (part != SYNTHETIC)]

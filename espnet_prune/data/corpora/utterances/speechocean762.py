@@ -14,12 +14,12 @@ DEV = "5"
 
 
 def find(folder: Path, part: str) -> Found:
-    """Find what `{train,test}/{wav.scp,utt2spk,text}` list; paths start at the corpus's folder.
+    """Find what ``{train,test}/{wav.scp,utt2spk,text}`` list; paths start at the corpus's folder.
 
-    The part `dev` is the training speakers that `DEV` names. Audio may have any format.
+    The part ``dev`` is the training speakers that ``DEV`` names. Audio may have any format.
 
     Raises:
-        DataError: With every problem of the tables.
+        DataError: with every problem of the tables.
     """
     source = folder / ("test" if part == "test" else "train")
     needed = [source / name for name in ("wav.scp", "utt2spk", "text")]

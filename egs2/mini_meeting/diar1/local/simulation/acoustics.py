@@ -17,7 +17,7 @@ from espnet_prune.data.tables import DataError
 
 Wave = NDArray[np.float64]
 Room = Callable[[np.random.Generator, int], list[Wave]]
-"""Makes the impulse responses `(T,)` of so many seats, see `open_room`."""
+"""Makes the impulse responses ``(T,)`` of so many seats, see ``open_room``."""
 
 SHOEBOX = "shoebox"
 _WALL = 0.4  # Metres between a talker and the nearest wall.
@@ -28,12 +28,12 @@ def open_room(name: str) -> Room:
     """Where conversations are held; sound arrives without delay and as loud as it left.
 
     Args:
-        name: `shoebox` for another simulated room of each recording, by pyroomacoustics; or a
+        name: ``shoebox`` for another simulated room of each recording, by pyroomacoustics; or a
             SOFA file of impulse responses of 16 kHz, of which every speaker gets one direction
             and every recording one receiver.
 
     Raises:
-        DataError: There is no such file, it is no SOFA file, or one of another rate.
+        DataError: there is no such file, it is no SOFA file, or one of another rate.
     """
     if name != SHOEBOX:
         return partial(_measured, _read_sofa(Path(name)))
@@ -49,7 +49,7 @@ def open_room(name: str) -> Room:
 
 
 def _read_sofa(path: Path) -> Wave:
-    """Read impulse responses, `(directions, receivers, T)`."""
+    """Read impulse responses, ``(directions, receivers, T)``."""
     try:
         import h5py
     except ImportError as error:
@@ -128,15 +128,15 @@ def record(
     room: Room | None = None,
     snr_db: tuple[float, float] | None = None,
 ) -> Wave:
-    """Mix what is said, `(T,)`, with its loudest sample at -12 to -1 dBFS.
+    """Mix what is said, ``(T,)``, with its loudest sample at -12 to -1 dBFS.
 
     Args:
-        rng: Source of every choice.
-        turns: What is said.
-        length: Samples of the recording.
-        gain_db: Every turn is louder or softer by up to so many dB.
-        room: Where it is said; None leaves it as it is.
-        snr_db: Range in dB of the power of speech, where somebody speaks, over that of noise;
+        rng: source of every choice.
+        turns: what is said.
+        length: samples of the recording.
+        gain_db: every turn is louder or softer by up to so many dB.
+        room: where it is said; None leaves it as it is.
+        snr_db: range in dB of the power of speech, where somebody speaks, over that of noise;
             None adds none.
     """
     tracks: dict[str, Wave] = {}

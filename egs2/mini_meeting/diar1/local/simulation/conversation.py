@@ -38,9 +38,9 @@ class Conversation:
     """Grows turn by turn; times are in frames of 10 ms.
 
     Args:
-        rng: Source of every choice.
-        voices: Who takes part; all get a turn.
-        manner: How they take turns.
+        rng: source of every choice.
+        voices: who takes part; all get a turn.
+        manner: how they take turns.
     """
 
     def __init__(self, rng: np.random.Generator, voices: Sequence[Voice], manner: TurnTaking):

@@ -28,21 +28,21 @@ class Corpus:
     """Utterances that sound alike: no recording holds two corpora.
 
     Attributes:
-        name: Its name, by which the speakers of different corpora are told apart.
-        utterances: Audio files of each speaker.
+        name: its name, by which the speakers of different corpora are told apart.
+        utterances: audio files of each speaker.
     """
 
     name: str
     utterances: Mapping[str, Sequence[str]]
 
     def usable(self, speakers: int) -> Corpus:
-        """The utterances that are long enough to hold `MIN_SPEECH`.
+        """The utterances that are long enough to hold ``MIN_SPEECH``.
 
         Args:
-            speakers: How many there have to be.
+            speakers: how many there have to be.
 
         Raises:
-            DataError: With every file that is no audio; or for fewer speakers.
+            DataError: with every file that is no audio; or for fewer speakers.
         """
         problems: list[str] = []
         kept: dict[str, list[str]] = {}
@@ -75,11 +75,11 @@ class Utterance:
     """An utterance whose speech has a power of 1.
 
     Attributes:
-        wave: `(T,)`, whole frames.
-        active: Which frames hold speech, `(L,)`.
-        energy: Power of each frame in dB, `(L,)`.
-        runs: Stretches of speech, frames `[first, stop)`, without a pause of more than
-            `MAX_PAUSE`.
+        wave: ``(T,)``, whole frames.
+        active: which frames hold speech, ``(L,)``.
+        energy: power of each frame in dB, ``(L,)``.
+        runs: stretches of speech, frames ``[first, stop)``, without a pause of more than
+            ``MAX_PAUSE``.
     """
 
     wave: NDArray[np.float64]
@@ -92,11 +92,11 @@ def read_utterance(path: str, speed: float = 1.0) -> Utterance:
     """Read an utterance; its runs are empty if nobody speaks in it.
 
     Args:
-        path: Audio file.
-        speed: How many times as fast and as high as it was spoken.
+        path: audio file.
+        speed: how many times as fast and as high as it was spoken.
 
     Raises:
-        DataError: For audio that cannot be read to its end.
+        DataError: for audio that cannot be read to its end.
     """
     with AudioStream(path) as stream:
         wave = stream.read(0, stream.num_samples)
@@ -111,14 +111,14 @@ def read_utterance(path: str, speed: float = 1.0) -> Utterance:
 
 
 def speech_frames(energy: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Tell which frames hold speech, `(L,)`.
+    """Tell which frames hold speech, ``(L,)``.
 
     They are above a threshold that is relative to the utterance's own level, which is what the
     loudest twentieth of its frames exceeds: 10 dB above the quietest twentieth, but 20 to 35 dB
     below the level. Sounds of less than 30 ms are left out, and silence of -80 dBFS is none.
 
     Args:
-        energy: Power of each frame of 10 ms in dB, `(L,)`.
+        energy: power of each frame of 10 ms in dB, ``(L,)``.
     """
     if not len(energy):
         return np.zeros(0, dtype=bool)
@@ -131,7 +131,7 @@ def speech_frames(energy: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def stretches(active: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """The stretches `[first, stop)` of frames that are active."""
+    """The stretches ``[first, stop)`` of frames that are active."""
     edges = np.flatnonzero(np.diff(active.astype(np.int8), prepend=0, append=0))
     return [(int(first), int(stop)) for first, stop in edges.reshape(-1, 2)]
 

@@ -40,18 +40,18 @@ class Settings:
     """What to simulate.
 
     Attributes:
-        recordings: Number of recordings.
-        num_speakers: Speakers of the recordings in turn.
-        seconds: Range of their length, which long last turns may exceed a little.
-        gain_db: Every turn is louder or softer than the others by up to so many dB.
-        rooms: `shoebox` or a SOFA file, see `open_room`; None for no room.
-        snr_db: Range of the signal-to-noise ratio; None for no noise.
-        speeds: Each voice of a recording is that many times as fast and as high, one of them, in
+        recordings: number of recordings.
+        num_speakers: speakers of the recordings in turn.
+        seconds: range of their length, which long last turns may exceed a little.
+        gain_db: every turn is louder or softer than the others by up to so many dB.
+        rooms: ``shoebox`` or a SOFA file, see ``open_room``; None for no room.
+        snr_db: range of the signal-to-noise ratio; None for no noise.
+        speeds: each voice of a recording is that many times as fast and as high, one of them, in
             ascending order.
-        seed: Of all choices; those of a recording depend on it and on the recording's name.
+        seed: of all choices; those of a recording depend on it and on the recording's name.
 
     Raises:
-        ValueError: For numbers beyond all sense, and recordings too short for their speakers.
+        ValueError: for numbers beyond all sense, and recordings too short for their speakers.
     """
 
     recordings: int
@@ -123,26 +123,26 @@ def simulate(
     nj: int = 1,
     disjoint_from: Sequence[str | Path] = (),
 ) -> TurnTaking:
-    """Write a data directory: tables as Kaldi has them, `rttm`, `uem`, audio, how it was made.
+    """Write a data directory: tables as Kaldi has them, ``rttm``, ``uem``, audio, how it was made.
 
     It appears when it is complete. Recordings are named after the folder; a speaker's label is
-    the corpus's name and the speaker's own. The same seed gives the same bytes, whatever `nj`.
+    the corpus's name and the speaker's own. The same seed gives the same bytes, whatever ``nj``.
 
     Args:
-        corpora: Utterances of single speakers; a recording has speakers of one of them.
-        output: The folder, new or an earlier one of this function.
-        manner: How people take turns.
-        settings: What to simulate.
-        nj: Recordings to make at a time.
-        disjoint_from: Data directories whose speakers must not be in this one.
+        corpora: utterances of single speakers; a recording has speakers of one of them.
+        output: the folder, new or an earlier one of this function.
+        manner: how people take turns.
+        settings: what to simulate.
+        nj: recordings to make at a time.
+        disjoint_from: data directories whose speakers must not be in this one.
 
     Returns:
         How the speakers of the simulated conversations take turns.
 
     Raises:
-        DataError: For corpora of one name, too few speakers, or of others' speakers, and audio
+        DataError: for corpora of one name, too few speakers, or of others' speakers, and audio
             that cannot be read.
-        FileExistsError: The folder holds other files.
+        FileExistsError: the folder holds other files.
     """
     output = Path(output)
     repeated = [name for name, n in Counter(corpus.name for corpus in corpora).items() if n > 1]
@@ -168,7 +168,7 @@ def simulate(
 def _tables(
     audio: Path, turns: Mapping[str, Sequence[Turn]], regions: Mapping[str, Sequence[Region]]
 ) -> dict[str, list[str]]:
-    """The lines of all tables: `segments`, `utt2spk` and `reco2dur` are what s3prl's sd reads."""
+    """The lines of all tables: ``segments``, ``utt2spk`` and ``reco2dur`` are for s3prl's sd."""
     segments: dict[str, str] = {}
     speakers: dict[str, str] = {}
     for turn in (turn for recording in turns.values() for turn in recording):

@@ -26,14 +26,14 @@ DISTRIBUTIONS = {
     "pause_change": "pause, change of speaker",
     "overlap_change": "overlap at a change",
 }
-"""The fields of `TurnTaking` that hold quantiles, and what people call them."""
+"""The fields of ``TurnTaking`` that hold quantiles, and what people call them."""
 SHARES = {
     "silence": "silence",
     "overlap": "overlap (of speech)",
     "same_speaker": "turns of the same speaker again",
     "overlapped": "changes that overlap",
 }
-"""The fields of `TurnTaking` that hold shares."""
+"""The fields of ``TurnTaking`` that hold shares."""
 
 
 @dataclass(frozen=True)
@@ -44,25 +44,25 @@ class TurnTaking:
     all before it has the floor until the next such turn; the others are back-channels.
 
     Attributes:
-        recordings: Number of recordings.
-        speakers: Mean number of speakers of a recording.
-        silence: Share of the time, from the first turn's start to the last one's end, in which
+        recordings: number of recordings.
+        speakers: mean number of speakers of a recording.
+        silence: share of the time, from the first turn's start to the last one's end, in which
             nobody speaks.
-        overlap: Share of the speech in which two or more speak.
-        turns_per_minute: Turns of both kinds per minute of that time.
-        back_channels_per_minute: Back-channels per minute of the turns that have the floor.
-        same_speaker: Share of turns with the floor that follow one of the same speaker.
-        overlapped: Share of the others that begin before the end of the turn before.
-        turn: Quantiles, evenly spaced from the least to the greatest, of the seconds of a turn
+        overlap: share of the speech in which two or more speak.
+        turns_per_minute: turns of both kinds per minute of that time.
+        back_channels_per_minute: back-channels per minute of the turns that have the floor.
+        same_speaker: share of turns with the floor that follow one of the same speaker.
+        overlapped: share of the others that begin before the end of the turn before.
+        turn: quantiles, evenly spaced from the least to the greatest, of the seconds of a turn
             that has the floor; empty, as the next ones, where there was none.
-        back_channel: Those of the seconds of a back-channel.
-        pause_same: Those of the seconds of silence before a turn of the same speaker.
-        pause_change: Those of the seconds of silence before a turn of another speaker.
-        overlap_change: Those of the seconds by which a turn overlaps with that of another speaker
+        back_channel: those of the seconds of a back-channel.
+        pause_same: those of the seconds of silence before a turn of the same speaker.
+        pause_change: those of the seconds of silence before a turn of another speaker.
+        overlap_change: those of the seconds by which a turn overlaps with that of another speaker
             before it.
 
     Raises:
-        ConfigError: For shares beyond 0 to 1, negative or descending quantiles, and quantiles
+        ConfigError: for shares beyond 0 to 1, negative or descending quantiles, and quantiles
             that are missing where a share says that there are such turns.
     """
 
@@ -101,11 +101,11 @@ class TurnTaking:
                 raise ConfigError(f"{name}: expected quantiles in seconds, found none")
 
     def draw(self, name: str, rng: np.random.Generator) -> float:
-        """Seconds of one of `DISTRIBUTIONS`."""
+        """Seconds of one of ``DISTRIBUTIONS``."""
         return self.quantile(name, rng.uniform())
 
     def quantile(self, name: str, share: float) -> float:
-        """The seconds of one of `DISTRIBUTIONS` that a share of what was seen does not exceed."""
+        """The seconds of one of ``DISTRIBUTIONS`` that a share of what was seen does not exceed."""
         values = getattr(self, name)
         return float(np.interp(share, np.linspace(0, 1, len(values)), values))
 
@@ -159,11 +159,11 @@ def measure_turn_taking(
     Turns are cut at the ends of their region, and so is what is measured of them.
 
     Args:
-        turns: Turns of each recording.
-        regions: What to look at; each region is a conversation.
+        turns: turns of each recording.
+        regions: what to look at; each region is a conversation.
 
     Raises:
-        DataError: There are no turns in the regions.
+        DataError: there are no turns in the regions.
     """
     seen = _Seen()
     for recording, own in regions.items():
@@ -199,10 +199,10 @@ def _quantiles(values: Sequence[float]) -> tuple[float, ...]:
 
 
 def read_turn_taking(path: str | Path) -> TurnTaking:
-    """Read the YAML file that `measure` (the command) writes.
+    """Read the YAML file that ``measure`` (the command) writes.
 
     Raises:
-        ConfigError: It does not hold what `TurnTaking` says.
+        ConfigError: it does not hold what ``TurnTaking`` says.
     """
     return read_typed(TurnTaking, read_yaml(path), path)
 

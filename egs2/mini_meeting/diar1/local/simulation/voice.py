@@ -22,7 +22,7 @@ _JOINT = (15, 45)  # Frames of the pause between what two utterances give to a t
 
 
 class Clip(NamedTuple):
-    """Speech with a little silence around: a wave `(T,)`, and the frames `[first, stop)` of it."""
+    """Speech with a little silence around: a wave ``(T,)``, and its frames ``[first, stop)``."""
 
     wave: NDArray[np.float64]
     first: int
@@ -41,10 +41,10 @@ class Voice:
     when they are used up. Pauses of more than half a second in them are left out.
 
     Args:
-        name: Of the speaker.
-        paths: Audio files of the utterances.
-        rng: Source of every choice.
-        speed: How many times as fast and as high as in the files, which makes it another voice.
+        name: of the speaker.
+        paths: audio files of the utterances.
+        rng: source of every choice.
+        speed: how many times as fast and as high as in the files, which makes it another voice.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Voice:
         A turn that ends within an utterance ends at the quietest frame near to its length.
 
         Raises:
-            DataError: There is no speech in any of the utterances.
+            DataError: there is no speech in any of the utterances.
         """
         clip = self._piece(frames)
         while frames - clip.length >= 2 * MIN_SPEECH:
