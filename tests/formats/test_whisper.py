@@ -206,7 +206,7 @@ def test_the_embedded_encoder_is_exact_and_comes_with_its_licence() -> None:
     assert torch.equal(stored["front_end.positions"], sinusoids(1500, 384).half())
     assert "Copyright (c) 2022 OpenAI" in (EMBEDDED["whisper_tiny_en"] / "LICENSE").read_text()
     settings = configparser.ConfigParser()
-    settings.read(Path(__file__).parents[3] / "setup.cfg")
+    settings.read(Path(__file__).parents[2] / "setup.cfg")
     assert settings["options.package_data"]["espnet_prune"] == "pretrained/*/*"
 
 

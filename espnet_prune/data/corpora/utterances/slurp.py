@@ -3,8 +3,8 @@
 Names, speakers, intents and the normalisation of transcripts are those of ESPnet's recipe
 ``slurp/slu1`` (read in its public repository), so that scores compare: the label is
 ``<scenario>_<action>``, also where the corpus's own field ``intent`` differs (30 of 2033 sentences
-of devel), and ``train`` is real and synthetic speech together. Transcripts of both kinds are in lower
-case here, there those of synthetic speech only; devel and test have no capitals.
+of devel), and ``train`` is real and synthetic speech together. Transcripts of both kinds are in
+lower case here, there those of synthetic speech only; devel and test have no capitals.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from tests.data.corpora.utterances.trees import (
     miniature,
 )
 
-EGS2 = Path(__file__).parents[2] / "egs2"
+EGS2 = Path(__file__).parents[4] / "egs2"
 
 
 def test_published_sizes() -> None:
