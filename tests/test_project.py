@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ast
+import doctest
+import importlib
+import inspect
 import os
+import pkgutil
 import re
 import subprocess
 import sys
@@ -30,6 +34,32 @@ PAGES = sorted(
 # Pages whose blocks in ```python run as they stand; what needs files or a network is ```py.
 RUNNING = [page for page in PAGES if PYTHON_BLOCK.search((ROOT / page).read_text())]
 CORE = ("encoder", "pruning", "distillation", "storage", "formats", "inference")
+
+# What users import: each of its classes and functions shows how in an example.
+OPEN = ["espnet_prune", *(f"espnet_prune.{room}" for room in CORE if room != "formats")]
+
+
+def public_names():
+    """Every public class and function of the core, by the name that it is imported by."""
+    for package in map(importlib.import_module, OPEN):
+        for name in package.__all__:
+            if inspect.isclass(found := getattr(package, name)) or inspect.isfunction(found):
+                yield f"{package.__name__}.{name}", found
+
+
+def examples():
+    """The examples of the core, by module."""
+    names = {found.__module__ for _, found in public_names()}
+    for package in map(importlib.import_module, OPEN[1:]):
+        found = pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+        names |= {module.name for module in found}
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    for name in sorted(names):
+        if tests := [test for test in finder.find(importlib.import_module(name)) if test.examples]:
+            yield name, tests
+
+
+EXAMPLES = dict(examples())
 
 
 def imports(path: Path):
@@ -91,6 +121,21 @@ def test_python_blocks_run(page, tmp_path):
             cwd=tmp_path,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
         )
+
+
+@pytest.mark.parametrize("module", EXAMPLES)
+def test_examples_run(module):
+    told: list[str] = []
+    runner = doctest.DocTestRunner(verbose=False)
+    for test in EXAMPLES[module]:
+        runner.run(test, out=told.append)
+    assert not told, "".join(told)
+
+
+def test_every_public_name_of_the_core_has_an_example():
+    names = dict(public_names())
+    assert len(names) > 30
+    assert not [name for name, found in names.items() if ">>>" not in (found.__doc__ or "")]
 
 
 def test_pruning_your_own_takes_30_lines():

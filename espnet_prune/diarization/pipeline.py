@@ -56,6 +56,21 @@ class Diarizer:
 
     Raises:
         ConfigError: a precision that the device does not have, or options that VBx does not.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> import soundfile
+        >>> from espnet_prune import Diarizer, SSLEncoder
+        >>> from espnet_prune.diarization.config import DiarizationConfig
+        >>> from espnet_prune.diarization.model import DiarizationModel
+        >>> from espnet_prune.encoder import Featurizer
+        >>> featurizer = Featurizer(SSLEncoder.from_pretrained("whisper_tiny_en"))
+        >>> model = DiarizationModel(featurizer, DiarizationConfig(window_size=2.0))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     soundfile.write(f"{folder}/meeting.wav", np.zeros(16000), 16000)
+        ...     print(Diarizer(model.eval())(f"{folder}/meeting.wav").uri)  # a pyannote Annotation
+        meeting
     """
 
     def __init__(

@@ -13,7 +13,16 @@ from espnet_prune.encoder.norm import length_mask
 
 
 class DistillationLoss(NamedTuple):
-    """The weighted sum and its parts, scalars ``()``."""
+    """The weighted sum and its parts, scalars ``()``.
+
+    Example:
+        >>> import torch
+        >>> from espnet_prune.distillation import LayerwiseDistillation
+        >>> states = [torch.ones(1, 4, 8)] * 3
+        >>> loss = LayerwiseDistillation(layers=[0, 2])(states, states, torch.tensor([4]))
+        >>> round(float(loss.total), 3), float(loss.l1), round(float(loss.cosine), 3)
+        (-1.0, 0.0, 1.0)
+    """
 
     total: Tensor
     l1: Tensor
@@ -37,6 +46,16 @@ class LayerwiseDistillation(nn.Module):
     Raises:
         ValueError: no layer, or one below 0; no weight above zero, or one below; a group of layers
             that are not distilled, or are in two groups; projections of unknown width.
+
+    Example:
+        >>> import torch
+        >>> from espnet_prune import PRESETS, SSLEncoder
+        >>> from espnet_prune.distillation import LayerwiseDistillation
+        >>> teacher = SSLEncoder.from_pretrained("whisper_tiny_en")
+        >>> student = SSLEncoder(PRESETS["whisper_tiny_en"]().dense(ffn=512))
+        >>> states, lengths = student(torch.zeros(1, 8000))
+        >>> wanted = teacher(torch.zeros(1, 8000)).hidden_states
+        >>> LayerwiseDistillation(layers=[0, 2, 4])(states, wanted, lengths).total.backward()
     """
 
     def __init__(

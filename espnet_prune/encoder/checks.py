@@ -8,7 +8,16 @@ from torch import Tensor
 
 
 class CheckpointError(ValueError):
-    """A file or folder that is not the checkpoint it should be."""
+    """A file or folder that is not the checkpoint it should be.
+
+    Example:
+        >>> from espnet_prune.storage import CheckpointError, load_encoder
+        >>> try:
+        ...     load_encoder("no_such_folder")
+        ... except CheckpointError as error:
+        ...     print(str(error).split(":")[0])
+        no_such_folder/config.json
+    """
 
 
 def require_finite(tensors: Mapping[str, Tensor], source: object) -> None:

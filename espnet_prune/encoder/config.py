@@ -24,6 +24,14 @@ class ConvLayerConfig:
 
     ``kept`` are the channels' indices in the dense model; None stands for all of them, or for a
     pruned model whose source does not tell.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from espnet_prune import PRESETS
+        >>> from espnet_prune.encoder import ConvLayerConfig
+        >>> narrow = ConvLayerConfig(channels=256, kernel=3, stride=1)
+        >>> replace(PRESETS["whisper_tiny_en"](), conv_layers=(narrow,)).conv_layers
+        (ConvLayerConfig(channels=256, kernel=3, stride=1, kept=None),)
     """
 
     channels: int
@@ -42,6 +50,15 @@ class TransformerLayerConfig:
     No heads (or no FFN units) means an emptied sublayer, which still adds its output bias.
     ``ffn_kept`` are the FFN units' indices in the dense model; None as in
     :class:`ConvLayerConfig`.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from espnet_prune import PRESETS
+        >>> from espnet_prune.encoder import TransformerLayerConfig
+        >>> layer = TransformerLayerConfig(heads=(0, 2, 5), ffn=512)
+        >>> config = replace(PRESETS["whisper_tiny_en"](), layers=(layer,) * 2)
+        >>> [layer.heads for layer in config.layers]
+        [(0, 2, 5), (0, 2, 5)]
     """
 
     heads: tuple[int, ...]
@@ -83,6 +100,14 @@ class SSLConfig:
 
     Raises:
         ConfigError: a value is of another type or out of range, or they contradict each other.
+
+    Example:
+        >>> from espnet_prune import PRESETS, SSLConfig
+        >>> config = PRESETS["whisper_tiny_en"]()
+        >>> config.family, len(config.layers), config.num_frames(16000)
+        ('whisper', 4, 50)
+        >>> SSLConfig.from_dict(config.to_dict()) == config
+        True
     """
 
     family: str

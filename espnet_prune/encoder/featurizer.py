@@ -24,6 +24,15 @@ class Featurizer(nn.Module):
     Attributes:
         through: what a training runs the encoder through, with the encoder, waveforms and lengths
             as arguments; None for the encoder alone. It is no part of the state dict.
+
+    Example:
+        >>> import torch
+        >>> from espnet_prune import SSLEncoder
+        >>> from espnet_prune.encoder import Featurizer
+        >>> featurizer = Featurizer(SSLEncoder.from_pretrained("whisper_tiny_en"), freeze=True)
+        >>> features, frames = featurizer(torch.zeros(1, 16000))
+        >>> features.shape, frames
+        (torch.Size([1, 50, 384]), tensor([50]))
     """
 
     def __init__(self, encoder: SSLEncoder, freeze: bool = False):

@@ -13,7 +13,13 @@ from espnet_prune.encoder.config import SSLConfig
 
 
 class LayerMasks(NamedTuple):
-    """The masks of one Transformer layer; ``None`` leaves a unit as it is."""
+    """The masks of one Transformer layer; ``None`` leaves a unit as it is.
+
+    Example:
+        >>> from espnet_prune import PRESETS, open_masks
+        >>> open_masks(PRESETS["whisper_tiny_en"]()).layer(0).head
+        tensor([1., 1., 1., 1., 1., 1.])
+    """
 
     head: Tensor | None = None
     ffn: Tensor | None = None
@@ -30,6 +36,13 @@ class Masks(NamedTuple):
         ffn: per layer ``(F,)``.
         attention_layer: per layer a scalar ``()`` on the whole attention sublayer.
         ffn_layer: per layer a scalar ``()`` on the whole FFN sublayer.
+
+    Example:
+        >>> from espnet_prune import PRESETS, open_masks
+        >>> masks = open_masks(PRESETS["whisper_tiny_en"]())
+        >>> masks.ffn[0][:512] = 0  # closes a third of the first layer's FFN
+        >>> [int(mask.sum()) for mask in masks.ffn]
+        [1024, 1536, 1536, 1536]
     """
 
     conv: tuple[Tensor | None, ...]
@@ -51,7 +64,15 @@ UNITS = Masks._fields
 
 
 def unit_sizes(config: SSLConfig) -> dict[str, tuple[int, ...]]:
-    """How many units of each kind each layer of ``config`` has (0: nothing left to gate)."""
+    """How many units of each kind each layer of ``config`` has (0: nothing left to gate).
+
+    Example:
+        >>> from espnet_prune import PRESETS
+        >>> from espnet_prune.encoder import unit_sizes
+        >>> sizes = unit_sizes(PRESETS["whisper_tiny_en"]())
+        >>> sizes["conv"], sizes["head"]
+        ((384,), (6, 6, 6, 6))
+    """
     return {
         "conv": tuple(layer.channels for layer in config.conv_layers),
         "head": tuple(len(layer.heads) for layer in config.layers),
@@ -62,7 +83,17 @@ def unit_sizes(config: SSLConfig) -> dict[str, tuple[int, ...]]:
 
 
 def open_masks(config: SSLConfig) -> Masks:
-    """All units open, every mask present; the masked model equals the plain one."""
+    """All units open, every mask present; the masked model equals the plain one.
+
+    Example:
+        >>> import torch
+        >>> from espnet_prune import SSLEncoder, open_masks
+        >>> encoder = SSLEncoder.from_pretrained("whisper_tiny_en")
+        >>> masks = open_masks(encoder.config)
+        >>> masks.head[0][2] = 0  # the first layer without its third head
+        >>> encoder(torch.zeros(1, 8000), masks=masks).hidden_states[-1].shape
+        torch.Size([1, 25, 384])
+    """
     sizes = unit_sizes(config)
     scalars = ("attention_layer", "ffn_layer")
     return Masks(

@@ -27,6 +27,14 @@ class EncoderOutput(NamedTuple):
             them: the input of each layer, then the encoder's output (after the final LayerNorm
             in pre-norm models, unless ``config.final_norm`` is off). Padded frames are zero.
         lengths: ``(B,)`` frames.
+
+    Example:
+        >>> import torch
+        >>> from espnet_prune import SSLEncoder
+        >>> encoder = SSLEncoder.from_pretrained("whisper_tiny_en")
+        >>> output = encoder(torch.zeros(2, 16000), lengths=torch.tensor([16000, 8000]))
+        >>> len(output.hidden_states), output.lengths
+        (5, tensor([50, 25]))
     """
 
     hidden_states: list[Tensor]
@@ -34,7 +42,16 @@ class EncoderOutput(NamedTuple):
 
 
 class SSLEncoder(nn.Module):
-    """An encoder of any family, whose layers may each have their own shape."""
+    """An encoder of any family, whose layers may each have their own shape.
+
+    Example:
+        >>> import torch
+        >>> from espnet_prune import SSLEncoder
+        >>> encoder = SSLEncoder.from_pretrained("whisper_tiny_en")
+        >>> states, lengths = encoder(torch.zeros(1, 16000))  # a second of 16 kHz audio
+        >>> len(states), states[-1].shape
+        (5, torch.Size([1, 50, 384]))
+    """
 
     def __init__(self, config: SSLConfig):
         super().__init__()
@@ -209,7 +226,14 @@ class SSLEncoder(nn.Module):
 
 
 class Storage(NamedTuple):
-    """Functions that read and write encoders; see the methods of :class:`SSLEncoder`."""
+    """Functions that read and write encoders; see the methods of :class:`SSLEncoder`.
+
+    Example:
+        >>> from espnet_prune import SSLEncoder
+        >>> encoder = SSLEncoder.storage.load("whisper_tiny_en")  # what from_pretrained calls
+        >>> len(encoder.layers)
+        4
+    """
 
     load: Callable[..., SSLEncoder]
     save: Callable[..., None]

@@ -19,7 +19,18 @@ _LARGEST = sys.float_info.max
 
 
 class ConfigError(ValueError):
-    """A configuration that describes nothing; the message lists every problem."""
+    """A configuration that describes nothing; the message lists every problem.
+
+    Example:
+        >>> from espnet_prune import PRESETS, SSLConfig
+        >>> from espnet_prune.encoder import ConfigError
+        >>> values = PRESETS["whisper_tiny_en"]().to_dict()
+        >>> try:
+        ...     SSLConfig.from_dict(values | {"embed_dim": 0})
+        ... except ConfigError as error:
+        ...     print(error)
+        this is no encoder configuration: expected embed_dim from 4 to 1000000, found 0
+    """
 
 
 def read_typed(cls: type[T], values: object, where: object = "") -> T:

@@ -39,6 +39,13 @@ def fast_dtype(precision: str, device: torch.device | str = "cpu") -> torch.dtyp
     Args:
         precision: of :data:`PRECISIONS`.
         device: where it is to be used.
+
+    Example:
+        >>> from espnet_prune.inference import fast_dtype
+        >>> fast_dtype("float32")
+        torch.float32
+        >>> fast_dtype("bfloat16", device="cuda")
+        torch.bfloat16
     """
     dtype = PRECISIONS[precision]
     if torch.device(device).type != "cpu" or has_instructions(dtype):
@@ -69,6 +76,14 @@ def inference_form(encoder: SSLEncoder, dtype: torch.dtype = torch.float32) -> S
 
     Raises:
         ConfigError: a dtype that is none of :data:`PRECISIONS`.
+
+    Example:
+        >>> import torch
+        >>> from espnet_prune import SSLEncoder
+        >>> from espnet_prune.inference import inference_form
+        >>> form = inference_form(SSLEncoder.from_pretrained("whisper_tiny_en"))
+        >>> form(torch.zeros(1, 16000)).hidden_states[-1].shape
+        torch.Size([1, 50, 384])
     """
     if dtype not in PRECISIONS.values():
         raise ConfigError(f"expected a precision of {', '.join(PRECISIONS)}, found {dtype}")

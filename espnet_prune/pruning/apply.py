@@ -30,6 +30,16 @@ def apply(
     Raises:
         CheckpointError: a mask is not finite.
         ValueError: a convolution would keep no channel.
+
+    Example:
+        >>> from espnet_prune import SSLEncoder, open_masks
+        >>> from espnet_prune.pruning import apply
+        >>> encoder = SSLEncoder.from_pretrained("whisper_tiny_en")
+        >>> masks = open_masks(encoder.config)
+        >>> masks.ffn[0][:512] = 0
+        >>> config, state = apply(encoder.config, encoder.state_dict(), masks)
+        >>> [layer.ffn for layer in config.layers]
+        [1024, 1536, 1536, 1536]
     """
     for unit, values in masks._asdict().items():
         require_finite({f"{unit}.{i}": m for i, m in enumerate(values) if m is not None}, "masks")

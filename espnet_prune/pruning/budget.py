@@ -38,6 +38,13 @@ class Budget(nn.Module):
 
     Raises:
         ValueError: the target is not a reachable fraction.
+
+    Example:
+        >>> from espnet_prune.pruning import Budget
+        >>> budget = Budget(dense_cost=100, least_cost=10, target=0.5, warmup_steps=2)
+        >>> budget.advance()  # half of the ramp
+        >>> float(budget.current_target()), budget.sparsity(75)
+        (0.25, 0.25)
     """
 
     step: Tensor

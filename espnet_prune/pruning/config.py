@@ -43,6 +43,14 @@ class PruningConfig:
     Raises:
         ConfigError: a value of another type, out of range or that is not one of the choices, or a
             target without its budget.
+
+    Example:
+        >>> from espnet_prune.pruning import PruningConfig
+        >>> PruningConfig(target=0.75, warmup_steps=1000).units
+        ('conv', 'head', 'ffn')
+        >>> targets = {"front_end": 0.5, "transformer": 0.8}
+        >>> PruningConfig(targets, warmup_steps=1000, budget="separate").targets == targets
+        True
     """
 
     target: float | Mapping[str, float]

@@ -39,7 +39,15 @@ class Widths(NamedTuple):
 
 @dataclass(frozen=True)
 class Cost:
-    """A cost by part, in parameters or in multiply-accumulates."""
+    """A cost by part, in parameters or in multiply-accumulates.
+
+    Example:
+        >>> from espnet_prune import PRESETS
+        >>> from espnet_prune.pruning import count_params
+        >>> cost = count_params(PRESETS["whisper_tiny_en"]())
+        >>> cost.front_end, cost.transformer, cost.total
+        (535296, 7097088, 7632384)
+    """
 
     conv: Number
     projection: Number
@@ -88,6 +96,15 @@ def expected_widths(config: SSLConfig, probabilities: Masks) -> Widths:
     """The widths expected when each unit of ``config`` is open with its own probability.
 
     Differentiable. The gates are independent, so products of widths are exact expectations.
+
+    Example:
+        >>> from espnet_prune import PRESETS, open_masks
+        >>> from espnet_prune.pruning import expected_widths
+        >>> config = PRESETS["whisper_tiny_en"]()
+        >>> probabilities = open_masks(config)
+        >>> probabilities.ffn[0][:] = 0.5
+        >>> [float(layer.ffn) for layer in expected_widths(config, probabilities).layers]
+        [768.0, 1536.0, 1536.0, 1536.0]
     """
     sizes = unit_sizes(config)
     layers = []
@@ -111,12 +128,30 @@ def expected_widths(config: SSLConfig, probabilities: Masks) -> Widths:
 
 
 def masked_widths(config: SSLConfig, masks: Masks) -> Widths:
-    """The widths of the model that ``masks`` leave over: a mask above zero counts as one."""
+    """The widths of the model that ``masks`` leave over: a mask above zero counts as one.
+
+    Example:
+        >>> from espnet_prune import PRESETS, open_masks
+        >>> from espnet_prune.pruning import count_params, masked_widths
+        >>> config = PRESETS["whisper_tiny_en"]()
+        >>> masks = open_masks(config)
+        >>> masks.head[0][:2] = 0
+        >>> int(count_params(config, masked_widths(config, masks)).attention)
+        2167040
+    """
     return expected_widths(config, masks.map(lambda mask: (mask > 0).double()))
 
 
 def count_params(config: SSLConfig, widths: Widths | None = None) -> Cost:
-    """Parameters by part; without ``widths``, those of the built ``config``, exactly."""
+    """Parameters by part; without ``widths``, those of the built ``config``, exactly.
+
+    Example:
+        >>> from espnet_prune import PRESETS
+        >>> from espnet_prune.pruning import count_params
+        >>> dense = PRESETS["whisper_tiny_en"]()
+        >>> count_params(dense).total, count_params(dense.dense(ffn=512)).total
+        (7632384, 4482560)
+    """
     widths = widths or built_widths(config)
     dim, head_dim = config.embed_dim, config.head_dim
     rules = config.rules
@@ -153,6 +188,13 @@ def count_macs(config: SSLConfig, seconds: float = 1.0, widths: Widths | None = 
 
     Raises:
         ConfigError: the input is shorter than one frame, or longer than any that the encoder takes.
+
+    Example:
+        >>> from espnet_prune import PRESETS
+        >>> from espnet_prune.pruning import count_macs
+        >>> config = PRESETS["whisper_tiny_en"]()
+        >>> count_macs(config).total, count_macs(config, seconds=30).total
+        (392908800, 18468864000)
     """
     shortest, longest = config.shortest / 16000, config.padded_to or _LONGEST
     if not shortest <= seconds <= longest:

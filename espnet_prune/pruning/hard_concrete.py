@@ -17,6 +17,14 @@ class HardConcrete(nn.Module):
     Args:
         size: number of gates n.
         drop_rate: initial probability that a gate's concrete variable is off, in (0, 1).
+
+    Example:
+        >>> from espnet_prune.pruning import HardConcrete
+        >>> gates = HardConcrete(size=8, drop_rate=0.9)
+        >>> gates.sample().shape
+        torch.Size([8])
+        >>> int((gates.mask() > 0).sum())
+        3
     """
 
     temperature, low, high, epsilon = 2 / 3, -0.1, 1.1, 1e-6

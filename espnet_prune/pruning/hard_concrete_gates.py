@@ -38,6 +38,16 @@ class HardConcreteGates(UnitGates):
 
     Raises:
         ConfigError: an unknown kind of unit.
+
+    Example:
+        >>> import torch
+        >>> from espnet_prune import SSLEncoder
+        >>> from espnet_prune.pruning import HardConcreteGates
+        >>> encoder = SSLEncoder.from_pretrained("whisper_tiny_en")
+        >>> gates = HardConcreteGates(encoder.config, units=("head", "ffn"))
+        >>> output = encoder(torch.zeros(1, 8000), masks=gates())  # sampled
+        >>> gates.masks().head[0].shape, gates.masks().conv[0]
+        (torch.Size([6]), None)
     """
 
     units = tuple(DROP_RATES)

@@ -74,6 +74,15 @@ class PinchedUnits(UnitGates):
 
     Raises:
         ConfigError: an unknown kind of unit.
+
+    Example:
+        >>> from espnet_prune import SSLEncoder
+        >>> from espnet_prune.pruning import PinchedUnits
+        >>> encoder = SSLEncoder.from_pretrained("whisper_tiny_en")
+        >>> gates = PinchedUnits(encoder, units=("head", "row"))
+        >>> masks = gates(encoder)
+        >>> masks.head[0].shape, masks.ffn[0].shape
+        (torch.Size([6]), torch.Size([1536]))
     """
 
     units = tuple(UNITS)

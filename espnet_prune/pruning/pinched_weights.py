@@ -45,6 +45,14 @@ class PinchedWeights(Gates):
         encoder: is gated; its weights of now set the thresholds' scales.
         temperature: see :class:`~espnet_prune.pruning.SelfPinching`.
         seconds: the reference length of MACs.
+
+    Example:
+        >>> from espnet_prune import SSLEncoder
+        >>> from espnet_prune.pruning import PinchedWeights
+        >>> encoder = SSLEncoder.from_pretrained("whisper_tiny_en")
+        >>> masks = PinchedWeights(encoder).masks(encoder)
+        >>> len(masks), masks["layers.0.attention.qkv.weight"].shape
+        (18, torch.Size([1152, 384]))
     """
 
     units = default_units = ("weight",)

@@ -28,6 +28,14 @@ class Penalty(NamedTuple):
         loss: the Lagrangian terms ``()``.
         stats: scalars ``()`` by name.
         off_target: ``()``, 0 while the sparsity is near enough to its target to be applied.
+
+    Example:
+        >>> from espnet_prune import SSLEncoder
+        >>> from espnet_prune.pruning import Pruner, PruningConfig
+        >>> encoder = SSLEncoder.from_pretrained("whisper_tiny_en")
+        >>> penalty = Pruner(encoder, PruningConfig(target=0.5, warmup_steps=10)).penalty(encoder)
+        >>> penalty.stats["target_sparsity"], penalty.off_target  # the target starts to rise
+        (tensor(0.), tensor(1.5000))
     """
 
     loss: Tensor
@@ -53,6 +61,17 @@ class Pruner(nn.Module):
 
     Raises:
         ValueError: a target that no choice of gates reaches.
+
+    Example:
+        >>> import torch
+        >>> from espnet_prune import SSLEncoder
+        >>> from espnet_prune.pruning import Pruner, PruningConfig
+        >>> encoder = SSLEncoder.from_pretrained("whisper_tiny_en")
+        >>> pruner = Pruner(encoder, PruningConfig(target=0.5, warmup_steps=1000))
+        >>> states, lengths = pruner(encoder, torch.zeros(1, 8000))
+        >>> pruner.penalty(encoder).loss.backward()  # beside the loss of a task on the states
+        >>> [group["lr"] for group in pruner.parameter_groups()]  # add them to an optimizer's
+        [0.02, 0.02]
     """
 
     gates: Gates

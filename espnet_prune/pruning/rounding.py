@@ -16,7 +16,18 @@ MOST_ROUNDING = 0.02
 
 
 class BudgetMissed(RuntimeError):
-    """Training ended away from the target sparsity."""
+    """Training ended away from the target sparsity.
+
+    Example:
+        >>> from espnet_prune import SSLEncoder
+        >>> from espnet_prune.pruning import BudgetMissed, Pruner, PruningConfig
+        >>> encoder = SSLEncoder.from_pretrained("whisper_tiny_en")
+        >>> try:
+        ...     Pruner(encoder, PruningConfig(target=0.5, warmup_steps=10)).apply_to(encoder)
+        ... except BudgetMissed as missed:
+        ...     print(str(missed).split(",")[0])  # nothing was trained
+        expected sparsity 50.0% (total)
+    """
 
 
 def check_converged(part: str, expected: float, target: float) -> None:

@@ -27,6 +27,14 @@ class SelfPinching(nn.Module):
 
     Attributes:
         threshold: the one parameter ``()``; its sign means nothing.
+
+    Example:
+        >>> import torch
+        >>> from espnet_prune.pruning import SelfPinching
+        >>> scores = torch.tensor([1.0, 2.0, 3.0, 4.0])
+        >>> gate = SelfPinching(scores, offset=torch.tensor(2.5), temperature=0.1)
+        >>> gate(scores).tolist()
+        [0.0, 0.0, 1.0, 1.0]
     """
 
     initial = 0.05
@@ -58,7 +66,15 @@ class SelfPinching(nn.Module):
 
 
 def thresholds(gates: nn.Module) -> dict[str, float]:
-    """The threshold of each self-pinching gate in ``gates``, in units of the weights, by layer."""
+    """The threshold of each self-pinching gate in ``gates``, in units of the weights, by layer.
+
+    Example:
+        >>> from espnet_prune import SSLEncoder
+        >>> from espnet_prune.pruning import PinchedUnits, thresholds
+        >>> encoder = SSLEncoder.from_pretrained("whisper_tiny_en")
+        >>> list(thresholds(PinchedUnits(encoder, units=("head",))))
+        ['head_0', 'head_1', 'head_2', 'head_3']
+    """
     return {
         name.split(".")[-1].replace("/", "."): float(gate.value.detach())
         for name, gate in gates.named_modules()

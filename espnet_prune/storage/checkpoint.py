@@ -120,6 +120,17 @@ def save_encoder(
 
     ``name`` is what the card loads the encoder by; ``sparse`` leaves the zeros out of weights that
     have many.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from espnet_prune import SSLEncoder
+        >>> from espnet_prune.storage import save_encoder
+        >>> encoder = SSLEncoder.from_pretrained("whisper_tiny_en")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_encoder(encoder, folder)
+        ...     print(sorted(path.name for path in Path(folder).iterdir()))
+        ['README.md', 'config.json', 'model.safetensors']
     """
     state = encoder.state_dict()
     save_folder(folder, _ENCODER, encoder.config.to_dict(), pack(state) if sparse else state)
@@ -133,6 +144,13 @@ def push_encoder(encoder: SSLEncoder, repo_id: str, *options: Any) -> str:
     """Upload ``encoder`` to Hugging Face, and return its address there.
 
     Args and errors: see :func:`~espnet_prune.storage.hub.push_folder`.
+
+    Example:
+        >>> from espnet_prune import SSLEncoder
+        >>> from espnet_prune.storage import push_encoder
+        >>> encoder = SSLEncoder.from_pretrained("whisper_tiny_en")
+        >>> push_encoder(encoder, "owner/name")  # doctest: +SKIP
+        'https://huggingface.co/owner/name'
     """
     with tempfile.TemporaryDirectory() as folder:
         save_encoder(encoder, folder, repo_id)
@@ -144,6 +162,16 @@ def load_encoder(folder: str | PathLike[str]) -> SSLEncoder:
 
     Raises:
         CheckpointError: see :func:`load_folder` and :func:`load_strictly`.
+
+    Example:
+        >>> import tempfile
+        >>> from espnet_prune import SSLEncoder
+        >>> from espnet_prune.storage import load_encoder, save_encoder
+        >>> encoder = SSLEncoder.from_pretrained("whisper_tiny_en")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_encoder(encoder, folder)
+        ...     print(load_encoder(folder).config == encoder.config)
+        True
     """
     return restore_encoder(*load_folder(folder, _ENCODER), folder)
 

@@ -25,6 +25,12 @@ class Family:
         key_bias: the attention's keys have a bias.
         front_end_norm: there is a LayerNorm before the projection.
         projection_kernel: convolved frames that the projection sees.
+
+    Example:
+        >>> from espnet_prune import PRESETS
+        >>> config = PRESETS["wavlm_base"]()
+        >>> config.rules.title, config.rules.hop(config), config.rules.receptive_field(config)
+        ('WavLM', 320, 400)
     """
 
     key_bias = True
