@@ -115,8 +115,8 @@ def row(setting, model: str, input) -> Row:
 def test_it_starts_beside_torch_alone() -> None:
     others = "pyannote", "matplotlib", "espnet2", "s3prl", "transformers", "torchaudio", "soundfile"
     script = f"import sys; sys.modules |= dict.fromkeys({others}); import {{}}"
-    for name in ("bench", "bench_training"):
-        command = [sys.executable, "-c", script.format(f"espnet_prune.bin.{name}")]
+    for name in ("run_bench", "run_bench_training"):
+        command = [sys.executable, "-c", script.format(f"benchmarks.{name}")]
         subprocess.run(command, cwd=ROOT, check=True)
 
 

@@ -25,8 +25,11 @@ from tests.report.recipe import make_recipe
 
 _HEAD = "head={hidden: 8, num_layers: 1, num_heads: 2, ffn: 8, kernel: 3}"
 ROOT = Path(__file__).parents[2]
-_PLACES = ("espnet_prune/bin", "benchmarks", "egs2/TEMPLATE/ssl1/probing", "egs2/superb/local")
-_PLACES += ("egs2/mini_meeting/diar1/local/simulation",)
+_FILES = (
+    "espnet_prune/bin/*.py", "benchmarks/run_*.py", "benchmarks/score_*.py",
+    "egs2/TEMPLATE/ssl1/probing/*.py", "egs2/superb/local/*.py",
+    "egs2/mini_meeting/diar1/local/simulation/*.py",
+)  # fmt: skip
 # A verb and its words a line; those of the trainings are added by build().
 _TABLE = """
 apply_pruning trained/distill/latest.pth --output out
@@ -68,7 +71,7 @@ COMMANDS = {line.split()[0]: line.split()[1:] for line in _TABLE.strip().splitli
 
 def modules() -> dict[str, str]:
     """The module of every command, by its name."""
-    files = [file for place in _PLACES for file in sorted(ROOT.glob(f"{place}/*.py"))]
+    files = [file for pattern in _FILES for file in sorted(ROOT.glob(pattern))]
     return {
         file.stem: ".".join(file.relative_to(ROOT).with_suffix("").parts)
         for file in files

@@ -168,9 +168,9 @@ def test_two_stages(tmp_path, command, encoder_folder, capsys):
     further = ["--student", tmp_path / "applied", "--teacher", encoder_folder]
     distill_train.main(command(tmp_path / "distill", *further, "--max_epoch", 4))
     state = weights(tmp_path / "distill")
-    projections = {k: v for k, v in state.items() if k.startswith("distillation.")}
+    projections = {k: v for k, v in state.items() if k.startswith("objective.distillation.")}
     assert len(projections) == 4
-    learned = projections["distillation.projections.0.weight"]
+    learned = projections["objective.distillation.projections.0.weight"]
     assert not torch.equal(learned, torch.eye(len(learned)))
     losses = read_history(tmp_path / "distill/checkpoint.pth").curve("valid", "loss")[1]
     assert losses[-1] < losses[0]

@@ -369,7 +369,7 @@ def test_numbers_of_yaml_1_2_are_numbers(options, encoder_folder, tmp_path):
 
     task = distillation(encoder_folder, target=0.5, warmup_steps=1, gate_lr="1e-3")
     args = DistillationTask.get_parser().parse_args(options(tmp_path, labels=False) + task)
-    assert DistillationTask.build_model(args).pruner.config.gate_lr == 0.001
+    assert DistillationTask.build_model(args).objective.pruner.config.gate_lr == 0.001
 
 
 def test_short_utterances_have_one_frame(encoder_folder):
