@@ -86,7 +86,7 @@ $(VENV)/.installed: setup.cfg setup.py
 
 .venv-core-%/.installed: setup.cfg setup.py
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install --progress-bar off pytest safetensors \
+	$(@D)/bin/python -m pip install --progress-bar off pytest safetensors numpy \
 	  torch$(patsubst %,==%,$(filter-out newest,$*))
 	$(@D)/bin/python -m pip install --no-deps -e .
 	touch $@
