@@ -7,11 +7,12 @@ BIN := $(VENV)/bin
 S3PRL := downloads/s3prl-0.4.18
 S3PRL_TESTS := -p tests.s3prl_plugin.s3prl_tests -m upstream -k pruned $(S3PRL)/test/test_upstream.py
 CORE_TESTS := tests/encoder tests/storage tests/pruning tests/distillation tests/inference
-# Of test-core: the newest, or a version.
+# Of test-core, docs and dist: the newest, or a version.
 TORCH ?= newest
 # Of docs and dist, which need no GPU: where pip finds a torch without CUDA; empty for PyPI alone.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
-PIP_TORCH = install --progress-bar off torch==2.8.0 $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+PIP_TORCH = install --progress-bar off torch$(patsubst %,==%,$(filter-out newest,$(TORCH))) \
+  $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 SHELL_FILES := $(shell git ls-files '*.sh' '*run.pl' '.ci/run')
 
 .PHONY: demo bench test test-slow drill test-core test-newest test-s3prl lint docs dist install clean
@@ -86,7 +87,7 @@ $(VENV)/.installed: setup.cfg setup.py
 
 .venv-core-%/.installed: setup.cfg setup.py
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install --progress-bar off pytest safetensors \
+	$(@D)/bin/python -m pip install --progress-bar off pytest safetensors numpy \
 	  torch$(patsubst %,==%,$(filter-out newest,$*))
 	$(@D)/bin/python -m pip install --no-deps -e .
 	touch $@

@@ -21,7 +21,7 @@ def main() -> None:
     location = Path(espnet_prune.__file__)
     if location.is_relative_to(SOURCES / "espnet_prune"):
         sys.exit(f"expected the installed package, found {location}")
-    for host in ("espnet2", "s3prl", "numpy"):
+    for host in ("espnet2", "s3prl", "torchaudio"):
         print(f"{host}: {'there' if find_spec(host) else 'not there'}")
     encoder = SSLEncoder.from_pretrained("whisper_tiny_en")
     wavs = torch.randn(1, 16000, generator=torch.Generator().manual_seed(0))

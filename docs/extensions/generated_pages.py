@@ -36,7 +36,7 @@ def _help(verb: str, mocked: list[str]) -> str:
     source = (ROOT / "espnet_prune" / "bin" / f"{verb}.py").read_text()
     if "ArgumentParser(" not in source:
         return ast.get_docstring(ast.parse(source)) or ""
-    with mock(mocked):
+    with mock([*mocked, "espnet_prune.espnet"]):
         parser = importlib.import_module(f"espnet_prune.bin.{verb}").get_parser()
     parser.prog = f"espnet-prune {verb}"
     return parser.format_help()

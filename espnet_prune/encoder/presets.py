@@ -141,3 +141,4 @@ PRESETS: dict[str, Callable[[], SSLConfig]] = {
     )
     for name, (layers, width) in _WHISPERS.items()
 }
+"""Shapes of published encoders, dense and pruned, by name; each makes a config."""
