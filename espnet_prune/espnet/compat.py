@@ -2,8 +2,8 @@
 
 * ``torch.save(..., "checkpoint.pth")`` writes in place: a kill in that moment leaves a truncated
   checkpoint that no ``--resume`` can read. :func:`atomic_torch_save` writes beside and renames.
-* ``torch.load(..., weights_only=False)`` of ``checkpoint.pth``, ``<N>epoch.pth`` and what
-  ``--init_param`` names runs whatever program is in them. :func:`tensors_only` reads data alone.
+* ESPnet unpickles ``checkpoint.pth``, ``<N>epoch.pth`` and what ``--init_param`` names, which runs
+  whatever program is in them. :func:`tensors_only` makes it read data alone.
 * A kill after ``checkpoint.pth`` but before ``<N>epoch.pth`` and its links loses that epoch from
   n-best averaging, or leaves files that are no longer among the n best.
   :func:`restore_epoch_files` makes and removes them from the checkpoint.

@@ -387,9 +387,9 @@ def test_short_utterances_have_one_frame(encoder_folder):
 def test_gates_are_not_left_out_in_silence(encoder_folder):
     plain = PrunedSSLFrontend(str(encoder_folder))
     state = {**plain.state_dict(), "objective.pruner.gates.x": torch.zeros(1)}
-    # As ESPnet's own inference loads, which says nothing of keys without a place.
     with pytest.raises(CheckpointError, match=r"espnet_prune\.bin\.apply_pruning"):
+        # Not strict, as ESPnet's own inference loads: it says nothing of keys without a place.
         plain.load_state_dict(state, strict=False)
-    # Nor of these, and rightly: projections serve training alone.
     projections = {**plain.state_dict(), "objective.distillation.projections.0.bias": torch.ones(1)}
+    # Not strict, as above; here rightly silent, for projections serve training alone.
     plain.load_state_dict(projections, strict=False)
