@@ -75,7 +75,7 @@ class PruningConfig:
             check_name(f"units of {self.gate}", unit, known)
         for unit in self.drop_rates:
             check_name("drop_rates", unit, DROP_RATES)
-        if self.units is None:
+        if not self.units:
             object.__setattr__(self, "units", GATES[self.gate][0].default_units)
         kind = kind_of(self.gate, self.closing)
         if kind is None or self.held.measure not in (kind.measures or (self.held.measure,)):

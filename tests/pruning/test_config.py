@@ -52,6 +52,7 @@ def test_contradictions(values, message):
 
 def test_defaults_of_each_gate():
     assert PruningConfig(0.5, 1).units == ("conv", "head", "ffn")
+    assert PruningConfig(0.5, 1, units=()).units == ("conv", "head", "ffn")
     assert PruningConfig(0.5, 1, gate="self_pinching").units == ("weight",)
     assert PruningConfig.from_dict({"target": 0.5, "warmup_steps": 1, "units": ["head"]}).units == (
         "head",
