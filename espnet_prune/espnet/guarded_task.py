@@ -19,6 +19,7 @@ from espnet_prune.encoder.typed import read_arguments, shortened, shown, similar
 from espnet_prune.espnet import compat
 from espnet_prune.espnet.clipping import clip_as_asked
 from espnet_prune.espnet.layered_config import LayeredArgumentParser, layered
+from espnet_prune.espnet.objective import parameter_groups
 from espnet_prune.espnet.running import remember_options, require_same_options
 from espnet_prune.espnet.trainer import ResumableTrainer
 
@@ -66,6 +67,20 @@ class GuardedTask(AbsTask):
                 _check_arguments(classes[name], conf, f"{option}_conf")
 
     @classmethod
+    def build_optimizers(
+        cls, args: argparse.Namespace, model: torch.nn.Module
+    ) -> list[torch.optim.Optimizer]:
+        """The task's own, or one whose groups have rates of their own; clipped as asked."""
+        groups = parameter_groups(model, getattr(args, "ssl_lr", None))
+        if len(groups) == 1:
+            optimizers = super().build_optimizers(args, model)
+        else:
+            _refuse(args, "exclude_weight_decay", "sharded_ddp")
+            optimizers = [optim_classes[args.optim](groups, **args.optim_conf)]
+        cls.settle_optimizers(args, optimizers)
+        return optimizers
+
+    @classmethod
     def settle_optimizers(
         cls, args: argparse.Namespace, optimizers: Collection[torch.optim.Optimizer]
     ) -> None:
@@ -107,6 +122,15 @@ class GuardedTask(AbsTask):
     def _classes(cls) -> dict[str, Mapping[str, Any]]:
         own = {choices.name: choices.classes for choices in cls.class_choices_list}
         return {**own, "optim": optim_classes, "scheduler": scheduler_classes}
+
+
+def _refuse(args: argparse.Namespace, *options: str) -> None:
+    for option in options:
+        if getattr(args, option, False):
+            raise ConfigError(
+                f"expected {option} false beside pruning_conf or ssl_lr, whose parameters have "
+                "groups of their own, found true; leave it out"
+            )
 
 
 def _listed(value: object) -> list[Any]:

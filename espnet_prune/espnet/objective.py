@@ -193,7 +193,7 @@ def parameter_groups(model: nn.Module, ssl_lr: float | None = None) -> list[dict
     featurizer = next((m for m in model.modules() if isinstance(m, Featurizer)), None)
     objective = next((m for m in model.modules() if isinstance(m, EncoderObjective)), None)
     own: list[dict[str, Any]] = []
-    if ssl_lr and featurizer:
+    if ssl_lr is not None and featurizer:
         own.append({"params": list(featurizer.encoder.parameters()), "lr": ssl_lr})
     if objective and objective.pruner:
         own += at_own_rate(objective.pruner.parameter_groups())

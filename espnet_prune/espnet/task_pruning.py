@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-import torch
-from espnet2.tasks.abs_task import optim_classes
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 
 from espnet_prune.encoder import ConfigError
@@ -15,7 +13,6 @@ from espnet_prune.espnet.objective import (
     Owner,
     add_objective_arguments,
     build_objective,
-    parameter_groups,
 )
 
 PRUNING_OPTIONS = ("pruning_conf", "distill_conf", "teacher", "ssl_lr")
@@ -49,7 +46,7 @@ class TaskPruning(GuardedTask):
             ConfigError: another front end, or options that do not fit together.
         """
         model = super().build_model(args)
-        asked = [name for name in PRUNING_OPTIONS if getattr(args, name)]
+        asked = [name for name in PRUNING_OPTIONS if getattr(args, name) not in (None, {})]
         if not asked:
             return model
         owner = cls.objective_owner(model)
@@ -71,26 +68,3 @@ class TaskPruning(GuardedTask):
         """The part of ``model`` that has the featurizer; None if there is none."""
         frontend = getattr(model, "frontend", None)
         return frontend if isinstance(frontend, PrunedSSLFrontend) else None
-
-    @classmethod
-    def build_optimizers(
-        cls, args: argparse.Namespace, model: torch.nn.Module
-    ) -> list[torch.optim.Optimizer]:
-        """The task's own, or one whose groups have rates of their own; clipped as asked."""
-        groups = parameter_groups(model, args.ssl_lr)
-        if len(groups) == 1:
-            optimizers = super().build_optimizers(args, model)
-        else:
-            _refuse(args, "exclude_weight_decay", "sharded_ddp")
-            optimizers = [optim_classes[args.optim](groups, **args.optim_conf)]
-        cls.settle_optimizers(args, optimizers)
-        return optimizers
-
-
-def _refuse(args: argparse.Namespace, *options: str) -> None:
-    for option in options:
-        if getattr(args, option, False):
-            raise ConfigError(
-                f"expected {option} false beside pruning_conf or ssl_lr, whose parameters have "
-                "groups of their own, found true; leave it out"
-            )

@@ -1,17 +1,14 @@
-"""What this project's ESPnet tasks share: windows as data, groups of parameters."""
+"""What this project's ESPnet tasks share: windows as data."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-import torch
-from espnet2.tasks.abs_task import optim_classes
 from espnet2.train.collate_fn import CommonCollateFn
 
 from espnet_prune.espnet.data_types import register_data_types
 from espnet_prune.espnet.guarded_task import GuardedTask
-from espnet_prune.espnet.objective import parameter_groups
 from espnet_prune.espnet.schedules import register_schedules
 
 register_data_types()
@@ -37,10 +34,3 @@ class WindowTask(GuardedTask):
     def optional_data_names(cls, train: bool = True, inference: bool = False) -> tuple[str, ...]:
         """None."""
         return ()
-
-    @classmethod
-    def build_optimizers(cls, args: Any, model: torch.nn.Module) -> list[torch.optim.Optimizer]:
-        """One optimizer, with gates and multipliers at their own rates, clipped as asked."""
-        optimizer = optim_classes[args.optim](parameter_groups(model), **args.optim_conf)
-        cls.settle_optimizers(args, [optimizer])
-        return [optimizer]

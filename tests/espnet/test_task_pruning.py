@@ -116,7 +116,7 @@ def test_groups_learn_at_rates_of_their_own(build):
     assert {id(parameter) for parameter in rates[1e-5]["params"]} == encoder
     grouped = [id(p) for group in optimizer.param_groups for p in group["params"]]
     assert sorted(grouped) == sorted(map(id, model.parameters()))
-    assert [len(parameter_groups(build()[0], rate)) for rate in (None, 1e-5)] == [1, 2]
+    assert [len(parameter_groups(build()[0], rate)) for rate in (None, 0.0, 1e-5)] == [1, 2, 2]
 
 
 @EACH_FAMILY
