@@ -33,7 +33,7 @@ PRECISIONS = {
 def fast_dtype(precision: str, device: torch.device | str = "cpu") -> torch.dtype:
     """The dtype that ``precision`` names, or float32 on a CPU that has no instructions for it.
 
-    Such a CPU is some ten times slower in bfloat16 and float16 than in float32; a warning says
+    Such a CPU emulates bfloat16 and float16 and is slower in them than in float32; a warning says
     once that it computes in float32.
 
     Args:
