@@ -13,9 +13,9 @@ from espnet_prune.export import TARGETS, Target, load_exported
 from espnet_prune.formats.sources import FOLDERS, LAYOUTS
 from espnet_prune.pruning import Pruner, PruningConfig, count_macs
 from espnet_prune.pruning.budget import BUDGETS, Held
+from espnet_prune.pruning.config import GATES
 from espnet_prune.pruning.cost import MEASURES, Cost
 from espnet_prune.pruning.gates import UnitGates
-from espnet_prune.pruning.kinds import GATES
 from espnet_prune.pruning.pinched_units import UNITS, PinchedUnits, Unit
 from tests.encoders import random_encoder, tiny_config
 from tests.formats.parity import identical

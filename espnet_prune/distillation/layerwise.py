@@ -38,7 +38,6 @@ class LayerwiseDistillation(nn.Module):
 
     Args:
         layers: indices into the hidden states; 0 is the Transformer's input.
-        l1_weight, cosine_weight: weights of the two terms.
         projection_groups: layers that share a projection, e.g. ``[[0], [4, 8, 12]]``; a layer in
             no group has none.
         width: D of the hidden states; needed for projections.
@@ -92,20 +91,10 @@ class LayerwiseDistillation(nn.Module):
     def forward(
         self, student: Sequence[Tensor], teacher: Sequence[Tensor], lengths: Tensor
     ) -> DistillationLoss:
-        """The loss over real frames.
-
-        Args:
-            student, teacher: N + 1 hidden states ``(B, L, D)`` each.
-            lengths: real frames of each item ``(B,)``.
-
-        Raises:
-            ValueError: a chosen layer does not exist.
-        """
-        if max(self.layers) >= min(len(student), len(teacher)):
-            raise ValueError(
-                f"expected layers up to {min(len(student), len(teacher)) - 1}, "
-                f"found {self.layers} to distil"
-            )
+        """The loss over the real frames ``lengths`` ``(B,)`` of N + 1 states ``(B, L, D)`` each."""
+        last = min(len(student), len(teacher)) - 1
+        if max(self.layers) > last:
+            raise ValueError(f"expected layers up to {last}, found {self.layers} to distil")
         inside = length_mask(lengths, student[0].size(1)).to(student[0].dtype)
         share = inside / (inside.sum() * len(self.layers))
         l1 = cosine = student[0].new_zeros(())

@@ -13,11 +13,7 @@ from espnet_prune.encoder.masks import masked_linear
 
 
 class RelativePositionBias(nn.Module):
-    """T5-style bucketed bias per head (WavLM); owned by the encoder, not by a layer.
-
-    Attributes:
-        table: ``(buckets, H)`` learned values, one column per head of the dense model.
-    """
+    """T5-style bucketed bias per head of the dense model (WavLM), shared by all layers."""
 
     def __init__(self, num_buckets: int, max_distance: int, num_heads: int):
         super().__init__()
@@ -72,9 +68,7 @@ class PositionGate(nn.Module):
 class JointLinear(nn.Linear):
     """Queries, keys and values ``(..., 3 W)`` of frames ``(..., D)`` in one product.
 
-    Attributes:
-        weight: ``(3 W, D)``.
-        bias: ``(3 W,)``, or that of queries and values ``(2 W,)`` in families without key bias.
+    The bias is ``(3 W,)``, or that of queries and values ``(2 W,)`` in families without key bias.
     """
 
     def __init__(self, config: SSLConfig, width: int):
@@ -91,7 +85,6 @@ class JointLinear(nn.Linear):
         return torch.cat([queries, torch.zeros_like(queries), values])
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(..., D)`` to ``(..., 3 W)``."""
         return F.linear(x, self.weight, self.joint_bias())
 
 
@@ -115,17 +108,14 @@ class Attention(nn.Module):
         mask: Tensor | None,
         gate: Tensor | None,
     ) -> Tensor:
-        """Attend within each item.
+        """Attend within each item, ``(B, L, D)`` to ``(B, L, D)``.
 
         Args:
-            x: frames ``(B, L, D)``.
-            bias: relative position bias ``(H, L, L)`` of the dense model's heads, or None.
-            padding: 0 or -inf per key frame ``(B, 1, 1, L)``, or None.
-            mask: one value per kept head ``(h,)``, which multiplies the head's output, or None.
-            gate: a scalar ``()`` that multiplies the result, or None.
-
-        Returns:
-            ``(B, L, D)``.
+            x: frames.
+            bias: relative position bias ``(H, L, L)`` of the dense model's heads.
+            padding: 0 or -inf per key frame ``(B, 1, 1, L)``.
+            mask: one value per kept head ``(h,)``, which multiplies the head's output.
+            gate: a scalar ``()`` that multiplies the result.
         """
         batch, frames, _ = x.shape
         q, k, v = self.qkv(x).view(batch, frames, 3, -1, self.head_dim).permute(2, 0, 3, 1, 4)

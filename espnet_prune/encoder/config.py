@@ -183,11 +183,7 @@ class SSLConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SSLConfig:
-        """Read what :meth:`to_dict` wrote.
-
-        Raises:
-            ConfigError: a key is unknown or missing, or a value is impossible.
-        """
+        """Read what :meth:`to_dict` wrote."""
         for key in ("conv_layers", "layers"):
             listed = values.get(key) if isinstance(values, Mapping) else None
             if isinstance(listed, list | tuple):
@@ -196,22 +192,14 @@ class SSLConfig:
 
 
 def dense_layers(num_layers: int, num_heads: int, ffn: int) -> tuple[TransformerLayerConfig, ...]:
-    """Layers that keep every one of ``num_heads`` heads and ``ffn`` FFN units.
-
-    Raises:
-        ConfigError: there would be none, or more than any machine builds.
-    """
+    """Layers that keep every head and FFN unit, or ConfigError if no machine builds as many."""
     _check_size("the number of layers", num_layers, 1, _MOST_LAYERS)
     _check_size("the number of FFN units", ffn, 1, _MOST_UNITS)
     return (TransformerLayerConfig(first_heads(num_heads), ffn),) * num_layers
 
 
 def first_heads(count: int) -> tuple[int, ...]:
-    """The indices of ``count`` heads.
-
-    Raises:
-        ConfigError: there would be more than any machine builds.
-    """
+    """The indices of ``count`` heads, or ConfigError if no machine builds as many."""
     _check_size("the number of heads", count, 0, _MOST_HEADS)
     return tuple(range(count))
 
@@ -223,18 +211,14 @@ def _check_size(name: str, size: object, least: int, most: int) -> None:
 
 def _sizes(config: SSLConfig) -> Iterator[str]:
     """What is out of range, so that nothing can be said of the rest."""
-    least_sizes: dict[str, tuple[int, int]] = {}
+    sizes: dict[str, tuple[float, int, int]] = {}
     for index, conv in enumerate(config.conv_layers):
         for name in ("channels", "kernel", "stride"):
-            least_sizes[f"{name} of convolution {index}"] = getattr(conv, name), 1
+            sizes[f"{name} of convolution {index}"] = getattr(conv, name), 1, _MOST_UNITS
     for index, layer in enumerate(config.layers):
-        least_sizes[f"ffn of layer {index}"] = layer.ffn, 0
-    for name in ("embed_dim", "head_dim"):
-        least_sizes[name] = getattr(config, name), 1
-    least_sizes |= config.rules.sizes(config)
-    sizes: dict[str, tuple[float, int, int]] = {
-        name: (size, least, _MOST_UNITS) for name, (size, least) in least_sizes.items()
-    }
+        sizes[f"ffn of layer {index}"] = layer.ffn, 0, _MOST_UNITS
+    for name, least in {"embed_dim": 1, "head_dim": 1, **config.rules.least}.items():
+        sizes[name] = getattr(config, name) or 0, least, _MOST_UNITS
     sizes["num_heads"] = config.num_heads, 1, _MOST_HEADS
     for name in ("conv_layers", "layers"):
         sizes[f"the number of {name}"] = len(getattr(config, name)), 1, _MOST_LAYERS
@@ -253,7 +237,7 @@ def _contradictions(config: SSLConfig) -> Iterator[str]:
     for index, layer in enumerate(config.layers):
         if not _fits(layer.ffn_kept, layer.ffn):
             yield f"layer {index} has {layer.ffn} FFN units, but keeps {shown(layer.ffn_kept)}"
-        if list(layer.heads) != sorted(set(layer.heads)) or not all(
+        if not _fits(layer.heads, len(layer.heads)) or not all(
             0 <= head < config.num_heads for head in layer.heads
         ):
             yield (

@@ -15,11 +15,8 @@ class Featurizer(nn.Module):
     """Hidden states mixed by a learned weight per layer.
 
     The weights are free, without softmax, as in the diarization system of Han et al. (2025);
-    they start at 1 / (N + 1), the plain mean.
-
-    Args:
-        encoder: gives the hidden states.
-        freeze: keep the encoder as it is, in evaluation mode; only the weights learn.
+    they start at 1 / (N + 1), the plain mean. With ``freeze`` only they learn, and the encoder
+    stays in evaluation mode.
 
     Attributes:
         through: what a training runs the encoder through, with the encoder, waveforms and lengths
@@ -49,7 +46,6 @@ class Featurizer(nn.Module):
         return self.encoder.config.embed_dim
 
     def train(self, mode: bool = True) -> Featurizer:
-        """As usual, but a frozen encoder stays in evaluation mode."""
         super().train(mode)
         if self.freeze:
             self.encoder.eval()

@@ -17,9 +17,8 @@ from espnet_prune.encoder.norm import OpenLayerNorm, TimeGroupNorm
 
 def pad_to_one_frame(wavs: Tensor, lengths: Tensor, config: SSLConfig) -> tuple[Tensor, Tensor]:
     """Waveforms ``(B, T)`` and samples ``(B,)``, with zeros after what is shorter than a frame."""
-    shortest = config.shortest
-    wavs = F.pad(wavs, (0, max(0, shortest - wavs.size(1))))
-    return wavs, lengths.clamp(min=shortest)
+    missing = max(0, config.shortest - wavs.size(1))
+    return F.pad(wavs, (0, missing)), lengths.clamp(min=config.shortest)
 
 
 class StridedConv(nn.Module):
@@ -57,25 +56,16 @@ class ConvLayer(nn.Module):
     ):
         super().__init__()
         self.conv = StridedConv(in_channels, shape, bias, padding)
-        self.norm: nn.Module | None = None
-        if norm == "layer":
-            self.norm = OpenLayerNorm(shape.channels)
-        elif norm == "group":
-            self.norm = TimeGroupNorm(shape.channels)
+        norms = {"layer": OpenLayerNorm, "group": TimeGroupNorm}
+        self.norm = norms[norm](shape.channels) if norm else None
 
     def forward(
         self, x: Tensor, lengths: Tensor | None, before: Tensor | None, mask: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        """Convolve one layer.
+        """Frames ``(B, L_in, C_in)`` and their lengths ``(B,)`` to ``(B, L, C)`` and lengths.
 
-        Args:
-            x: ``(B, L_in, C_in)``.
-            lengths: ``(B,)`` frames of each item, or None.
-            before: the mask ``(C_in,)`` of the layer before, which multiplies ``x``.
-            mask: this layer's own ``(C,)``; its closed channels stay out of the LayerNorm.
-
-        Returns:
-            ``(B, L, C)`` and its lengths.
+        ``before`` ``(C_in,)`` is the mask of the layer before, which multiplies ``x``; the closed
+        channels of the layer's own ``mask`` ``(C,)`` stay out of its LayerNorm.
         """
         x = self.conv(x, before)
         if lengths is not None:

@@ -18,15 +18,10 @@ BINS = WINDOW // 2 + 1  # frequencies
 class LogMel(nn.Module):
     """Log-mel features of 16 kHz waveforms, equal to those of ``WhisperFeatureExtractor``.
 
-    A Hann window of 400 samples every 160, its power through Slaney's mel filters, the logarithm
-    to base 10 not below the item's own maximum less 8, then ``(x + 4) / 4``; always in float32 or
-    better.
-
-    Args:
-        bands: mel filters, 80 or (large-v3) 128.
-
-    Attributes:
-        filters: ``(bands, 402)``, for the squares of real and imaginary parts in turn.
+    A Hann window of 400 samples every 160, its power through 80 or (large-v3) 128 of Slaney's mel
+    filters, the logarithm to base 10 not below the item's own maximum less 8, then
+    ``(x + 4) / 4``; always in float32 or better. The filters ``(bands, 402)`` take the squares of
+    real and imaginary parts in turn.
     """
 
     window: Tensor

@@ -82,6 +82,16 @@ def unit_sizes(config: SSLConfig) -> dict[str, tuple[int, ...]]:
     }
 
 
+def make_masks(config: SSLConfig, make: Callable[[str, int, int], Tensor | None]) -> Masks:
+    """Masks of what ``make`` gives for each kind of unit, layer and number of units there."""
+    return Masks(
+        **{
+            unit: tuple(make(unit, layer, size) for layer, size in enumerate(sizes))
+            for unit, sizes in unit_sizes(config).items()
+        }
+    )
+
+
 def open_masks(config: SSLConfig) -> Masks:
     """All units open, every mask present; the masked model equals the plain one.
 
@@ -94,13 +104,8 @@ def open_masks(config: SSLConfig) -> Masks:
         >>> encoder(torch.zeros(1, 8000), masks=masks).hidden_states[-1].shape
         torch.Size([1, 25, 384])
     """
-    sizes = unit_sizes(config)
-    scalars = ("attention_layer", "ffn_layer")
-    return Masks(
-        **{
-            unit: tuple(torch.ones(() if unit in scalars else n) for n in sizes[unit])
-            for unit in UNITS
-        }
+    return make_masks(
+        config, lambda unit, _, size: torch.ones(() if unit.endswith("_layer") else size)
     )
 
 

@@ -93,25 +93,20 @@ class SSLEncoder(nn.Module):
         inner = lengths if self._is_padded(wavs, lengths) else None
         x = _standardise(wavs, inner) if self.config.normalize_waveform else wavs
         conv_masks = masks.conv if masks else (None,) * len(self.config.conv_layers)
-        if (size := self.config.padded_samples) is not None:
-            x, _ = self.front_end(_followed_by_silence(x, inner, size), None, conv_masks)
-            own = self.config.num_frames(wavs.size(1))
-            frames = self._count_frames(wavs, inner)
-            return (within(y[:, :own], frames) for y in self.transform(x, None, masks)), frames
-        x, _ = self.front_end(x, inner, conv_masks)
         frames = self._count_frames(wavs, inner)
-        return self.transform(x, None if inner is None else frames, masks), frames
+        if (size := self.config.padded_samples) is None:
+            x, _ = self.front_end(x, inner, conv_masks)
+            return self.transform(x, None if inner is None else frames, masks), frames
+        x, _ = self.front_end(_followed_by_silence(x, inner, size), None, conv_masks)
+        own = self.config.num_frames(wavs.size(1))
+        return (within(y[:, :own], frames) for y in self.transform(x, None, masks)), frames
 
     def transform(
         self, x: Tensor, lengths: Tensor | None = None, masks: Masks | None = None
     ) -> Iterator[Tensor]:
-        """The hidden states of what the front end gives, one by one.
+        """The hidden states of frames ``(B, L, D)`` of the front end, one by one.
 
-        Args:
-            x: frames ``(B, L, D)``.
-            lengths: ``(B,)`` frames of each item, beyond which nothing is attended to; None when
-                nothing is padded.
-            masks: see :meth:`forward`.
+        Nothing beyond the first ``lengths`` ``(B,)`` frames of an item is attended to.
         """
         padding = None
         if lengths is not None:
@@ -130,19 +125,14 @@ class SSLEncoder(nn.Module):
     def pad_to(self, seconds: float | None) -> SSLEncoder:
         """Choose how Whisper hears inputs of less than 30 s, and return the encoder itself.
 
-        Padded to 30 s of which the rest is silence is what OpenAI trained and what its decoder
-        knows; each frame attends to the silence, and each input costs what 30 s do. The input's
-        own length, which encoders start with, leaves all of that out. What a change costs: in
-        tiny.en the last states of 2, 8 and 16 s out of twelve AMI clips move by 46, 20 and 13 %
-        of their norm (medians), and take 0.07, 0.27 and 0.59 s instead of 1.35 s on one core (AMD
-        EPYC without AVX-512, float32).
+        Padded to 30 ``seconds`` with silence is what OpenAI trained and what its decoder knows;
+        each frame attends to the silence, and each input costs what 30 s do. The input's own
+        length (None), which encoders start with, leaves that out: in tiny.en the last states of 2,
+        8 and 16 s out of twelve AMI clips move by 46, 20 and 13 % of their norm (medians), and take
+        0.07, 0.27 and 0.59 s instead of 1.35 s on one core (AMD EPYC without AVX-512, float32).
 
-        Both give the frames of the input alone: what lies beyond them, of 1500, is cut off. An
-        input that is itself padded with zeros to 30 s gives all 1500, in either mode. Beyond 30 s
-        the first mode refuses, the second computes positions that the model never saw.
-
-        Args:
-            seconds: 30, or None for the input's own length.
+        Both give the frames of the input alone. Beyond 30 s the first mode refuses, the second
+        computes positions that the model never saw.
 
         Raises:
             ConfigError: the encoder is no Whisper, or that is no length.
@@ -152,9 +142,8 @@ class SSLEncoder(nn.Module):
 
     def _count_frames(self, wavs: Tensor, lengths: Tensor | None) -> Tensor:
         if lengths is None:
-            return torch.full_like(
-                wavs[:, 0], self.config.num_frames(wavs.size(1)), dtype=torch.long
-            )
+            count = self.config.num_frames(wavs.size(1))
+            return torch.full_like(wavs[:, 0], count, dtype=torch.long)
         hops = (lengths - self.config.shortest).div(self.config.hop, rounding_mode="floor")
         return (hops + 1).clamp(min=0)
 
@@ -166,8 +155,8 @@ class SSLEncoder(nn.Module):
         shortest = int(lengths.min()) if readable else wavs.size(1)  # type: ignore[union-attr]
         if shortest < self.config.shortest:
             raise ValueError(
-                f"expected waveforms of at least {self.config.shortest} samples (one "
-                f"frame), found one of {shortest}; pad it or leave it out"
+                f"expected waveforms of at least {self.config.shortest} samples (one frame), "
+                f"found one of {shortest}; pad it or leave it out"
             )
         if (longest := self.config.rules.longest(self.config)) and wavs.size(1) > longest:
             raise ValueError(
@@ -196,11 +185,8 @@ class SSLEncoder(nn.Module):
     def save_pretrained(self, folder: str | PathLike[str], sparse: bool = False) -> None:
         """Write ``config.json``, ``model.safetensors`` and a model card to ``folder``, atomically.
 
-        A ``README.md`` that somebody wrote or edited stays as it is.
-
-        Args:
-            folder: made if there is none.
-            sparse: keep no zeros of weights that have many, which only this package reads.
+        A ``README.md`` that somebody wrote or edited stays as it is. ``sparse`` keeps no zeros of
+        weights that have many, which only this package reads.
         """
         self.storage.save(self, folder, sparse=sparse)
 
@@ -214,8 +200,7 @@ class SSLEncoder(nn.Module):
         """Upload the encoder to Hugging Face, and return its address there.
 
         Args:
-            repo_id: ``owner/name``; made if there is none.
-            private: whether a repository made here can be seen by its owner only.
+            repo_id: ``owner/name``; made if there is none, then ``private`` to its owner or not.
             revision: the branch to push to, made if there is none; the main branch by default.
             token: for writing; by default that of ``hf auth login`` or ``HF_TOKEN``.
 

@@ -25,16 +25,14 @@ class OpenLayerNorm(nn.LayerNorm):
     """LayerNorm whose statistics run over the open channels only.
 
     Slicing the closed channels away then leaves the statistics as they were, which is what makes
-    a masked model and the smaller one built from it equal. The mask's value itself multiplies
-    what comes after the norm and is the caller's business.
+    a masked model and the smaller one equal. The mask's value itself multiplies what comes after.
     """
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Normalise ``(..., C)`` over the channels where ``mask`` ``(C,)`` is above zero."""
         if mask is None:
             return super().forward(x)
-        y = _normalise(x, mask > 0, self.eps)
-        return torch.addcmul(self.bias, y, self.weight)
+        return torch.addcmul(self.bias, _normalise(x, mask > 0, self.eps), self.weight)
 
 
 class TimeGroupNorm(nn.Module):

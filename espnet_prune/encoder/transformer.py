@@ -73,8 +73,7 @@ class TransformerLayer(nn.Module):
         """``(B, L, D)`` to ``(B, L, D)``; the other arguments are those of :class:`Attention`."""
 
         def attend(y: Tensor) -> Tensor:
-            z = self.attention(y, bias, padding, masks.head, masks.attention_layer)
-            return self.dropout(z)
+            return self.dropout(self.attention(y, bias, padding, masks.head, masks.attention_layer))
 
         def feed(y: Tensor) -> Tensor:
             return self.dropout(self.feed_forward(y, masks.ffn, masks.ffn_layer))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 import inspect
@@ -9,7 +10,7 @@ import reprlib
 import sys
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
@@ -51,38 +52,28 @@ def read_typed(cls: type[T], values: object, where: object = "") -> T:
     try:
         return cls(**read_arguments(cls, values))
     except ConfigError as error:
-        raise ConfigError(_located(where, str(error))) from error
+        raise ConfigError(f"{where}: {error}" if where else str(error)) from error
 
 
 def read_arguments(
     function: Callable[..., Any], values: object, where: object = ""
 ) -> dict[str, Any]:
-    """Keyword arguments of any ``function`` or class, read as :func:`read_typed` reads them.
-
-    Raises:
-        ConfigError: see :func:`read_typed`.
-    """
+    """Keyword arguments of any ``function`` or class, read as :func:`read_typed` reads them."""
     problems: list[str] = []
     built = _arguments(function, values, "", problems)
     if problems:
-        raise ConfigError(_located(where, shortened(problems, separator="; ")))
+        message = shortened(problems, separator="; ")
+        raise ConfigError(f"{where}: {message}" if where else message)
     return built
 
 
 def settle_types(instance: Any) -> None:
     """Hold a dataclass's instance to its annotations, from its ``__post_init__``.
 
-    Values become what :func:`read_typed` makes of them.
-
-    Raises:
-        ConfigError: names every field whose value is of another type.
+    Values become what :func:`read_typed` makes of them, or a ConfigError names every other.
     """
-    problems: list[str] = []
-    values = {field.name: getattr(instance, field.name) for field in fields(instance)}
-    for name, value in _arguments(type(instance), values, "", problems).items():
+    for name, value in read_arguments(type(instance), vars(instance)).items():
         object.__setattr__(instance, name, value)
-    if problems:
-        raise ConfigError(shortened(problems, separator="; "))
 
 
 def check_name(kind: str, name: object, known: Collection[str]) -> None:
@@ -96,8 +87,11 @@ def similar(name: str, known: Collection[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     if close:
         return f"did you mean {close[0]!r}?"
-    listed = sorted(known)
-    return "known: " + ", ".join(listed[:_MAX_LISTED]) + (", ..." if listed[_MAX_LISTED:] else "")
+    return (
+        "known: "
+        + ", ".join(sorted(known)[:_MAX_LISTED])
+        + (", ..." if len(known) > _MAX_LISTED else "")
+    )
 
 
 def shortened(texts: Sequence[str], limit: int = 8, separator: str = ", ") -> str:
@@ -116,6 +110,8 @@ class _Mismatch(Exception):
 
 
 _hints = functools.cache(get_type_hints)
+_NAMES = {bool: "true or false", str: "a text", int: "a whole number", float: "a number",
+          type(None): "nothing"}  # fmt: skip
 
 
 def _arguments(
@@ -129,48 +125,50 @@ def _arguments(
     prefix = f"{path}." if path else ""
     built: dict[str, Any] = {}
     for key, value in values.items():
-        if key not in known:
+        if key in known:
+            built[key] = _item(hints.get(key, Any), value, f"{prefix}{key}", problems)
+        else:
             problems.append(f"unknown key {prefix}{key} ({similar(str(key), known)})")
-            continue
-        try:
-            built[key] = _convert(hints.get(key, Any), value, f"{prefix}{key}", problems)
-        except _Mismatch as mismatch:
-            problems.append(f"{prefix}{key}: expected {mismatch}, found {shown(value)}")
     for name, parameter in known.items():
         if parameter.default is parameter.empty and name not in values:
             problems.append(f"{prefix}{name}: expected a value, found none")
     return built
 
 
+def _item(hint: Any, value: Any, path: str, problems: list[str]) -> Any:
+    """``value`` as ``hint`` asks for it, or a problem and None."""
+    try:
+        return _convert(hint, value, path, problems)
+    except _Mismatch as mismatch:
+        problems.append(f"{path}: expected {mismatch}, found {shown(value)}")
+        return None
+
+
 def _convert(hint: Any, value: Any, path: str, problems: list[str]) -> Any:
-    """``value`` as ``hint`` asks for it; problems within mappings and lists are collected."""
-    origin, inner = get_origin(hint), get_args(hint)
+    """As :func:`_item`, but the value itself may mismatch: only what is inside is a problem."""
+    origin, inner = get_origin(hint) or hint, get_args(hint)
     if origin in (Union, types.UnionType):
         return _first_fit(inner, value, path, problems)
     if origin is Literal:
         if not any(value == choice and type(value) is type(choice) for choice in inner):
             raise _Mismatch(" or ".join(map(repr, inner)))
         return value
-    if isinstance(hint, type) and is_dataclass(hint):
-        if isinstance(value, hint):
-            return value
-        before = len(problems)
-        built = _arguments(hint, value, path, problems)
-        try:
-            return hint(**built) if len(problems) == before else None
-        except ConfigError as error:
-            problems.append(f"{path}: {error}")
-            return None
-    if origin in (tuple, list, Sequence) or hint in (tuple, list):
-        return _sequence(list if list in (origin, hint) else tuple, inner, value, path, problems)
-    if origin is not None and issubclass(origin, Mapping):
+    if is_dataclass(origin):
+        return _instance(origin, value, path, problems)
+    if origin in (tuple, list, Sequence):
+        if not isinstance(value, list | tuple):
+            raise _Mismatch("a list")
+        of = inner[0] if inner else Any
+        items = (_item(of, v, f"{path}[{i}]", problems) for i, v in enumerate(value))
+        return list(items) if origin is list else tuple(items)
+    if inner and issubclass(origin, Mapping):
         if not isinstance(value, Mapping):
             raise _Mismatch("values by name")
         return {
-            _convert(inner[0], k, f"{path}.{k}", problems): _item(
-                inner[1], v, f"{path}.{k}", problems
+            _convert(inner[0], key, f"{path}.{key}", problems): _item(
+                inner[1], item, f"{path}.{key}", problems
             )
-            for k, v in value.items()
+            for key, item in value.items()
         }
     return _scalar(hint, value)
 
@@ -190,20 +188,15 @@ def _first_fit(hints: tuple[Any, ...], value: Any, path: str, problems: list[str
     raise _Mismatch(" or ".join(expected))
 
 
-def _sequence(
-    kind: type, inner: tuple[Any, ...], value: Any, path: str, problems: list[str]
-) -> Any:
-    if not isinstance(value, list | tuple):
-        raise _Mismatch("a list")
-    hint = inner[0] if inner else Any
-    return kind(_item(hint, v, f"{path}[{i}]", problems) for i, v in enumerate(value))
-
-
-def _item(hint: Any, value: Any, path: str, problems: list[str]) -> Any:
+def _instance(cls: Any, value: Any, path: str, problems: list[str]) -> Any:
+    if isinstance(value, cls):
+        return value
+    before = len(problems)
+    built = _arguments(cls, value, path, problems)
     try:
-        return _convert(hint, value, path, problems)
-    except _Mismatch as mismatch:
-        problems.append(f"{path}: expected {mismatch}, found {shown(value)}")
+        return cls(**built) if len(problems) == before else None
+    except ConfigError as error:
+        problems.append(f"{path}: {error}")
         return None
 
 
@@ -212,27 +205,18 @@ def _scalar(hint: Any, value: Any) -> Any:
         return value
     if hint in (float, int):
         return _number(hint, value)
-    names = {bool: "true or false", str: "a text", type(None): "nothing"}
     if not isinstance(value, hint):
-        raise _Mismatch(names.get(hint, f"a {hint.__name__}"))
+        raise _Mismatch(_NAMES.get(hint, f"a {hint.__name__}"))
     return value
 
 
 def _number(kind: type, value: Any) -> float | int:
-    name = "a whole number" if kind is int else "a number"
     if isinstance(value, str):
-        try:
+        with contextlib.suppress(ValueError):
             value = float(value)
-        except ValueError:
-            raise _Mismatch(name) from None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _Mismatch(name)
-    if not -_LARGEST <= value <= _LARGEST:  # NaN included
-        raise _Mismatch(name)
-    if kind is int and value != int(value):
-        raise _Mismatch(name)
+        raise _Mismatch(_NAMES[kind])
+    # NaN is in no range.
+    if not -_LARGEST <= value <= _LARGEST or (kind is int and value != int(value)):
+        raise _Mismatch(_NAMES[kind])
     return kind(value)
-
-
-def _located(where: object, message: str) -> str:
-    return f"{where}: {message}" if where else message

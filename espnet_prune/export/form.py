@@ -15,7 +15,7 @@ from espnet_prune.encoder.attention import RelativePositionBias
 from espnet_prune.encoder.log_mel import HOP, WINDOW, LogMel, hann
 from espnet_prune.encoder.transformer import PositionalConv
 from espnet_prune.inference.attention import PositionTable
-from espnet_prune.inference.pos_conv import FoldedPositionalConv
+from espnet_prune.inference.front_end import FoldedPositionalConv
 
 M = TypeVar("M", bound=nn.Module)
 

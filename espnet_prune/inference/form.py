@@ -17,9 +17,13 @@ from espnet_prune.encoder.model import SSLEncoder
 from espnet_prune.encoder.transformer import FeedForward, PositionalConv
 from espnet_prune.encoder.typed import ConfigError
 from espnet_prune.inference.attention import InferenceAttention, PositionTable
-from espnet_prune.inference.front_end import InferenceFrontEnd, PackedConv
-from espnet_prune.inference.linear import MakeLinear, has_instructions, linear_maker
-from espnet_prune.inference.pos_conv import FoldedPositionalConv, FourierPositionalConv
+from espnet_prune.inference.front_end import (
+    FoldedPositionalConv,
+    FourierPositionalConv,
+    InferenceFrontEnd,
+    PackedConv,
+)
+from espnet_prune.inference.linear import InferenceFeedForward, has_instructions, linear_maker
 
 PRECISIONS = {
     "float32": torch.float32,
@@ -35,10 +39,6 @@ def fast_dtype(precision: str, device: torch.device | str = "cpu") -> torch.dtyp
 
     Such a CPU emulates bfloat16 and float16 and is slower in them than in float32; a warning says
     once that it computes in float32.
-
-    Args:
-        precision: of :data:`PRECISIONS`.
-        device: where it is to be used.
 
     Example:
         >>> from espnet_prune.inference import fast_dtype
@@ -61,18 +61,16 @@ _warn_once = cache(logging.getLogger(__name__).warning)
 
 
 def inference_form(encoder: SSLEncoder, dtype: torch.dtype = torch.float32) -> SSLEncoder:
-    """Derive the form of ``encoder`` that is for inference alone.
+    """Derive the form of ``encoder``, on the device where it will run, that is for inference alone.
+
+    It is an encoder in eval mode, which takes float32 waveforms and no masks, and gives hidden
+    states of ``dtype`` (float32 for qint8). It shares what memory it can with ``encoder``: derive
+    it anew when that has changed.
 
     Args:
-        encoder: on the device where it will run; it is left as it is.
         dtype: float32 gives the same outputs (1e-5); bfloat16 and float16 are faster where the
             device has them (:func:`fast_dtype`). On a CPU, qint8 quantises the Transformer's
             linear maps dynamically and leaves the rest float32.
-
-    Returns:
-        An encoder in eval mode, which takes float32 waveforms and no masks, and gives hidden
-        states of ``dtype`` (float32 for qint8). It shares what memory it can with ``encoder``:
-        derive it anew when that has changed.
 
     Raises:
         ConfigError: a dtype that is none of :data:`PRECISIONS`.
@@ -92,7 +90,11 @@ def inference_form(encoder: SSLEncoder, dtype: torch.dtype = torch.float32) -> S
     replacements: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
         FrontEnd: lambda module: InferenceFrontEnd(module, encoder.config, dtype),
         StridedConv: lambda module: PackedConv(module, dtype),
-        PositionalConv: lambda module: _pos_conv(module, dtype),
+        PositionalConv: lambda module: (
+            FourierPositionalConv(module)
+            if module.conv.bias.device.type == "cpu"
+            else FoldedPositionalConv(module, dtype)
+        ),
         RelativePositionBias: lambda module: PositionTable(module, dtype),
         Attention: lambda module: InferenceAttention(module, linear, dtype),
         FeedForward: lambda module: InferenceFeedForward(module, linear),
@@ -114,20 +116,3 @@ def inference_form(encoder: SSLEncoder, dtype: torch.dtype = torch.float32) -> S
 
     with torch.no_grad():
         return cast(SSLEncoder, derive(encoder).eval().requires_grad_(False))
-
-
-def _pos_conv(pos_conv: PositionalConv, dtype: torch.dtype) -> nn.Module:
-    if pos_conv.conv.bias.device.type == "cpu":
-        return FourierPositionalConv(pos_conv)
-    return FoldedPositionalConv(pos_conv, dtype)
-
-
-class InferenceFeedForward(nn.Sequential):
-    """Two products, the GELU part of the first."""
-
-    def __init__(self, feed_forward: FeedForward, linear: MakeLinear):
-        super().__init__(linear(feed_forward.fc1, gelu=True), linear(feed_forward.fc2))
-
-    def forward(self, x: Tensor, *_: None) -> Tensor:
-        """``(B, L, D)`` to ``(B, L, D)``."""
-        return super().forward(x)

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from espnet_prune.encoder.transformer import FeedForward
+
 
 class MakeLinear(Protocol):
     """Turns a trained linear map into one for inference."""
@@ -25,8 +27,8 @@ def linear_maker(dtype: torch.dtype) -> MakeLinear:
 class PackedLinear(nn.Module):
     """``weight @ x + bias``, then GELU if asked.
 
-    On a CPU this is oneDNN's product on weights reordered once, the one that ``torch.compile``
-    emits as well; ``F.linear`` goes to the BLAS in float32, which is up to twice as slow.
+    On a CPU this is oneDNN's product on weights reordered once, as ``torch.compile`` emits it;
+    ``F.linear`` goes to the BLAS in float32, which is up to twice as slow.
     """
 
     def __init__(self, linear: nn.Linear, gelu: bool = False, dtype: torch.dtype = torch.float32):
@@ -69,6 +71,17 @@ class Int8Linear(nn.Module):
         # Without VNNI, x86 processors saturate sums of products of 8 bits: 7 do not.
         y = torch.ops.quantized.linear_dynamic(x, self.packed, reduce_range=not _has_vnni())
         return F.gelu(y) if self.gelu else y
+
+
+class InferenceFeedForward(nn.Sequential):
+    """Two products, the GELU part of the first."""
+
+    def __init__(self, feed_forward: FeedForward, linear: MakeLinear):
+        super().__init__(linear(feed_forward.fc1, gelu=True), linear(feed_forward.fc2))
+
+    def forward(self, x: Tensor, *_: None) -> Tensor:
+        """``(B, L, D)`` to ``(B, L, D)``."""
+        return super().forward(x)
 
 
 def has_instructions(dtype: torch.dtype) -> bool:

@@ -4,8 +4,7 @@ from espnet_prune.pruning.apply import apply
 from espnet_prune.pruning.budget import Budget
 from espnet_prune.pruning.config import PruningConfig
 from espnet_prune.pruning.cost import Cost, count_macs, count_params, expected_widths, masked_widths
-from espnet_prune.pruning.hard_concrete import HardConcrete
-from espnet_prune.pruning.hard_concrete_gates import HardConcreteGates
+from espnet_prune.pruning.hard_concrete import HardConcrete, HardConcreteGates
 from espnet_prune.pruning.pinched_units import PinchedUnits
 from espnet_prune.pruning.pinched_weights import PinchedWeights
 from espnet_prune.pruning.pruner import Penalty, Pruner

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import NamedTuple
 
 from torch import Tensor
 
@@ -48,19 +47,10 @@ def apply(
     conv_layers = _cut_front_end(config, state, _filled(masks.conv, full.conv))
     units = (_filled(given, default) for given, default in zip(masks[1:], full[1:], strict=True))
     layers = tuple(
-        _cut_layer(config, state, index, _LayerValues(*values))
-        for index, values in enumerate(zip(*units, strict=True))
+        _cut_layer(config, state, index, *masks_of_layer)
+        for index, masks_of_layer in enumerate(zip(*units, strict=True))
     )
     return replace(config, conv_layers=conv_layers, layers=layers), state
-
-
-class _LayerValues(NamedTuple):
-    """The masks of one layer, none of them left out."""
-
-    head: Tensor
-    ffn: Tensor
-    attention_layer: Tensor
-    ffn_layer: Tensor
 
 
 def _filled(masks: tuple[Tensor | None, ...], default: tuple[Tensor | None, ...]) -> list[Tensor]:
@@ -79,6 +69,13 @@ def _original(before: tuple[int, ...] | None, kept: Tensor, size: int) -> tuple[
     return tuple(kept.tolist() if before is None else (before[i] for i in kept.tolist()))
 
 
+def _keep(state: State, prefix: str, names: tuple[str, ...], units: Tensor) -> None:
+    """Keep the rows ``units`` of those tensors that are there."""
+    for name in (f"{prefix}.{name}" for name in names):
+        if name in state:
+            state[name] = state[name][units]
+
+
 def _cut_front_end(
     config: SSLConfig, state: State, masks: list[Tensor]
 ) -> tuple[ConvLayerConfig, ...]:
@@ -95,70 +92,68 @@ def _cut_front_end(
             )
         weight = state[f"{prefix}.conv.weight"][:, kept_before]
         state[f"{prefix}.conv.weight"] = weight * values_before[:, None]
-        for name in ("conv.weight", "conv.bias", "norm.weight", "norm.bias"):
-            if f"{prefix}.{name}" in state:
-                state[f"{prefix}.{name}"] = state[f"{prefix}.{name}"][kept]
+        _keep(state, prefix, ("conv.weight", "conv.bias", "norm.weight", "norm.bias"), kept)
         layers.append(
             replace(layer, channels=len(kept), kept=_original(layer.kept, kept, layer.channels))
         )
         kept_before, values_before = kept, mask[kept]
-    for name in ("scale", "norm.weight", "norm.bias"):
-        if f"front_end.{name}" in state:
-            state[f"front_end.{name}"] = state[f"front_end.{name}"][kept_before]
+    _keep(state, "front_end", ("scale", "norm.weight", "norm.bias"), kept_before)
     projection = state["front_end.projection.weight"].transpose(1, -1)[..., kept_before]
     state["front_end.projection.weight"] = (projection * values_before).transpose(1, -1)
     return tuple(layers)
 
 
 def _cut_layer(
-    config: SSLConfig, state: State, index: int, masks: _LayerValues
+    config: SSLConfig,
+    state: State,
+    index: int,
+    head: Tensor,
+    ffn: Tensor,
+    attention_layer: Tensor,
+    ffn_layer: Tensor,
 ) -> TransformerLayerConfig:
     shape = config.layers[index]
     prefix = f"layers.{index}"
-    heads, ffn = _kept(masks.head * masks.attention_layer), _kept(masks.ffn * masks.ffn_layer)
+    heads, units = _kept(head * attention_layer), _kept(ffn * ffn_layer)
     if shape.heads:
-        _cut_attention(config, state, f"{prefix}.attention", heads, masks)
+        _cut_attention(config, state, f"{prefix}.attention", heads, head, attention_layer)
     else:
-        state[f"{prefix}.attention.bias"] *= masks.attention_layer
+        state[f"{prefix}.attention.bias"] *= attention_layer
     if shape.ffn:
-        _cut_ffn(state, f"{prefix}.feed_forward", ffn, masks)
+        _cut_ffn(state, f"{prefix}.feed_forward", units, ffn, ffn_layer)
     else:
-        state[f"{prefix}.feed_forward.bias"] *= masks.ffn_layer
+        state[f"{prefix}.feed_forward.bias"] *= ffn_layer
     return TransformerLayerConfig(
         heads=tuple(shape.heads[i] for i in heads.tolist()),
-        ffn=len(ffn),
-        ffn_kept=_original(shape.ffn_kept, ffn, shape.ffn),
+        ffn=len(units),
+        ffn_kept=_original(shape.ffn_kept, units, shape.ffn),
     )
 
 
 def _cut_attention(
-    config: SSLConfig, state: State, prefix: str, heads: Tensor, masks: _LayerValues
+    config: SSLConfig, state: State, prefix: str, heads: Tensor, mask: Tensor, gate: Tensor
 ) -> None:
     if not len(heads):
-        _leave_bias(state, prefix, "out_proj", masks.attention_layer)
+        _leave_bias(state, prefix, "out_proj", gate)
         return
     dim, size = config.embed_dim, config.head_dim
     weight = state[f"{prefix}.qkv.weight"].view(3, -1, size, dim)[:, heads]
     state[f"{prefix}.qkv.weight"] = weight.reshape(-1, dim)
-    bias = state[f"{prefix}.qkv.bias"].view(-1, len(masks.head), size)[:, heads]
+    bias = state[f"{prefix}.qkv.bias"].view(-1, len(mask), size)[:, heads]
     state[f"{prefix}.qkv.bias"] = bias.reshape(-1)
     out = state[f"{prefix}.out_proj.weight"].view(dim, -1, size)[:, heads]
-    values = (masks.head[heads] * masks.attention_layer)[:, None]
-    state[f"{prefix}.out_proj.weight"] = (out * values).reshape(dim, -1)
-    state[f"{prefix}.out_proj.bias"] *= masks.attention_layer
-    if f"{prefix}.position_gate.scale" in state:
-        state[f"{prefix}.position_gate.scale"] = state[f"{prefix}.position_gate.scale"][heads]
+    state[f"{prefix}.out_proj.weight"] = (out * (mask[heads] * gate)[:, None]).reshape(dim, -1)
+    state[f"{prefix}.out_proj.bias"] *= gate
+    _keep(state, prefix, ("position_gate.scale",), heads)
 
 
-def _cut_ffn(state: State, prefix: str, units: Tensor, masks: _LayerValues) -> None:
+def _cut_ffn(state: State, prefix: str, units: Tensor, mask: Tensor, gate: Tensor) -> None:
     if not len(units):
-        _leave_bias(state, prefix, "fc2", masks.ffn_layer)
+        _leave_bias(state, prefix, "fc2", gate)
         return
-    for name in ("fc1.weight", "fc1.bias"):
-        state[f"{prefix}.{name}"] = state[f"{prefix}.{name}"][units]
-    values = masks.ffn[units] * masks.ffn_layer
-    state[f"{prefix}.fc2.weight"] = state[f"{prefix}.fc2.weight"][:, units] * values
-    state[f"{prefix}.fc2.bias"] *= masks.ffn_layer
+    _keep(state, prefix, ("fc1.weight", "fc1.bias"), units)
+    state[f"{prefix}.fc2.weight"] = state[f"{prefix}.fc2.weight"][:, units] * (mask[units] * gate)
+    state[f"{prefix}.fc2.bias"] *= gate
 
 
 def _leave_bias(state: State, prefix: str, output: str, gate: Tensor) -> None:

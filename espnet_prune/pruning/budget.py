@@ -32,12 +32,8 @@ class Budget(nn.Module):
     Args:
         dense_cost: at sparsity 0, in parameters or MACs.
         least_cost: what remains when every gate is closed.
-        target: final sparsity t, a fraction.
-        warmup_steps: steps of the ramp.
+        target: final sparsity t, a fraction that is reachable, or a ValueError.
         lambda2: where the second multiplier starts; the first starts at 0.
-
-    Raises:
-        ValueError: the target is not a reachable fraction.
 
     Example:
         >>> from espnet_prune.pruning import Budget

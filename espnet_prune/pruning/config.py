@@ -8,8 +8,16 @@ from typing import Any
 
 from espnet_prune.encoder.typed import ConfigError, check_name, read_typed, settle_types
 from espnet_prune.pruning.budget import BUDGETS, Held
-from espnet_prune.pruning.hard_concrete_gates import DROP_RATES
-from espnet_prune.pruning.kinds import GATES, kind_of, units_of
+from espnet_prune.pruning.gates import Gates
+from espnet_prune.pruning.hard_concrete import DROP_RATES, HardConcreteGates
+from espnet_prune.pruning.pinched_units import PinchedUnits
+from espnet_prune.pruning.pinched_weights import PinchedWeights
+
+GATES: dict[str, tuple[type[Gates], ...]] = {
+    "hard_concrete": (HardConcreteGates,),
+    "self_pinching": (PinchedWeights, PinchedUnits),
+}
+"""Kinds of gates by name; of several, the units that are to close tell which is meant."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +31,7 @@ class PruningConfig:
         gate: ``hard_concrete`` (Louizos et al., 2018) or ``self_pinching``, one learnable
             threshold per layer (after Xu et al., 2025; see
             :class:`~espnet_prune.pruning.SelfPinching`).
-        units: what may close, whole layers of it or single ones; see :func:`.units_of`. None:
+        units: what may close, of the ``units`` of the gate's kinds in :data:`.GATES`. None:
             ``conv``, ``head``, ``ffn`` for hard concrete, ``weight`` for self-pinching.
         budget: what the target limits: ``params``, the parameters of the encoder; ``separate``,
             those of front end and Transformer, each with multipliers of its own; ``macs``
@@ -68,36 +76,28 @@ class PruningConfig:
 
     def __post_init__(self) -> None:
         settle_types(self)
-        check_name("a gate", self.gate, GATES)
-        check_name("a budget", self.budget, BUDGETS)
-        known = units_of(self.gate)
-        for unit in self.units or ():
+        kind, held = self.kind, self.held
+        known = [unit for each in GATES[self.gate] for unit in each.units]
+        for unit in self.closing:
             check_name(f"units of {self.gate}", unit, known)
         for unit in self.drop_rates:
             check_name("drop_rates", unit, DROP_RATES)
         if not self.units:
-            object.__setattr__(self, "units", GATES[self.gate][0].default_units)
-        kind = kind_of(self.gate, self.closing)
-        if kind is None or self.held.measure not in (kind.measures or (self.held.measure,)):
-            raise ConfigError(
-                "expected weight as the only unit, under a budget on parameters (single weights "
-                f"save no computation), found units {list(self.closing)}, budget {self.budget}"
-            )
-        kind.check(self.closing)
-        self._check_targets()
+            object.__setattr__(self, "units", kind.default_units)
+        kind.check(self.closing, held.measure)
+        self._check_target()
         self._check_ranges()
 
-    def _check_targets(self) -> None:
+    def _check_target(self) -> None:
         parts = self.held.parts
-        if parts != ("total",) and not (
-            isinstance(self.target, Mapping) and set(self.target) == set(parts)
-        ):
+        single = parts == ("total",)
+        if single == isinstance(self.target, Mapping) or set(self.targets) != set(parts):
+            example = ", ".join(f"{part}: 0.5" for part in parts)
+            each = f"a target for each of {list(parts)}, e.g. {{{example}}},"
             raise ConfigError(
-                f"expected a target for each of {list(parts)}, e.g. {{{parts[0]}: 0.5, "
-                f"{parts[1]}: 0.5}}, found {self.target!r}"
+                f"expected {'one target' if single else each} for {self.budget}, "
+                f"found {self.target!r}"
             )
-        if parts == ("total",) and isinstance(self.target, Mapping):
-            raise ConfigError(f"expected one target for {self.budget}, found {self.target!r}")
 
     def _check_ranges(self) -> None:
         fractions = {f"target of {part}": target for part, target in self.targets.items()}
@@ -114,6 +114,13 @@ class PruningConfig:
             raise ConfigError("expected " + "; ".join(wrong))
 
     @property
+    def kind(self) -> type[Gates]:
+        """The gates meant by ``gate`` and ``units``."""
+        check_name("a gate", self.gate, GATES)
+        kinds = GATES[self.gate]
+        return next((kind for kind in kinds if {*self.closing} & {*kind.units}), kinds[0])
+
+    @property
     def closing(self) -> tuple[str, ...]:
         """The units that may close."""
         return self.units or ()
@@ -127,15 +134,9 @@ class PruningConfig:
     @property
     def targets(self) -> dict[str, float]:
         """The final sparsity of each part that is held at one of its own."""
-        if isinstance(self.target, Mapping):
-            return dict(self.target)
-        return {"total": self.target}
+        return dict(self.target) if isinstance(self.target, Mapping) else {"total": self.target}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> PruningConfig:
-        """Read keyword arguments as they stand in YAML.
-
-        Raises:
-            ConfigError: an unknown or missing key, or an impossible value.
-        """
+        """Read keyword arguments as they stand in YAML; see the class for what is refused."""
         return read_typed(cls, values)

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
+from torch import Tensor
+
 from espnet_prune.encoder import Masks, SSLConfig, unit_sizes
+from espnet_prune.encoder.masks import make_masks
 from espnet_prune.encoder.typed import ConfigError, check_name
 
 _LONGEST = 10**6  # seconds, some eleven days
@@ -72,24 +75,14 @@ class Cost:
         return self.front_end + self.transformer
 
     def part(self, name: str) -> Number:
-        """The part of it that a budget may hold: ``total``, ``front_end`` or ``transformer``.
-
-        Raises:
-            ConfigError: there is no such part.
-        """
+        """The part of it that a budget may hold: ``total``, ``front_end`` or ``transformer``."""
         check_name("a part of the cost", name, PARTS)
         return getattr(self, name)
 
 
 def built_widths(config: SSLConfig) -> Widths:
     """The widths that ``config`` describes, as integers."""
-    return Widths(
-        tuple(layer.channels for layer in config.conv_layers),
-        tuple(
-            LayerWidths(len(layer.heads), int(bool(layer.heads)), layer.ffn)
-            for layer in config.layers
-        ),
-    )
+    return expected_widths(config, make_masks(config, lambda *_: None))
 
 
 def expected_widths(config: SSLConfig, probabilities: Masks) -> Widths:
@@ -106,25 +99,25 @@ def expected_widths(config: SSLConfig, probabilities: Masks) -> Widths:
         >>> [float(layer.ffn) for layer in expected_widths(config, probabilities).layers]
         [768.0, 1536.0, 1536.0, 1536.0]
     """
+
+    def width(gate: Tensor | None, size: int) -> Number:
+        return size if gate is None else gate.sum()
+
     sizes = unit_sizes(config)
     layers = []
-    for index in range(len(config.layers)):
+    for index, (heads, ffn) in enumerate(zip(sizes["head"], sizes["ffn"], strict=True)):
         gates = probabilities.layer(index)
-        attention = 1 if gates.attention_layer is None else gates.attention_layer
-        ffn = 1 if gates.ffn_layer is None else gates.ffn_layer
-        heads: Number
-        any_head: Number
-        if gates.head is None:
-            heads, any_head = sizes["head"][index], int(sizes["head"][index] > 0)
-        else:
-            heads, any_head = gates.head.sum(), 1 - (1 - gates.head).prod()
-        units = sizes["ffn"][index] if gates.ffn is None else gates.ffn.sum()
-        layers.append(LayerWidths(attention * heads, attention * any_head, ffn * units))
-    conv = (
-        size if gate is None else gate.sum()
-        for size, gate in zip(sizes["conv"], probabilities.conv, strict=True)
-    )
-    return Widths(tuple(conv), tuple(layers))
+        attention: Number = 1 if gates.attention_layer is None else gates.attention_layer
+        feed_forward: Number = 1 if gates.ffn_layer is None else gates.ffn_layer
+        any_head: Number = int(heads > 0) if gates.head is None else 1 - (1 - gates.head).prod()
+        layers.append(
+            LayerWidths(
+                attention * width(gates.head, heads),
+                attention * any_head,
+                feed_forward * width(gates.ffn, ffn),
+            )
+        )
+    return Widths(tuple(map(width, probabilities.conv, sizes["conv"])), tuple(layers))
 
 
 def masked_widths(config: SSLConfig, masks: Masks) -> Widths:
@@ -224,32 +217,24 @@ def count_macs(config: SSLConfig, seconds: float = 1.0, widths: Widths | None = 
     )
 
 
-Measure = Callable[[SSLConfig, float, Widths | None], Cost]
-"""Counts a config at widths (None: as it is built), for an input of some seconds."""
-
-MEASURES: dict[str, Measure] = {
+MEASURES: dict[str, Callable[[SSLConfig, float, Widths | None], Cost]] = {
     "params": lambda config, _, widths: count_params(config, widths),
     "macs": count_macs,
 }
-"""What can be counted, by the name that budgets know it by; a new one is a line here."""
+"""What can be counted, by the name that budgets know it by; a new one is a line here.
+
+Each counts a config at widths (None: as it is built), for an input of some seconds.
+"""
 
 
 class Costs:
-    """The costs of one encoder by measure, each counted when it is first asked for.
-
-    Args:
-        count: the cost by the name of a measure.
-    """
+    """The costs of one encoder by measure, each of which ``count`` makes when first asked for."""
 
     def __init__(self, count: Callable[[str], Cost]):
         self._count = cache(count)
 
     def by(self, measure: str) -> Cost:
-        """The cost that ``measure`` names.
-
-        Raises:
-            ConfigError: there is no such measure.
-        """
+        """The cost that ``measure`` names."""
         check_name("a cost", measure, MEASURES)
         return self._count(measure)
 

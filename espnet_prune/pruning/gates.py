@@ -1,4 +1,4 @@
-"""Gates on whole units: what they close is cut away, so that the model becomes smaller."""
+"""What every kind of gate is to a pruner, and what gates on whole units have in common."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from espnet_prune.encoder import EncoderOutput, Masks, SSLConfig, SSLEncoder, open_masks
+from espnet_prune.encoder.typed import check_name
 from espnet_prune.pruning.apply import apply
 from espnet_prune.pruning.budget import Budget
 from espnet_prune.pruning.cost import Costs, count_costs, expected_widths, masked_widths
@@ -27,22 +28,18 @@ class Gates(nn.Module, ABC):
     Attributes:
         units: what it can close, by the names that configs know.
         default_units: what it closes unless told otherwise.
-        measures: the costs that closing saves; None: all of them.
         sparse: whether what is closed stays, as zeros, instead of being cut away.
     """
 
     units: ClassVar[tuple[str, ...]]
     default_units: ClassVar[tuple[str, ...]]
-    measures: ClassVar[tuple[str, ...] | None] = None
     sparse: ClassVar[bool] = False
 
     @classmethod
-    def check(cls, units: tuple[str, ...]) -> None:
-        """Refuse units that cannot close together.
-
-        Raises:
-            ConfigError: names them.
-        """
+    def check(cls, units: tuple[str, ...], measure: str = "params") -> None:
+        """Raise ConfigError if ``units`` cannot close together, or save nothing of ``measure``."""
+        for unit in units:
+            check_name("units that close together", unit, cls.units)
 
     @classmethod
     @abstractmethod
@@ -72,12 +69,8 @@ class Gates(nn.Module, ABC):
     ) -> SSLEncoder:
         """What the gates leave over of ``encoder``, on budget; see :meth:`.Pruner.apply_to`.
 
-        Args:
-            encoder: was trained with these gates.
-            budgets: by the part of the cost that each holds.
-            measure: the cost that they hold.
-            tolerance: allowed distance from each target (absolute sparsity).
-            round_to: what widths are then made multiples of.
+        Each budget holds a part of the cost ``measure``, by name, within ``tolerance`` of its
+        target (absolute sparsity); then widths are made multiples of ``round_to``.
 
         Raises:
             BudgetMissed: nothing comes within ``tolerance`` of a target.
@@ -86,7 +79,7 @@ class Gates(nn.Module, ABC):
 
 
 class UnitGates(Gates):
-    """Gates that yield masks of whole units.
+    """Gates that yield masks of whole units, which are cut away.
 
     Args:
         config: the encoder that is gated.
@@ -126,14 +119,16 @@ class UnitGates(Gates):
         return count_costs(self.config, self.seconds, widths)
 
     def least_costs(self) -> Costs:
+        closed = open_masks(self.config).map(torch.zeros_like)._asdict()
         # A convolution keeps one channel.
-        closed = open_masks(self.config).map(torch.zeros_like)
-        conv = tuple(torch.eye(1, c.channels)[0] for c in self.config.conv_layers)
-        none = {kind: (None,) * len(getattr(closed, kind)) for kind in Masks._fields}
-        chosen = {kind: getattr(closed._replace(conv=conv), kind) for kind in self.kinds}
-        return count_costs(
-            self.config, self.seconds, expected_widths(self.config, Masks(**(none | chosen)))
+        closed["conv"] = tuple(torch.eye(1, c.channels)[0] for c in self.config.conv_layers)
+        masks = Masks(
+            **{
+                kind: values if kind in self.kinds else (None,) * len(values)
+                for kind, values in closed.items()
+            }
         )
+        return count_costs(self.config, self.seconds, expected_widths(self.config, masks))
 
     @torch.no_grad()
     def apply_to(
@@ -144,8 +139,6 @@ class UnitGates(Gates):
         tolerance: float,
         round_to: int,
     ) -> SSLEncoder:
-        """A smaller encoder."""
-
         def sparsities(masks: Masks) -> dict[str, float]:
             costs = count_costs(self.config, self.seconds, masked_widths(self.config, masks))
             cost = costs.by(measure)
@@ -153,12 +146,10 @@ class UnitGates(Gates):
 
         targets = {part: budget.target for part, budget in budgets.items()}
         values, ranking = self.open_values(encoder), self.ranking(encoder)
-        masks = round_to_budgets(
-            self.masks(encoder), values, ranking, sparsities, targets, tolerance
-        )
-        config, state = apply(
-            self.config, encoder.state_dict(), round_widths(masks, values, ranking, round_to)
-        )
+        masks = self.masks(encoder)
+        masks = round_to_budgets(masks, values, ranking, sparsities, targets, tolerance)
+        masks = round_widths(masks, values, ranking, round_to)
+        config, state = apply(self.config, encoder.state_dict(), masks)
         smaller = SSLEncoder(config)
         smaller.load_state_dict(state, strict=True)
         return smaller.eval()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from torch import Tensor, nn
 
 from espnet_prune.encoder import Masks, SSLEncoder, unit_sizes
-from espnet_prune.encoder.typed import ConfigError, check_name
+from espnet_prune.encoder.masks import make_masks
+from espnet_prune.encoder.typed import ConfigError
 from espnet_prune.pruning.gates import UnitGates
 from espnet_prune.pruning.self_pinching import SelfPinching
 
@@ -28,6 +29,11 @@ class Unit(NamedTuple):
     mask: str
     weight: str
     split: Callable[[Tensor, int], Tensor]
+
+    def scores(self, encoder: SSLEncoder, layer: int, size: int) -> Tensor:
+        """Root mean square of the weights of each of the layer's ``size`` units ``(n,)``."""
+        weight = encoder.get_parameter(self.weight.format(layer))
+        return self.split(weight, size).square().mean(1).clamp(min=1e-20).sqrt()
 
 
 def _rows(weight: Tensor, _: int) -> Tensor:
@@ -51,15 +57,6 @@ UNITS = {
 """What may close, by name; a new one is a line here."""
 
 
-class _Layer(NamedTuple):
-    """One gated layer: the name of its gate, what it closes, its number, how many it has."""
-
-    name: str
-    unit: Unit
-    number: int
-    size: int
-
-
 class PinchedUnits(UnitGates):
     """One threshold per layer and granularity, on the root mean square of each unit's weights.
 
@@ -72,15 +69,11 @@ class PinchedUnits(UnitGates):
         temperature: see :class:`~espnet_prune.pruning.SelfPinching`.
         seconds: the reference length of MACs.
 
-    Raises:
-        ConfigError: an unknown kind of unit.
-
     Example:
         >>> from espnet_prune import SSLEncoder
         >>> from espnet_prune.pruning import PinchedUnits
         >>> encoder = SSLEncoder.from_pretrained("whisper_tiny_en")
-        >>> gates = PinchedUnits(encoder, units=("head", "row"))
-        >>> masks = gates(encoder)
+        >>> masks = PinchedUnits(encoder, units=("head", "row"))(encoder)
         >>> masks.head[0].shape, masks.ffn[0].shape
         (torch.Size([6]), torch.Size([1536]))
     """
@@ -95,18 +88,20 @@ class PinchedUnits(UnitGates):
         temperature: float = 0.1,
         seconds: float = 1.0,
     ):
-        for unit in units:
-            check_name("units of self_pinching", unit, UNITS)
         self.check(units)
         super().__init__(encoder.config, tuple(UNITS[unit].mask for unit in units), seconds)
-        self.closing = units
         self.gates = nn.ModuleDict()
-        for layer in self._layers():
-            scores = _scores(encoder, layer)
-            self.gates[layer.name] = SelfPinching(scores, scores.min(), temperature)
+        for name in units:
+            for index, size in enumerate(unit_sizes(encoder.config)[UNITS[name].mask]):
+                if size:
+                    scores = UNITS[name].scores(encoder, index, size)
+                    gate = SelfPinching(scores, scores.min(), temperature)
+                    self.gates[f"{name}_{index}"] = gate
+        self.names = {UNITS[name].mask: name for name in units}
 
     @classmethod
-    def check(cls, units: tuple[str, ...]) -> None:
+    def check(cls, units: tuple[str, ...], measure: str = "params") -> None:
+        super().check(units, measure)
         if len({UNITS[unit].mask for unit in units}) < len(units):
             raise ConfigError(
                 f"expected row or column, which both close FFN units, found {list(units)}"
@@ -117,38 +112,24 @@ class PinchedUnits(UnitGates):
         return cls(encoder, config.closing, config.temperature, config.reference_seconds)
 
     def forward(self, encoder: SSLEncoder) -> Masks:
-        """The masks, 0 or 1, differentiable straight through."""
-        return self._collect(encoder, lambda gate, scores: gate(scores))
+        return self._collect(encoder, SelfPinching.__call__)
 
     masks = open_probabilities = forward
 
     def open_values(self, encoder: SSLEncoder) -> Masks:
-        """Ones."""
         return self._collect(encoder, lambda gate, scores: scores.new_ones(scores.shape))
 
     def ranking(self, encoder: SSLEncoder) -> Masks:
-        """How far above its threshold each unit is, in units of the threshold's scale."""
-        return self._collect(encoder, lambda gate, scores: gate.margin(scores))
-
-    def _layers(self) -> Iterator[_Layer]:
-        for name in self.closing:
-            for index, size in enumerate(unit_sizes(self.config)[UNITS[name].mask]):
-                if size:
-                    yield _Layer(f"{name}_{index}", UNITS[name], index, size)
+        return self._collect(encoder, SelfPinching.margin)
 
     def _collect(
         self, encoder: SSLEncoder, value: Callable[[SelfPinching, Tensor], Tensor]
     ) -> Masks:
-        values: dict[str, list[Tensor | None]] = {
-            kind: [None] * len(sizes) for kind, sizes in unit_sizes(self.config).items()
-        }
-        for layer in self._layers():
-            gate = cast(SelfPinching, self.gates[layer.name])
-            values[layer.unit.mask][layer.number] = value(gate, _scores(encoder, layer))
-        return Masks(**{kind: tuple(each) for kind, each in values.items()})
+        def of_layer(kind: str, index: int, size: int) -> Tensor | None:
+            if kind not in self.names or not size:
+                return None
+            name = self.names[kind]
+            gate = cast(SelfPinching, self.gates[f"{name}_{index}"])
+            return value(gate, UNITS[name].scores(encoder, index, size))
 
-
-def _scores(encoder: SSLEncoder, layer: _Layer) -> Tensor:
-    """Root mean square of the weights of each unit of a layer ``(n,)``."""
-    weight = encoder.get_parameter(layer.unit.weight.format(layer.number))
-    return layer.unit.split(weight, layer.size).square().mean(1).clamp(min=1e-20).sqrt()
+        return make_masks(self.config, of_layer)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from espnet_prune.encoder import EncoderOutput, SSLEncoder
+from espnet_prune.encoder.typed import ConfigError
 from espnet_prune.pruning.budget import Budget
 from espnet_prune.pruning.cost import Cost, Costs, count_costs
 from espnet_prune.pruning.gates import Gates
@@ -56,7 +57,6 @@ class PinchedWeights(Gates):
     """
 
     units = default_units = ("weight",)
-    measures = ("params",)
     sparse = True
 
     def __init__(self, encoder: SSLEncoder, temperature: float = 0.1, seconds: float = 1.0):
@@ -66,9 +66,17 @@ class PinchedWeights(Gates):
         self.sizes: dict[str, int] = {}
         for name, weight in encoder.named_parameters():
             if name.endswith(_GATED):
-                gate = SelfPinching(weight, torch.zeros_like(weight.detach().sum()), temperature)
-                self.gates[_key(name)] = gate
+                offset = weight.detach().new_zeros(())
+                self.gates[_key(name)] = SelfPinching(weight, offset, temperature)
                 self.sizes[name] = weight.numel()
+
+    @classmethod
+    def check(cls, units: tuple[str, ...], measure: str = "params") -> None:
+        if set(units) != {"weight"} or measure != "params":
+            raise ConfigError(
+                "expected weight as the only unit, under a budget on parameters (single weights "
+                f"save no computation), found units {list(units)}, a budget on {measure}"
+            )
 
     @classmethod
     def of(cls, encoder: SSLEncoder, config: PruningConfig) -> PinchedWeights:
@@ -82,8 +90,7 @@ class PinchedWeights(Gates):
     def masks(self, encoder: SSLEncoder) -> dict[str, Tensor]:
         """The mask of each gated weight by its name, in its shape."""
         return {
-            name: cast(SelfPinching, self.gates[_key(name)])(encoder.get_parameter(name).abs())
-            for name in self.sizes
+            name: self.gates[_key(name)](encoder.get_parameter(name).abs()) for name in self.sizes
         }
 
     def costs(self, encoder: SSLEncoder) -> Costs:
@@ -91,6 +98,18 @@ class PinchedWeights(Gates):
 
     def least_costs(self) -> Costs:
         return self._costs(dict.fromkeys(self.sizes, 0))
+
+    def _costs(self, kept: Mapping[str, Tensor | int]) -> Costs:
+        def count(measure: str) -> Cost:
+            cost = self.dense.by(measure)
+            if measure != "params":
+                return cost
+            for name, number in kept.items():
+                part, closed = _part(name), self.sizes[name] - number
+                cost = replace(cost, **{part: getattr(cost, part) - closed})
+            return cost
+
+        return Costs(count)
 
     @torch.no_grad()
     def apply_to(
@@ -101,7 +120,7 @@ class PinchedWeights(Gates):
         tolerance: float,
         round_to: int,
     ) -> SSLEncoder:
-        """A copy with exact zeros: one factor, near 1, scales all thresholds of a part."""
+        # A copy with exact zeros: one factor, near 1, scales all thresholds of a part.
         if round_to != 1:
             raise ValueError(
                 f"expected round_to 1, found {round_to}: single weights leave the widths alone"
@@ -114,30 +133,12 @@ class PinchedWeights(Gates):
             sparse.get_parameter(name).mul_(mask)
         return sparse.eval()
 
-    def _costs(self, kept: Mapping[str, Tensor | int]) -> Costs:
-        def count(measure: str) -> Cost:
-            cost = self.dense.by(measure)
-            if measure != "params":
-                return cost
-            for name, number in kept.items():
-                part = _part(name)
-                closed = self.sizes[name] - number
-                cost = replace(cost, **{part: getattr(cost, part) - closed})
-            return cost
-
-        return Costs(count)
-
     def _settle(self, encoder: SSLEncoder, part: str, budget: Budget, tolerance: float) -> None:
         """Scale the thresholds of ``part`` to its target, by bisection."""
-
-        def inside(name: str) -> bool:
-            ours = "front_end" if _part(name) in ("conv", "projection") else "transformer"
-            return part in ("total", ours)
-
         thresholds = [
             cast(SelfPinching, self.gates[_key(name)]).threshold
             for name in self.sizes
-            if inside(name)
+            if part in ("total", _half(name))
         ]
         trained = [threshold.clone() for threshold in thresholds]
 
@@ -163,3 +164,7 @@ def _key(name: str) -> str:
 
 def _part(name: str) -> str:
     return next(part for piece, part in _PARTS.items() if piece in name)
+
+
+def _half(name: str) -> str:
+    return "front_end" if _part(name) in ("conv", "projection") else "transformer"

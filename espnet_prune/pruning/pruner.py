@@ -9,12 +9,10 @@ from torch import Tensor, nn
 
 from espnet_prune.encoder import EncoderOutput, SSLEncoder
 from espnet_prune.encoder.checks import require_finite
-from espnet_prune.encoder.typed import ConfigError, check_name
 from espnet_prune.pruning.budget import Budget
 from espnet_prune.pruning.config import PruningConfig
 from espnet_prune.pruning.cost import count_costs
 from espnet_prune.pruning.gates import Gates
-from espnet_prune.pruning.kinds import GATES, kind_of
 from espnet_prune.pruning.rounding import MOST_ROUNDING, check_converged
 
 # The weight of being off target is far above any difference of losses.
@@ -55,10 +53,6 @@ class Penalty(NamedTuple):
 class Pruner(nn.Module):
     """The gates of an encoder, held to its budgets; the encoder itself stays outside.
 
-    Args:
-        encoder: is pruned.
-        config: how.
-
     Raises:
         ValueError: a target that no choice of gates reaches.
 
@@ -79,7 +73,7 @@ class Pruner(nn.Module):
     def __init__(self, encoder: SSLEncoder, config: PruningConfig):
         super().__init__()
         self.config = config
-        self.gates = _make_gates(encoder, config)
+        self.gates = config.kind.of(encoder, config)
         self._measure, parts = config.held
         dense = count_costs(encoder.config, config.reference_seconds).by(self._measure)
         least = self.gates.least_costs().by(self._measure)
@@ -101,18 +95,14 @@ class Pruner(nn.Module):
     def forward(
         self, encoder: SSLEncoder, wavs: Tensor, lengths: Tensor | None = None
     ) -> EncoderOutput:
-        """The gated ``encoder`` on waveforms ``(B, T)`` of ``lengths`` ``(B,)`` samples.
-
-        Gates are sampled in training where they are random, deterministic in evaluation.
-        """
+        """The gated ``encoder`` on waveforms ``(B, T)`` of ``lengths`` ``(B,)`` samples."""
         return self.gates.run(encoder, wavs, lengths)
 
     def penalty(self, encoder: SSLEncoder) -> Penalty:
         """The Lagrangian terms at the present gates; in training, the ramps move on by a step."""
         costs = self.gates.costs(encoder)
         cost = costs.by(self._measure)
-        loss = off_target = cost.total.new_zeros(())
-        target = cost.total.new_zeros(())
+        loss = off_target = target = cost.total.new_zeros(())
         stats: dict[str, Tensor] = {}
         for part, budget in self._parts():
             sparsity = budget.sparsity(cost.part(part))
@@ -145,10 +135,8 @@ class Pruner(nn.Module):
 
         Closed units are cut away; closed single weights become exact zeros.
 
-        Args:
-            encoder: the one that was trained with these gates.
-            round_to: then make the width of every convolution and FFN a multiple of this, which
-                moves the size away from the target.
+        With ``round_to`` the width of every convolution and FFN is then made a multiple of it,
+        which moves the size away from the target.
 
         Raises:
             BudgetMissed: training ended away from a target.
@@ -164,30 +152,15 @@ class Pruner(nn.Module):
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Optimizer groups: gates descend, multipliers ascend."""
-        return [
-            {
-                "params": list(self.gates.parameters()),
-                "lr": self.config.gate_lr,
-                "weight_decay": 0.0,
-            },
-            {
-                "params": list(self.budgets.parameters()),
-                "lr": self.config.multiplier_lr,
-                "weight_decay": 0.0,
-                "maximize": True,
-            },
+        gates, multipliers = list(self.gates.parameters()), list(self.budgets.parameters())
+        groups: list[dict[str, Any]] = [
+            {"params": gates, "lr": self.config.gate_lr},
+            {"params": multipliers, "lr": self.config.multiplier_lr, "maximize": True},
         ]
+        return [group | {"weight_decay": 0.0} for group in groups]
 
     def _parts(self) -> list[tuple[str, Budget]]:
         return [(part, cast(Budget, budget)) for part, budget in self.budgets.items()]
-
-
-def _make_gates(encoder: SSLEncoder, config: PruningConfig) -> Gates:
-    check_name("a gate", config.gate, GATES)
-    kind = kind_of(config.gate, config.closing)
-    if kind is None:
-        raise ConfigError(f"expected units of one kind of gate, found {list(config.closing)}")
-    return kind.of(encoder, config)
 
 
 def _distance(sparsity: Tensor, budget: Budget) -> Tensor:

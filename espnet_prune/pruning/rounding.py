@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from torch import Tensor
 
@@ -31,11 +31,7 @@ class BudgetMissed(RuntimeError):
 
 
 def check_converged(part: str, expected: float, target: float) -> None:
-    """Refuse to round what is too far away.
-
-    Raises:
-        BudgetMissed: the ``expected`` sparsity of ``part`` is away from ``target``.
-    """
+    """Raise BudgetMissed if the ``expected`` sparsity of ``part`` is too far off to be rounded."""
     if not abs(expected - target) <= MOST_ROUNDING:  # NaN included
         raise BudgetMissed(
             f"expected sparsity {target:.1%} ({part}), found {expected:.1%} after training; "
@@ -62,13 +58,12 @@ def round_to_budgets(
         values: of the units if all were open.
         ranking: the lower, the sooner a unit closes.
         sparsities: of each part of the cost under given masks.
-        targets: the sparsity of each of these parts.
-        tolerance: allowed distance from each target (absolute sparsity).
+        targets: of these parts, each to be met within ``tolerance`` (absolute sparsity).
 
     Raises:
         BudgetMissed: no choice of units comes within ``tolerance``.
     """
-    masks = _keep_a_channel(masks, values, ranking)
+    masks = _each(_keep_one, ("conv",), masks, values, ranking)
     for part, target in targets.items():
         masks = _settle(masks, values, ranking, part, target, sparsities)
     for part, reached in sparsities(masks).items():
@@ -88,8 +83,8 @@ def round_widths(masks: Masks, values: Masks, ranking: Masks, multiple: int) -> 
     empty FFN stays empty, and nothing else becomes empty.
     """
 
-    def rounded(mask: Tensor | None, opened: Tensor | None, rank: Tensor | None) -> Tensor | None:
-        if mask is None or opened is None or rank is None or not mask.any():
+    def rounded(mask: Tensor, opened: Tensor, rank: Tensor) -> Tensor:
+        if not mask.any():
             return mask
         count = int((mask > 0).sum())
         wanted = max(multiple, (count + multiple // 2) // multiple * multiple)
@@ -100,12 +95,29 @@ def round_widths(masks: Masks, values: Masks, ranking: Masks, multiple: int) -> 
         order.sort(key=lambda index: mask[index] == 0)
         return opened.index_fill(0, opened.new_tensor(order[wanted:]).long(), 0.0)
 
-    if multiple == 1:
-        return masks
-    return masks._replace(
-        conv=tuple(map(rounded, masks.conv, values.conv, ranking.conv)),
-        ffn=tuple(map(rounded, masks.ffn, values.ffn, ranking.ffn)),
-    )
+    return masks if multiple == 1 else _each(rounded, ("conv", "ffn"), masks, values, ranking)
+
+
+def _each(
+    function: Callable[[Tensor, Tensor, Tensor], Tensor],
+    units: tuple[str, ...],
+    masks: Masks,
+    values: Masks,
+    ranking: Masks,
+) -> Masks:
+    """``masks`` with those of ``units`` replaced, where there are gates."""
+
+    def replaced(unit: str) -> Iterator[Tensor | None]:
+        vectors = (getattr(given, unit) for given in (masks, values, ranking))
+        for mask, opened, rank in zip(*vectors, strict=True):
+            yield None if mask is None else function(mask, opened, rank)
+
+    return masks._replace(**{unit: tuple(replaced(unit)) for unit in units})
+
+
+def _keep_one(mask: Tensor, opened: Tensor, rank: Tensor) -> Tensor:
+    best = rank.argmax()
+    return mask if mask.any() else mask.index_copy(0, best[None], opened[best, None])
 
 
 def _settle(
@@ -132,37 +144,24 @@ def _settle(
     return masks
 
 
-def _keep_a_channel(masks: Masks, values: Masks, ranking: Masks) -> Masks:
-    def keep(mask: Tensor | None, opened: Tensor | None, rank: Tensor | None) -> Tensor | None:
-        if mask is None or opened is None or rank is None or mask.any():
-            return mask
-        best = rank.argmax()
-        return mask.index_copy(0, best[None], opened[best, None])
-
-    return masks._replace(conv=tuple(map(keep, masks.conv, values.conv, ranking.conv)))
-
-
 def _move_one(
     masks: Masks, values: Masks, ranking: Masks, unit: str, opening: bool
 ) -> Masks | None:
     """Open the closed unit that ranks highest, or close the open one that ranks lowest."""
-    best: tuple[float, int, int] | None = None
-    for layer, (mask, rank) in enumerate(
-        zip(getattr(masks, unit), getattr(ranking, unit), strict=True)
-    ):
+    vectors, ranks = list(getattr(masks, unit)), getattr(ranking, unit)
+    choices: list[tuple[float, int, int]] = []
+    for layer, mask in enumerate(vectors):
         if mask is None:
             continue
         candidates = ((mask == 0) if opening else (mask > 0)).nonzero().squeeze(1)
         if not len(candidates) or (unit == "conv" and not opening and len(candidates) == 1):
             continue
-        scores = rank[candidates] * (-1 if opening else 1)
+        scores = ranks[layer][candidates] * (-1 if opening else 1)
         choice = int(scores.argmin())
-        entry = (float(scores[choice]), layer, int(candidates[choice]))
-        best = entry if best is None else min(best, entry)
-    if best is None:
+        choices.append((float(scores[choice]), layer, int(candidates[choice])))
+    if not choices:
         return None
-    _, layer, index = best
-    vectors = list(getattr(masks, unit))
+    _, layer, index = min(choices)
     vectors[layer] = vectors[layer].clone()
     vectors[layer][index] = getattr(values, unit)[layer][index] if opening else 0.0
     return masks._replace(**{unit: tuple(vectors)})

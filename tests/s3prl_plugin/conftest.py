@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from espnet_prune.encoder import ConvLayerConfig, SSLEncoder
-from espnet_prune.encoder.presets import wavlm_base_plus
+from espnet_prune.encoder import PRESETS, ConvLayerConfig, SSLEncoder
 from tests.encoders import random_encoder, tiny_config
 
 if importlib.util.find_spec("s3prl"):
@@ -19,7 +18,7 @@ if importlib.util.find_spec("s3prl"):
 def _encoder(size: str) -> SSLEncoder:
     if size == "whisper":
         return random_encoder(tiny_config("whisper", "own"))
-    published = wavlm_base_plus().conv_layers
+    published = PRESETS["wavlm_base_plus"]().conv_layers
     conv_layers = tuple(
         ConvLayerConfig(5 + index % 2, layer.kernel, layer.stride)
         for index, layer in enumerate(published)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
 from torch import nn
 
-from espnet_prune.encoder.attention import PositionGate
+from espnet_prune.encoder.attention import PositionGate, RelativePositionBias
 from espnet_prune.encoder.config import SSLConfig
 from espnet_prune.encoder.front_end import FrontEnd
 
@@ -25,6 +25,7 @@ class Family:
         key_bias: the attention's keys have a bias.
         front_end_norm: there is a LayerNorm before the projection.
         projection_kernel: convolved frames that the projection sees.
+        least: the least value of sizes that its configs have beyond those of every family.
 
     Example:
         >>> from espnet_prune import PRESETS
@@ -36,14 +37,10 @@ class Family:
     key_bias = True
     front_end_norm = True
     projection_kernel = 1
+    least: ClassVar[Mapping[str, int]] = {"pos_conv_kernel": 1, "pos_conv_groups": 1}
 
     def __init__(self, title: str):
         self.title = title
-
-    def sizes(self, config: SSLConfig) -> dict[str, tuple[int, int]]:
-        """Sizes beyond those that every family has, by name, and the least that each may be."""
-        names = ("pos_conv_kernel", "pos_conv_groups")
-        return {name: (getattr(config, name), 1) for name in names}
 
     def contradictions(self, config: SSLConfig) -> Iterator[str]:
         """What is wrong with a config whose sizes are possible."""
@@ -57,9 +54,8 @@ class Family:
 
     def hearing(self, config: SSLConfig) -> str:
         """What it does to waveforms, for readers."""
-        if config.normalize_waveform:
-            return "scales them to zero mean and unit variance"
-        return "takes them as they are"
+        scaled = config.normalize_waveform
+        return "scales them to zero mean and unit variance" if scaled else "takes them as they are"
 
     def hop(self, config: SSLConfig) -> int:
         """Samples between the starts of two frames."""
@@ -115,3 +111,31 @@ class Family:
     def position_gate_params(self, config: SSLConfig, heads: Number, any_head: Number) -> Number:
         """Parameters of :meth:`position_gate`, of a layer with ``heads`` heads, if any."""
         return 0
+
+
+class WavLM(Family):
+    """HuBERT with a relative position bias, gated per layer and head (Chen et al., 2022)."""
+
+    least: ClassVar[Mapping[str, int]] = {**Family.least, "num_buckets": 4, "max_distance": 2}
+
+    def contradictions(self, config: SSLConfig) -> Iterator[str]:
+        yield from super().contradictions(config)
+        heads, head_dim, dim = config.num_heads, config.head_dim, config.embed_dim
+        if heads * head_dim != dim:
+            needed = "WavLM needs num_heads * head_dim == embed_dim"
+            yield f"{needed}, found {heads} * {head_dim} != {dim}"
+        distance, buckets = config.max_distance, config.num_buckets
+        if distance <= buckets // 4:
+            yield f"max_distance {distance} leaves no room for {buckets} buckets"
+
+    def position_bias(self, config: SSLConfig) -> RelativePositionBias:
+        return RelativePositionBias(config.num_buckets, config.max_distance, config.num_heads)
+
+    def position_gate(self, config: SSLConfig, heads: tuple[int, ...]) -> PositionGate:
+        return PositionGate(config, heads)
+
+    def position_params(self, config: SSLConfig) -> int:
+        return config.num_buckets * config.num_heads
+
+    def position_gate_params(self, config: SSLConfig, heads: Number, any_head: Number) -> Number:
+        return any_head * 8 * (config.head_dim + 1) + heads

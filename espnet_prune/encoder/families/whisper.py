@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,14 @@ from espnet_prune.encoder.norm import within
 POSITIONS = 1500
 """Frames of 30 s, of which Whisper's files hold the positions."""
 _KERNEL, _STRIDE = 3, 2  # of both convolutions, and of the second
+_FIXED: dict[str, Any] = {
+    "conv_norm": "none",
+    "conv_bias": True,
+    "norm_first": True,
+    "pos_conv_kernel": 0,
+    "normalize_waveform": False,
+    "channel_scale": False,
+}
 
 
 class Whisper(Family):
@@ -30,23 +39,10 @@ class Whisper(Family):
     key_bias = False
     front_end_norm = False
     projection_kernel = _KERNEL
-
-    def __init__(self) -> None:
-        super().__init__("Whisper")
-
-    def sizes(self, config: SSLConfig) -> dict[str, tuple[int, int]]:
-        return {"mel_bands": (config.mel_bands or 0, 1), "embed_dim": (config.embed_dim, 4)}
+    least: ClassVar[Mapping[str, int]] = {"mel_bands": 1, "embed_dim": 4}
 
     def contradictions(self, config: SSLConfig) -> Iterator[str]:
-        expected = {
-            "conv_norm": "none",
-            "conv_bias": True,
-            "norm_first": True,
-            "pos_conv_kernel": 0,
-            "normalize_waveform": False,
-            "channel_scale": False,
-        }
-        for name, value in expected.items():
+        for name, value in _FIXED.items():
             if (found := getattr(config, name)) != value:
                 yield f"expected {name} {value} in a Whisper encoder, found {found}"
         shapes = [(layer.kernel, layer.stride) for layer in config.conv_layers]
@@ -61,9 +57,8 @@ class Whisper(Family):
             yield f"expected padded_to from {shortest:g} to {longest:g} s, found {config.padded_to}"
 
     def hearing(self, config: SSLConfig) -> str:
-        length = "their own length"
-        if config.padded_to is not None:
-            length = f"{config.padded_to:g} s, padded with silence"
+        padded = config.padded_to
+        length = "their own length" if padded is None else f"{padded:g} s, padded with silence"
         return f"turns them into {config.mel_bands} log-mel bands every 10 ms at {length}"
 
     def hop(self, config: SSLConfig) -> int:
@@ -110,33 +105,25 @@ def whisper_shape(
     return SSLConfig(
         family="whisper",
         conv_layers=(ConvLayerConfig(embed_dim, _KERNEL, 1),),
-        conv_norm="none",
-        conv_bias=True,
         embed_dim=embed_dim,
         num_heads=num_heads,
         head_dim=embed_dim // num_heads,
         layers=dense_layers(layers, num_heads, ffn),
-        norm_first=True,
-        pos_conv_kernel=0,
         pos_conv_groups=1,
-        normalize_waveform=False,
         mel_bands=mel_bands,
         projection_dropout=0.0,
         attention_dropout=attention_dropout,
         ffn_dropout=ffn_dropout,
         hidden_dropout=hidden_dropout,
+        **_FIXED,
     )
 
 
 class WhisperFrontEnd(nn.Module):
-    """Log-mel features, two convolutions, positions.
+    """Log-mel features, two convolutions (the second is the projection), positions.
 
-    Attributes:
-        log_mel: from waveforms to features ``(B, M, bands)``.
-        conv_layers: the first convolution and GELU.
-        projection: the second convolution, of stride 2.
-        positions: ``(1500, D)``, as in the file that they come from: published files hold
-            sinusoids rounded to float16. No parameter; beyond 30 s they are computed.
+    The positions ``(1500, D)`` are no parameter, and as in the file that they come from: published
+    files hold sinusoids rounded to float16. Beyond 30 s they are computed.
     """
 
     positions: Tensor
