@@ -22,11 +22,7 @@ def pad_to_one_frame(wavs: Tensor, lengths: Tensor, config: SSLConfig) -> tuple[
 
 
 class StridedConv(nn.Module):
-    """1-D convolution on channels-last frames, between ``padding`` zeros at both ends.
-
-    Attributes:
-        weight: ``(C, C_in, k)``, as in ``nn.Conv1d``.
-    """
+    """1-D convolution on channels-last frames, between ``padding`` zeros at both ends."""
 
     def __init__(self, in_channels: int, shape: ConvLayerConfig, bias: bool, padding: int = 0):
         super().__init__()
@@ -81,8 +77,7 @@ class ConvLayer(nn.Module):
 class FrontEnd(nn.Module):
     """Seven convolutions and the projection to the Transformer's width.
 
-    The last convolution's mask multiplies the projection's input, after its LayerNorm, whose
-    statistics run over the open channels.
+    The last convolution's mask multiplies the projection's input, after its LayerNorm.
     """
 
     def __init__(self, config: SSLConfig):

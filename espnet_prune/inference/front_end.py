@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import cast
 
 import torch
@@ -39,7 +40,7 @@ class InferenceFrontEnd(nn.Module):
         )
         self.others = nn.ModuleList(PlainConv(layer, dtype) for layer in others)
         self.scale = None if front_end.scale is None else front_end.scale.to(dtype)
-        self.norm = _layer_norm(front_end.norm, dtype)
+        self.norm = copy.deepcopy(front_end.norm).to(dtype)
         self.projection = PackedLinear(front_end.projection, dtype=dtype)
 
     def forward(
@@ -70,12 +71,13 @@ class PlainConv(nn.Module):
 
     def __init__(self, layer: ConvLayer, dtype: torch.dtype = torch.float32):
         super().__init__()
-        conv, norm = layer.conv, layer.norm
+        conv = layer.conv
         self.stride = (1, conv.stride)
         weight = conv.weight.detach().to(dtype)[:, :, None]
         self.weight = weight.contiguous(memory_format=torch.channels_last)
         self.bias = None if conv.bias is None else conv.bias.detach().to(dtype)
-        self.norm = _layer_norm(norm, dtype) if isinstance(norm, nn.LayerNorm) else nn.Identity()
+        norm = layer.norm if isinstance(layer.norm, nn.LayerNorm) else nn.Identity()
+        self.norm = copy.deepcopy(norm).to(dtype)
 
     def prepare(self, wavs: Tensor, lengths: Tensor | None):
         """As first layer: the function of a stretch ``(B, T)``."""
@@ -203,10 +205,3 @@ class FoldedPositionalConv(nn.Module):
             x.transpose(1, 2), self.weight, self.bias, padding=self.padding, groups=self.groups
         )
         return F.gelu(y[..., : y.size(2) - self.surplus]).transpose(1, 2)
-
-
-def _layer_norm(norm: nn.LayerNorm, dtype: torch.dtype) -> nn.LayerNorm:
-    plain = nn.LayerNorm(norm.weight.numel(), device="meta")
-    plain.weight = nn.Parameter(norm.weight.detach().to(dtype))
-    plain.bias = nn.Parameter(norm.bias.detach().to(dtype))
-    return plain

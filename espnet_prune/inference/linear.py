@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from functools import cache, partial
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -12,11 +12,8 @@ from torch import Tensor, nn
 
 from espnet_prune.encoder.transformer import FeedForward
 
-
-class MakeLinear(Protocol):
-    """Turns a trained linear map into one for inference."""
-
-    def __call__(self, linear: nn.Linear, gelu: bool = False) -> nn.Module: ...
+MakeLinear = Callable[..., nn.Module]
+"""Turns a trained linear map, and whether GELU follows, into a module for inference."""
 
 
 def linear_maker(dtype: torch.dtype) -> MakeLinear:
@@ -80,19 +77,16 @@ class InferenceFeedForward(nn.Sequential):
         super().__init__(linear(feed_forward.fc1, gelu=True), linear(feed_forward.fc2))
 
     def forward(self, x: Tensor, *_: None) -> Tensor:
-        """``(B, L, D)`` to ``(B, L, D)``."""
         return super().forward(x)
 
 
 def has_instructions(dtype: torch.dtype) -> bool:
     """Whether this processor computes in ``dtype`` by itself, not in float32 and back."""
-    names = {
-        torch.bfloat16: "_is_mkldnn_bf16_supported",
-        torch.float16: "_is_mkldnn_fp16_supported",
-    }
-    return dtype not in names or (
-        torch.backends.mkldnn.is_available() and getattr(torch.ops.mkldnn, names[dtype])()
-    )
+    names = {torch.bfloat16: "bf16", torch.float16: "fp16"}
+    if dtype not in names:
+        return True
+    supported = f"_is_mkldnn_{names[dtype]}_supported"
+    return torch.backends.mkldnn.is_available() and getattr(torch.ops.mkldnn, supported)()
 
 
 def _has_onednn(dtype: torch.dtype) -> bool:

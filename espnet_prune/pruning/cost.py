@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor
 
 from espnet_prune.encoder import Masks, SSLConfig, unit_sizes
+from espnet_prune.encoder.families.base import Number
 from espnet_prune.encoder.masks import make_masks
 from espnet_prune.encoder.typed import ConfigError, check_name
 
 _LONGEST = 10**6  # seconds, some eleven days
-
-Number = Any  # an int for a built shape, a scalar tensor for an expected one
 
 PARTS = {
     "total": ("head", "conv", "ffn"),

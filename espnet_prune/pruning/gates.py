@@ -79,12 +79,9 @@ class Gates(nn.Module, ABC):
 
 
 class UnitGates(Gates):
-    """Gates that yield masks of whole units, which are cut away.
+    """Gates that yield masks of whole units, of some ``kinds``, which are cut away.
 
-    Args:
-        config: the encoder that is gated.
-        kinds: the kinds of :class:`~espnet_prune.encoder.Masks` that have gates.
-        seconds: the reference length of MACs.
+    ``seconds`` are the reference length of MACs.
     """
 
     def __init__(self, config: SSLConfig, kinds: tuple[str, ...], seconds: float):

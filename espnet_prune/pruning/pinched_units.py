@@ -63,11 +63,8 @@ class PinchedUnits(UnitGates):
     A unit is a filter of a convolution (``channel``), a head's block of the output projection
     (``head``), a row of the FFN's first matrix (``row``) or a column of its second (``column``).
 
-    Args:
-        encoder: is gated; its weights of now set the thresholds' scales.
-        units: of ``channel``, ``head``, and ``row`` or ``column``.
-        temperature: see :class:`~espnet_prune.pruning.SelfPinching`.
-        seconds: the reference length of MACs.
+    The weights of the ``encoder`` now set the thresholds' scales; ``seconds`` are the reference
+    length of MACs.
 
     Example:
         >>> from espnet_prune import SSLEncoder

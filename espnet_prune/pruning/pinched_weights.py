@@ -39,13 +39,9 @@ _PARTS = {
 class PinchedWeights(Gates):
     """One threshold per layer on the magnitude of its weights.
 
-    The cost counts the parameters that are not closed; MACs stay those of the dense model, for
-    single zeros save none.
-
-    Args:
-        encoder: is gated; its weights of now set the thresholds' scales.
-        temperature: see :class:`~espnet_prune.pruning.SelfPinching`.
-        seconds: the reference length of MACs.
+    The cost counts the parameters that are not closed; MACs, of an input of ``seconds``, stay those
+    of the dense model, for single zeros save none. The weights of the ``encoder`` now set the
+    thresholds' scales.
 
     Example:
         >>> from espnet_prune import SSLEncoder

@@ -11,8 +11,8 @@ class SelfPinching(nn.Module):
 
     After Xu et al. (2025, "Effective and efficient one-pass compression of speech foundation
     models using sparsity-aware self-pinching gates"), of which the formula is not public: this is
-    a reconstruction from what its abstract says: gates tied within a layer, each a single
-    learnable threshold, trained with the uncompressed model in one stage. Forward, the mask is
+    a reconstruction from its abstract: gates tied within a layer, each a single learnable
+    threshold, trained with the uncompressed model in one stage. Forward, the mask is
     1[score >= t]; backward, sigmoid((score - t) / (temperature * scale)), straight through, so
     that the loss moves the threshold and the weights move across it, both ways.
 

@@ -18,10 +18,8 @@ Number = Any  # an int for a built shape, a scalar tensor for an expected one
 class Family:
     """HuBERT and wav2vec 2.0, and what other families replace of them.
 
-    Args:
-        title: its name for readers.
-
     Attributes:
+        title: its name for readers.
         key_bias: the attention's keys have a bias.
         front_end_norm: there is a LayerNorm before the projection.
         projection_kernel: convolved frames that the projection sees.

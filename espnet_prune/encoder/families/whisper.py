@@ -171,8 +171,7 @@ class WhisperFrontEnd(nn.Module):
 def sinusoids(count: int, width: int, device: torch.device | None = None) -> Tensor:
     """Sines, then cosines, of ``count`` positions, ``(count, width)`` (Vaswani et al., 2017).
 
-    Their wavelengths are ``2 pi`` to ``2 pi 10000`` frames, in float64 until they are done: that
-    is what OpenAI's positions are the roundings of.
+    In float64 until they are done, of which OpenAI's positions are the roundings.
     """
     half = width // 2
     steps = torch.arange(half, dtype=torch.float64, device=device)
