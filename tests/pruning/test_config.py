@@ -17,6 +17,7 @@ from espnet_prune.pruning import (
     PruningConfig,
     apply,
 )
+from espnet_prune.pruning.config import GATES
 from espnet_prune.pruning.rounding import check_converged, round_to_budgets
 from espnet_prune.storage import CheckpointError
 from espnet_prune.storage.config_files import read_yaml
@@ -48,6 +49,12 @@ MACS = {"budget": "macs", "gate": "self_pinching"}
 def test_contradictions(values, message):
     with pytest.raises(ConfigError, match=message):
         PruningConfig.from_dict({"target": 0.5, "warmup_steps": 1, **values})
+
+
+def test_units_of_two_kinds_of_gates_under_one_name(monkeypatch):
+    monkeypatch.setitem(GATES, "both", (PinchedUnits, HardConcreteGates))
+    with pytest.raises(ConfigError, match="units that close together of channel, .*found 'ffn'"):
+        PruningConfig(0.5, 1, gate="both", units=("row", "ffn"))
 
 
 def test_defaults_of_each_gate():
