@@ -108,10 +108,9 @@ class Attention(nn.Module):
         mask: Tensor | None,
         gate: Tensor | None,
     ) -> Tensor:
-        """Attend within each item, ``(B, L, D)`` to ``(B, L, D)``.
+        """Attend within each item, frames ``(B, L, D)`` to ``(B, L, D)``.
 
         Args:
-            x: frames.
             bias: relative position bias ``(H, L, L)`` of the dense model's heads.
             padding: 0 or -inf per key frame ``(B, 1, 1, L)``.
             mask: one value per kept head ``(h,)``, which multiplies the head's output.

@@ -40,14 +40,9 @@ def read_typed(cls: type[T], values: object, where: object = "") -> T:
     Texts that are numbers count as such (YAML 1.1 takes ``1e-3`` for text), lists become tuples,
     mappings the dataclasses that fields are annotated with. Nothing else is converted.
 
-    Args:
-        cls: its fields' annotations say what is expected.
-        values: by the names of its fields.
-        where: the file or option that they come from, for the message.
-
     Raises:
         ConfigError: names every key that is unknown or missing or whose value is of another type,
-            or is what ``cls`` itself raises, behind ``where``.
+            or is what ``cls`` itself raises, behind ``where``, the file or option of ``values``.
     """
     try:
         return cls(**read_arguments(cls, values))

@@ -133,10 +133,8 @@ class Pruner(nn.Module):
     def apply_to(self, encoder: SSLEncoder, round_to: int = 1) -> SSLEncoder:
         """What the gates leave over of ``encoder``, on target, in eval mode.
 
-        Closed units are cut away; closed single weights become exact zeros.
-
-        With ``round_to`` the width of every convolution and FFN is then made a multiple of it,
-        which moves the size away from the target.
+        Closed units are cut away; closed single weights become exact zeros. Then the width of every
+        convolution and FFN is made a multiple of ``round_to``, which moves the size off target.
 
         Raises:
             BudgetMissed: training ended away from a target.
