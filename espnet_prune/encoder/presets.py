@@ -110,8 +110,7 @@ _LARGE_S80 = (
         ((1, 2, 3, 4, 7, 13, 14, 15), 1316),
     ),
 )
-# Layers and width; heads of width 64, an FFN of four times the width (Radford et al., 2023).
-# 7.6, 19.8, 87.0, 305.7 and 634.9 M parameters, without the positions, which are fixed.
+# Layers and width.
 _WHISPERS = {
     **dict.fromkeys(("tiny", "tiny_en"), (4, 384)),
     **dict.fromkeys(("base", "base_en"), (6, 512)),
@@ -137,10 +136,13 @@ PRESETS: dict[str, Callable[[], SSLConfig]] = {
     "wav2vec2_base": partial(_base, "wav2vec2"),
     "wav2vec2_large": partial(_wide, "wav2vec2", hidden_dropout=0.0),
     "wav2vec2_large_lv60k": partial(_large, "wav2vec2", conv_bias=True, hidden_dropout=0.0),
-} | {
-    f"whisper_{name}": partial(
-        whisper_shape, layers, 4 * width, width, width // 64, 128 if "v3" in name else 80
-    )
-    for name, (layers, width) in _WHISPERS.items()
+    # Whisper (Radford et al., 2023): 7.6, 19.8, 87.0, 305.7 and 634.9 M parameters, without the
+    # positions, which are fixed; heads of width 64, an FFN of four times the width.
+    **{
+        f"whisper_{name}": partial(
+            whisper_shape, layers, 4 * width, width, width // 64, 128 if "v3" in name else 80
+        )
+        for name, (layers, width) in _WHISPERS.items()
+    },
 }
 """Shapes by name; each makes a config."""
