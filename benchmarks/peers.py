@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from espnet_prune.encoder import SSLConfig, SSLEncoder
 from espnet_prune.formats import export_huggingface, fairseq, torchaudio
-from espnet_prune.formats.conversion import Table, source_keys
+from espnet_prune.formats.conversion import source_state
 from espnet_prune.storage.config_files import read_json
 
 SHAPE = "shape.json"
@@ -23,7 +23,7 @@ Run = Callable[[Tensor], Sequence[Tensor]]
 def save_torchaudio(encoder: SSLEncoder, folder: Path, precisions: Sequence[str]) -> None:
     """Write the weights that :func:`load_torchaudio` reads."""
     rows = torchaudio.WAVLM_ROWS if encoder.config.family == "wavlm" else {}
-    state = _translated(encoder, {**torchaudio.TABLE, **rows})
+    state = source_state(encoder.state_dict(), {**torchaudio.TABLE, **rows})
     shapes = _torchaudio_model(encoder.config).state_dict()
     fitted = {key: value.reshape(shapes[key].shape) for key, value in state.items()}
     torch.save(fitted, folder / "torchaudio.pt")
@@ -74,7 +74,7 @@ def save_s3prl(encoder: SSLEncoder, folder: Path, precisions: Sequence[str]) -> 
     """Write a checkpoint of Microsoft's format, as s3prl reads it."""
     norms = fairseq.LAYER_NORM_ROW if encoder.config.conv_norm == "layer" else {}
     state = {}
-    for key, value in _translated(encoder, {**fairseq.TABLE, **norms}).items():
+    for key, value in source_state(encoder.state_dict(), {**fairseq.TABLE, **norms}).items():
         for number, old in enumerate(("weight_g", "weight_v")):
             key = key.replace(f"parametrizations.weight.original{number}", old)
         state[key] = value.view(1, -1, 1, 1) if key.endswith("grep_a") else value
@@ -134,14 +134,6 @@ def _shape(folder: Path) -> SSLConfig:
 def _normalized(wavs: Tensor, config: SSLConfig) -> Tensor:
     """What these libraries leave to their caller."""
     return F.layer_norm(wavs, wavs.shape[1:]) if config.normalize_waveform else wavs
-
-
-def _translated(encoder: SSLEncoder, table: Table) -> dict[str, Tensor]:
-    state: dict[str, Tensor] = {}
-    for name, value in encoder.state_dict().items():
-        keys = source_keys(name, table)
-        state.update(zip(keys, value.chunk(len(keys)), strict=True))
-    return state
 
 
 def _torchaudio_model(config: SSLConfig) -> Any:

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 from espnet_prune.bin.errors import explained
 from espnet_prune.encoder import SSLEncoder
 from espnet_prune.export import OUTPUTS, TARGETS, ExportError, largest_difference
-from espnet_prune.export.files import replacing
-from espnet_prune.export.onnx_file import require
+from espnet_prune.export.targets import require
 from espnet_prune.formats import SOURCES, diarizen
 from espnet_prune.formats.sources import find_source
 from espnet_prune.storage.checkpoint import CONFIG, read_config
-from espnet_prune.storage.files import require_writable
+from espnet_prune.storage.files import replacing, require_writable
 
 if TYPE_CHECKING:
     from espnet_prune.diarization.model import DiarizationModel

@@ -13,7 +13,7 @@ from espnet_prune.diarization.head import HeadConfig, PowersetHead
 from espnet_prune.diarization.powerset import Powerset
 from espnet_prune.encoder import Featurizer
 from espnet_prune.formats.conversion import Table, convert_config, convert_state
-from espnet_prune.formats.diarizen import read_diarizen, split_diarizen
+from espnet_prune.formats.diarizen import read_diarizen
 from espnet_prune.storage import CheckpointError
 from espnet_prune.storage.checkpoint import without_memory
 
@@ -59,8 +59,7 @@ def read_released(
     Raises:
         CheckpointError: the release is damaged, unsafe, of another kind or not supported.
     """
-    args, state = read_diarizen(path)
-    encoder, weights = split_diarizen(args, state, path)
+    args, encoder, weights = read_diarizen(path)
     featurizer = Featurizer(encoder)
     config = convert_config(args, _SUPPORTED, _config, path)
     # The shapes are compared before there is memory of their size.

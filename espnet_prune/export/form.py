@@ -40,7 +40,6 @@ class SquarePositionTable(PositionTable):
     """
 
     def forward(self, num_frames: int) -> Tensor:
-        """See :class:`RelativePositionBias`."""
         frames = torch.arange(num_frames, device=self.values.device)
         return super().forward(num_frames)[:, frames[None] - frames[:, None] + num_frames - 1]
 
@@ -81,11 +80,8 @@ class ExportedLogMel(LogMel):
         self.register_buffer("fourier", fourier.flatten(0, 1).float(), persistent=False)
 
     def spectra(self, wavs: Tensor) -> Tensor:
-        """See :class:`LogMel`.
-
-        Windows are five blocks of half a hop. A convolution would need no copies, but on an
-        accelerator it rounds its input to ten bits (TF32) unless told otherwise.
-        """
+        # Windows are five blocks of half a hop. A convolution would need no copies, but on an
+        # accelerator it rounds its input to ten bits (TF32) unless told otherwise.
         size = HOP // 2
         blocks = wavs.unflatten(1, (-1, size))
         count = WINDOW // size

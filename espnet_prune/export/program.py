@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import logging
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from espnet_prune.export.form import export_form
 if TYPE_CHECKING:  # it imports what an encoder's export does without
     from espnet_prune.diarization.model import DiarizationModel
 
+Model: TypeAlias = "SSLEncoder | DiarizationModel"
 Output = Literal["hidden_states", "last_hidden_state", "log_probs"]
 OUTPUTS: tuple[Output, ...] = get_args(Output)
 
@@ -31,18 +32,15 @@ class ExportError(ValueError):
 class Deployment(nn.Module):
     """A model that takes ``wavs`` and ``lengths`` and gives one output and ``frames``.
 
-    Args:
-        model: an encoder or a diarization model.
-        output: ``hidden_states`` of an encoder ``(N + 1, B, L, D)``, its ``last_hidden_state``
-            ``(B, L, D)``, or ``log_probs`` of a diarization model ``(B, L, K)``. None stands for
-            the first or the last of these. Of a diarization model, the encoder's outputs are
-            exported without its head.
+    The output is ``hidden_states`` of an encoder ``(N + 1, B, L, D)``, its ``last_hidden_state``
+    ``(B, L, D)``, or ``log_probs`` of a diarization model ``(B, L, K)``; None stands for the first
+    or the last. Of a diarization model, the encoder's outputs are exported without its head.
 
     Raises:
         ExportError: an encoder has no log_probs.
     """
 
-    def __init__(self, model: SSLEncoder | DiarizationModel, output: Output | None = None):
+    def __init__(self, model: Model, output: Output | None = None):
         super().__init__()
         diarizer = None if isinstance(model, SSLEncoder) else model
         self.output = output or ("hidden_states" if diarizer is None else "log_probs")

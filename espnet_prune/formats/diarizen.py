@@ -20,7 +20,7 @@ from espnet_prune.encoder.presets import PRESETS
 from espnet_prune.encoder.typed import ConfigError, read_typed, shown
 from espnet_prune.formats.conversion import convert_state
 from espnet_prune.formats.dphubert import encoder_from, encoder_of
-from espnet_prune.formats.pickles import check_state, load_pickle
+from espnet_prune.formats.pickles import load_pickle, load_state
 from espnet_prune.storage.config_files import read_toml
 from espnet_prune.storage.tensors import load_file
 
@@ -77,60 +77,59 @@ _HEAD = dict.fromkeys(
 
 
 def import_diarizen(path: str | PathLike[str]) -> SSLEncoder:
-    """The WavLM of a released model.
-
-    Args:
-        path: the folder, or the ``pytorch_model.bin`` in it.
-
-    Raises:
-        CheckpointError: the release is damaged, unsafe, of another kind or not supported.
-    """
-    args, state = read_diarizen(path)
-    encoder, head = split_diarizen(args, state, path)
+    """The WavLM of a released model; see :func:`read_diarizen`."""
+    _, encoder, head = read_diarizen(path)
     convert_state({}, head, {}, _HEAD, path)
     return encoder
 
 
-def read_diarizen(path: str | PathLike[str]) -> tuple[dict[str, Any], Mapping[str, Tensor]]:
-    """The arguments of a released model, all of them, and its weights.
+def read_diarizen(
+    path: str | PathLike[str],
+) -> tuple[dict[str, Any], SSLEncoder, dict[str, Tensor]]:
+    """All arguments of a released model, its WavLM, and the weights of what is behind that.
 
-    Raises:
-        CheckpointError: as :func:`import_diarizen`.
+    ``path`` is the folder, or the ``pytorch_model.bin`` in it.
     """
     path = Path(path)
-    folder = _folder(path)
+    folder = path if path.is_dir() else path.parent
     args = _arguments(folder / CONFIG)
     logger.info(
         "%s: reading the model alone: [inference], [clustering] and plda belong to the original's "
         "pipeline",
         folder,
     )
+    file = path
     if path.is_dir():
-        path = folder / (_SAFETENSORS if (folder / _SAFETENSORS).exists() else _PICKLE)
-    state = load_file(path) if path.suffix == ".safetensors" else load_pickle(path)
-    return args, check_state(state, path)
-
-
-def split_diarizen(
-    args: Mapping[str, Any], state: Mapping[str, Tensor], path: str | PathLike[str]
-) -> tuple[SSLEncoder, dict[str, Tensor]]:
-    """The WavLM, and the weights of what is behind it, of what :func:`read_diarizen` returned.
-
-    Raises:
-        CheckpointError: the shape of the WavLM is not known, or the weights have another.
-    """
+        file = folder / (_SAFETENSORS if (folder / _SAFETENSORS).exists() else _PICKLE)
+    state = load_file(file) if file.suffix == ".safetensors" else load_state(file)
     weights: dict[str, Tensor] = {}
     head: dict[str, Tensor] = {}
     for key, value in state.items():
         (weights if key.startswith(_ENCODER) else head)[key.removeprefix(_ENCODER)] = value
-    return _encoder(args, weights, Path(path)), head
+    return args, _encoder(args, weights, path, folder), head
 
 
-def _encoder(args: Mapping[str, Any], weights: Mapping[str, Tensor], path: Path) -> SSLEncoder:
+def _arguments(path: Path) -> dict[str, Any]:
+    try:
+        model = read_toml(path).get("model")
+        if not (isinstance(model, dict) and model.get("path") == _MODEL):
+            raise ConfigError(
+                f"{path}: expected a table [model] with path = {_MODEL!r}, found {shown(model)}; "
+                "such a model cannot be imported"
+            )
+        return asdict(read_typed(_Arguments, model.get("args", {}), f"{path}: [model.args]"))
+    except ConfigError as error:
+        raise CheckpointError(
+            f"{error}; pass the folder of a DiariZen model, which holds {CONFIG} and {_PICKLE}"
+        ) from error
+
+
+def _encoder(
+    args: Mapping[str, Any], weights: Mapping[str, Tensor], path: Path, folder: Path
+) -> SSLEncoder:
     name = args["wavlm_src"]
     if preset := _PRESETS.get(name.lower()):
         return encoder_of(PRESETS[preset](), weights, path)
-    folder = _folder(path)
     for file in (folder / name, folder / Path(name).name):
         # The trainer's file often has the name that the release itself has.
         if file.is_file() and file != folder / _PICKLE:
@@ -152,22 +151,3 @@ def _wavlm_config(file: Path) -> dict[str, Any]:
     if isinstance(checkpoint, dict) and isinstance(config := checkpoint.get("config"), dict):
         return config
     raise CheckpointError(f"{file}: expected a WavLM file with 'config', found none")
-
-
-def _folder(path: Path) -> Path:
-    return path if path.is_dir() else path.parent
-
-
-def _arguments(path: Path) -> dict[str, Any]:
-    try:
-        model = read_toml(path).get("model")
-        if not (isinstance(model, dict) and model.get("path") == _MODEL):
-            raise ConfigError(
-                f"{path}: expected a table [model] with path = {_MODEL!r}, found {shown(model)}; "
-                "such a model cannot be imported"
-            )
-        return asdict(read_typed(_Arguments, model.get("args", {}), f"{path}: [model.args]"))
-    except ConfigError as error:
-        raise CheckpointError(
-            f"{error}; pass the folder of a DiariZen model, which holds {CONFIG} and {_PICKLE}"
-        ) from error

@@ -16,12 +16,11 @@ what they compute becomes what we compute:
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from espnet_prune.encoder.checks import CheckpointError
@@ -34,14 +33,14 @@ from espnet_prune.encoder.config import (
 from espnet_prune.encoder.model import SSLEncoder
 from espnet_prune.encoder.typed import shortened
 from espnet_prune.formats.conversion import (
+    Values,
+    build_encoder,
     convert_config,
-    convert_state,
-    new_weight_norm,
     source_keys,
+    translated,
 )
 from espnet_prune.formats.pickles import check_state
 from espnet_prune.formats.torchaudio import HEAD, TABLE
-from espnet_prune.storage.checkpoint import empty_encoder, fill
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +52,9 @@ _DROPPED = {
     "encoder.transformer.layer_norm": "normalises no state that the original returns",
 }
 _PROJECTIONS = "distill_linear_projs"
+_REMAINING = "encoder_remaining_heads"  # of a WavLM
+# How the names of ours end that went with a sublayer, or with the attention of the first layer.
+_LOST, _LOST_TABLE = (".attention.bias", ".feed_forward.bias"), "position_bias.table.weight"
 
 _FIELDS = {
     "conv_bias": "extractor_conv_bias",
@@ -83,20 +85,12 @@ _KNOWN = {
     "limit_r",
     "temperature",
 }
-_WAVLM = {*_WAVLM_FIELDS.values(), "encoder_total_num_heads", "encoder_remaining_heads"}
+_WAVLM = {*_WAVLM_FIELDS.values(), "encoder_total_num_heads", _REMAINING}
 _HUBERT = {"encoder_num_heads", "encoder_head_dim"}
 
 
-def import_dphubert(path: Path, checkpoint: Mapping[str, Any]) -> SSLEncoder:
-    """Read what DPHuBERT's ``save_final_ckpt.py`` or DiariZen's ``apply_pruning.py`` wrote.
-
-    Args:
-        path: named in errors.
-        checkpoint: what the file holds.
-
-    Raises:
-        CheckpointError: the file is damaged, still has its gates, or is of a kind not known here.
-    """
+def import_dphubert(path: Path, checkpoint: Values) -> SSLEncoder:
+    """Read what DPHuBERT's ``save_final_ckpt.py`` or DiariZen's ``apply_pruning.py`` wrote."""
     found = set(checkpoint)
     if found - {_PROJECTIONS} != {"config", "state_dict"}:
         raise CheckpointError(
@@ -113,45 +107,25 @@ def import_dphubert(path: Path, checkpoint: Mapping[str, Any]) -> SSLEncoder:
     return encoder_from(config, check_state(checkpoint["state_dict"], path), path)
 
 
-def encoder_from(
-    config: Mapping[str, Any], state: Mapping[str, Tensor], source: object
-) -> SSLEncoder:
-    """Build the encoder of a DPHuBERT config, in eval mode, with the weights in ``state``.
-
-    Args:
-        config: the arguments of the original's ``wav2vec2_model``.
-        state: the original's tensors.
-        source: named in errors.
-
-    Raises:
-        CheckpointError: as :func:`import_dphubert`.
-    """
+def encoder_from(config: Values, state: Mapping[str, Tensor], source: object) -> SSLEncoder:
+    """Build the encoder of a ``config`` for the original's ``wav2vec2_model`` with its tensors."""
     _check_keys(config, state, source)
-    return encoder_of(convert_config(config, {}, _converted, source), state, source)
+    return encoder_of(convert_config(config, {}, _config, source), state, source)
 
 
 def encoder_of(shape: SSLConfig, state: Mapping[str, Tensor], source: object) -> SSLEncoder:
-    """Build the encoder of a known shape, in eval mode, with the weights in ``state``.
+    """Build the encoder of a known shape, in eval mode, with the original's tensors.
 
-    Args:
-        shape: without regard to ``channel_scale`` and ``final_norm``, which follow from here.
-        state, source: see :func:`encoder_from`.
-
-    Raises:
-        CheckpointError: names the keys that are missing, surplus or of another shape.
+    ``channel_scale`` and ``final_norm`` follow from here, whatever ``shape`` has.
     """
     scale = state.get(_SCALE)
     scaled = scale is not None and bool((scale != 1).any())
     config = replace(shape, channel_scale=scaled, final_norm=not shape.norm_first)
-    encoder = empty_encoder(config)
-    expected = encoder.state_dict()
-    lost = {name: torch.zeros(expected.pop(name).shape) for name in _lost(config, expected)}
-    kept = _kept_constants(config, new_weight_norm(state))
-    filled = convert_state(expected, kept, _TABLE, _DROPPED, source)
-    return fill(encoder, {**filled, **lost}, source)
+    lost = _LOST if config.layers[0].heads else (*_LOST, _LOST_TABLE)
+    return build_encoder(config, _kept_constants(config, state), _TABLE, _DROPPED, source, lost)
 
 
-def _check_keys(config: Mapping[str, Any], state: Mapping[str, Tensor], source: object) -> None:
+def _check_keys(config: Values, state: Mapping[str, Tensor], source: object) -> None:
     gates = [key for key in config if "prune" in key and config[key] is not False]
     gates += [key for key in state if key.endswith(".log_alpha")]
     if gates:
@@ -160,20 +134,13 @@ def _check_keys(config: Mapping[str, Any], state: Mapping[str, Tensor], source: 
             f"({shortened(gates)}); extract the smaller model first, with DPHuBERT's prune.py "
             "or DiariZen's apply_pruning.py"
         )
-    known = _KNOWN | (_WAVLM if "encoder_remaining_heads" in config else _HUBERT)
+    known = _KNOWN | (_WAVLM if _REMAINING in config else _HUBERT)
     unknown = [key for key in config if key not in known and "prune" not in key]
     if unknown:
         raise CheckpointError(
             f"{source}: expected the arguments of DPHuBERT's wav2vec2_model in the config, found "
             f"also {shortened(unknown)}; the file is of a kind not known here"
         )
-
-
-def _lost(config: SSLConfig, names: Iterable[str]) -> list[str]:
-    """Which of our tensors went with a sublayer that the original removed."""
-    biases = (".attention.bias", ".feed_forward.bias")
-    table = "" if config.layers[0].heads else "position_bias.table.weight"
-    return [name for name in names if name.endswith(biases) or name == table]
 
 
 def _kept_constants(config: SSLConfig, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -186,13 +153,16 @@ def _kept_constants(config: SSLConfig, state: Mapping[str, Tensor]) -> dict[str,
     return kept
 
 
-def _converted(values: Mapping[str, Any]) -> SSLConfig:
-    wavlm = "encoder_remaining_heads" in values
+def _config(values: Values) -> SSLConfig:
+    wavlm = _REMAINING in values
     num_heads, head_dim, heads = (_wavlm_heads if wavlm else _hubert_heads)(values)
-    attention = _per_layer(values, "encoder_use_attention")
-    feed_forward = _per_layer(values, "encoder_use_feed_forward")
-    ffn = _per_layer(values, "encoder_ff_interm_features")
-    fields = {**_FIELDS, **_WAVLM_FIELDS} if wavlm else _FIELDS
+    layers = zip(
+        heads,
+        _per_layer(values, "encoder_use_attention"),
+        _per_layer(values, "encoder_ff_interm_features"),
+        _per_layer(values, "encoder_use_feed_forward"),
+        strict=True,
+    )
     mode = values["extractor_mode"]
     return SSLConfig(
         family="wavlm" if wavlm else "hubert",
@@ -203,35 +173,29 @@ def _converted(values: Mapping[str, Any]) -> SSLConfig:
         num_heads=num_heads,
         head_dim=head_dim,
         layers=tuple(
-            TransformerLayerConfig(
-                tuple(heads[n]) if attention[n] else (), ffn[n] if feed_forward[n] else 0
-            )
-            for n in range(values["encoder_num_layers"])
+            TransformerLayerConfig(tuple(kept) if attends else (), ffn if feeds else 0)
+            for kept, attends, ffn, feeds in layers
         ),
-        **{ours: values[theirs] for ours, theirs in fields.items()},
+        **translated(values, {**_FIELDS, **_WAVLM_FIELDS} if wavlm else _FIELDS),
     )
 
 
-def _wavlm_heads(values: Mapping[str, Any]) -> tuple[int, int, Sequence[Sequence[int]]]:
+def _wavlm_heads(values: Values) -> tuple[int, int, Sequence[Sequence[int]]]:
     """Heads of the dense model, their width, and which of them each layer keeps."""
     totals = set(_per_layer(values, "encoder_total_num_heads"))
     if len(totals) != 1:
         raise ValueError(f"encoder_total_num_heads differs between layers: {sorted(totals)}")
     (total,) = totals
-    return (
-        total,
-        values["encoder_embed_dim"] // total,
-        _per_layer(values, "encoder_remaining_heads"),
-    )
+    return total, values["encoder_embed_dim"] // total, _per_layer(values, _REMAINING)
 
 
-def _hubert_heads(values: Mapping[str, Any]) -> tuple[int, int, Sequence[Sequence[int]]]:
+def _hubert_heads(values: Values) -> tuple[int, int, Sequence[Sequence[int]]]:
     counts, head_dim = _per_layer(values, "encoder_num_heads"), values["encoder_head_dim"]
     total = max(values["encoder_embed_dim"] // head_dim, *counts)
     return total, head_dim, [first_heads(count) for count in counts]
 
 
-def _per_layer(values: Mapping[str, Any], key: str) -> Sequence[Any]:
+def _per_layer(values: Values, key: str) -> Sequence[Any]:
     found = values[key]
     if len(found) != values["encoder_num_layers"]:
         raise ValueError(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from espnet_prune.encoder import ConfigError
-from espnet_prune.formats.pickles import check_state, load_pickle
+from espnet_prune.formats.pickles import load_state
 from espnet_prune.storage import CheckpointError
 from espnet_prune.storage.checkpoint import load_strictly
 from espnet_prune.storage.config_files import read_yaml
@@ -27,7 +27,7 @@ def load_trained(task: type[AbsTask], model_file: Path) -> torch.nn.Module:
         CheckpointError: a file is missing, damaged, not finite or of another task.
     """
     config = read_config(model_file)
-    state = check_state(load_pickle(model_file), model_file)
+    state = load_state(model_file)
     try:
         model = task.build_model(argparse.Namespace(**config))
     except ConfigError:
@@ -43,11 +43,7 @@ def load_trained(task: type[AbsTask], model_file: Path) -> torch.nn.Module:
 
 
 def read_config(model_file: Path) -> dict[str, Any]:
-    """The options of the training that wrote ``model_file``, from the config.yaml beside it.
-
-    Raises:
-        CheckpointError: it is missing or damaged.
-    """
+    """The options of the training that wrote ``model_file``, from the config.yaml beside it."""
     try:
         return read_yaml(model_file.with_name(CONFIG))
     except ConfigError as error:

@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
 from torch import Tensor
 
 from espnet_prune.encoder.checks import CheckpointError
-from espnet_prune.encoder.config import ConvLayerConfig, SSLConfig, dense_layers
-from espnet_prune.formats.conversion import Table, convert_config, new_weight_norm
-from espnet_prune.formats.layout import Layout, Preprocessor, Weights
+from espnet_prune.encoder.config import ConvLayerConfig, SSLConfig
+from espnet_prune.formats.conversion import (
+    Layout,
+    Table,
+    Values,
+    Weights,
+    assume_normalized,
+    convert_config,
+    dense_shape,
+    renamed,
+    translated,
+)
 
-logger = logging.getLogger(__name__)
-
-_TABLE: Table = {
+TABLE: Table = {
     "front_end.conv_layers.N.conv": "feature_extractor.conv_layers.N.conv",
     "front_end.conv_layers.N.norm": "feature_extractor.conv_layers.N.layer_norm",
     "front_end.norm": "feature_projection.layer_norm",
     "front_end.projection": "feature_projection.projection",
     "pos_conv.conv": "encoder.pos_conv_embed.conv",
-    "pos_conv.conv.parametrizations.weight": (
-        "encoder.pos_conv_embed.conv.parametrizations.weight"
-    ),
+    "pos_conv.conv.parametrizations.weight": "encoder.pos_conv_embed.conv.parametrizations.weight",
     "position_bias.table": "encoder.layers.0.attention.rel_attn_embed",
     "norm": "encoder.layer_norm",
-    "layers.N.attention.qkv": (
-        "encoder.layers.N.attention.q_proj",
-        "encoder.layers.N.attention.k_proj",
-        "encoder.layers.N.attention.v_proj",
-    ),
+    "layers.N.attention.qkv": tuple(f"encoder.layers.N.attention.{x}_proj" for x in "qkv"),
     "layers.N.attention.position_gate.linear": "encoder.layers.N.attention.gru_rel_pos_linear",
     "layers.N.attention.position_gate.scale": "encoder.layers.N.attention.gru_rel_pos_const",
     "layers.N.attention.out_proj": "encoder.layers.N.attention.out_proj",
@@ -39,19 +39,19 @@ _TABLE: Table = {
     "layers.N.feed_forward.fc2": "encoder.layers.N.feed_forward.output_dense",
     "layers.N.ffn_norm": "encoder.layers.N.final_layer_norm",
 }
+CLASSIFIER = {
+    "layer_weights": "weighs the hidden states for a head",
+    **dict.fromkeys(("projector", "classifier"), "belongs to a head for classification"),
+}
 _HEADS = {
-    "quantizer": "makes the targets of pre-training",
-    "project_q": "makes the targets of pre-training",
+    **CLASSIFIER,
+    **dict.fromkeys(("quantizer", "project_q"), "makes the targets of pre-training"),
     "project_hid": "predicts the targets of pre-training",
     "lm_head": "belongs to a head for CTC",
-    "layer_weights": "weighs the hidden states for a head",
-    "projector": "belongs to a head for classification",
-    "classifier": "belongs to a head for classification",
-    "tdnn": "belongs to a head for speaker embeddings",
-    "feature_extractor": "belongs to a head for speaker embeddings",
-    "objective": "belongs to a head for speaker embeddings",
+    **dict.fromkeys(
+        ("tdnn", "feature_extractor", "objective"), "belongs to a head for speaker embeddings"
+    ),
 }
-
 _FIELDS = {
     "conv_norm": "feat_extract_norm",
     "conv_bias": "conv_bias",
@@ -68,7 +68,6 @@ _FIELDS = {
 _WAVLM_FIELDS = {"num_buckets": "num_buckets", "max_distance": "max_bucket_distance"}
 CONSTANTS = {"hidden_act": "gelu", "feat_extract_activation": "gelu", "layer_norm_eps": 1e-5}
 """The only values in transformers' configs of what ours have no name for."""
-
 # A key that is absent has transformers' default, which is the value given here.
 _SUPPORTED = {
     **CONSTANTS,
@@ -81,28 +80,7 @@ _SUPPORTED = {
 
 def waveform_layout(model: str) -> Layout:
     """The layout of these families, whose encoder alone is transformers' class ``model``."""
-    return Layout(model, _TABLE, _read, _select, _write, _write_preprocessor)
-
-
-def _read(
-    values: Mapping[str, Any], preprocessor: Preprocessor | None, source: object
-) -> SSLConfig:
-    normalize = _normalizes(values, preprocessor, source)
-    return convert_config(
-        {**_SUPPORTED, **values}, _SUPPORTED, lambda all_: _converted(all_, normalize), source
-    )
-
-
-def _select(config: SSLConfig, state: Mapping[str, Tensor], source: object) -> Weights:
-    prefix, dropped = f"{config.family}.", _HEADS
-    if not any(key.startswith(prefix) for key in state):
-        prefix, dropped = "", {}
-    table = {
-        ours: tuple(prefix + key for key in ((row,) if isinstance(row, str) else row))
-        for ours, row in _TABLE.items()
-    }
-    dropped = {**dropped, f"{prefix}masked_spec_embed": "stands for masked frames in training"}
-    return Weights(new_weight_norm(state), table, dropped)
+    return Layout(model, TABLE, _read, _select, _write)
 
 
 def shared_fields(family: str) -> dict[str, str]:
@@ -110,45 +88,43 @@ def shared_fields(family: str) -> dict[str, str]:
     return {**_FIELDS, **_WAVLM_FIELDS} if family == "wavlm" else _FIELDS
 
 
-def _normalizes(
-    values: Mapping[str, Any], preprocessor: Preprocessor | None, source: object
-) -> bool:
-    if preprocessor is not None and preprocessor.values is not None:
-        found = preprocessor.values.get("do_normalize")
-        if not isinstance(found, bool):
-            raise CheckpointError(
-                f"{preprocessor.path}: expected do_normalize true or false, found {found!r}"
-            )
-        return found
-    normalize = values.get("feat_extract_norm") == "layer"
-    logger.info(
-        "%s: no preprocessor_config.json; waveforms are %s, as in the published models with such "
-        "a front end",
-        source if preprocessor is None else preprocessor.path.parent,
-        "normalized" if normalize else "not normalized",
-    )
-    return normalize
+def _read(values: Values, preprocessor: Values | None, source: object) -> SSLConfig:
+    config = convert_config({**_SUPPORTED, **values}, _SUPPORTED, _config, source)
+    if preprocessor is None:
+        lacking = "no preprocessor_config.json"
+        normalize = assume_normalized(config.conv_norm == "layer", source, lacking)
+    elif not isinstance(normalize := preprocessor.get("do_normalize"), bool):
+        raise CheckpointError(
+            f"{source}: expected do_normalize true or false, found {normalize!r} in the file of "
+            "the preprocessor beside it"
+        )
+    return replace(config, normalize_waveform=normalize)
 
 
-def _converted(values: Mapping[str, Any], normalize: bool) -> SSLConfig:
+def _config(values: Values) -> SSLConfig:
     # Dropped: layerdrop and mask_* (training of the original only), and the sizes of heads.
-    family, heads, width = (
-        values[key] for key in ("model_type", "num_attention_heads", "hidden_size")
-    )
-    layers = dense_layers(values["num_hidden_layers"], heads, values["intermediate_size"])
+    family = values["model_type"]
     shapes = zip(values["conv_dim"], values["conv_kernel"], values["conv_stride"], strict=True)
-    return SSLConfig(
+    return dense_shape(
+        values["num_hidden_layers"],
+        values["intermediate_size"],
+        translated(values, shared_fields(family)),
         family=family,
         conv_layers=tuple(ConvLayerConfig(*shape) for shape in shapes),
-        head_dim=width // heads,
-        layers=layers,
-        normalize_waveform=normalize,
-        **{ours: values[theirs] for ours, theirs in shared_fields(family).items()},
+        normalize_waveform=False,
     )
 
 
-def _write(config: SSLConfig) -> dict[str, Any]:
-    return {
+def _select(config: SSLConfig, state: Mapping[str, Tensor], source: object) -> Weights:
+    prefix, dropped = f"{config.family}.", _HEADS
+    if not any(key.startswith(prefix) for key in state):
+        prefix, dropped = "", {}
+    dropped = {**dropped, f"{prefix}masked_spec_embed": "stands for masked frames in training"}
+    return state, renamed(TABLE, lambda key: prefix + key), dropped
+
+
+def _write(config: SSLConfig) -> tuple[Values, Values]:
+    values = {
         **CONSTANTS,
         **{theirs: getattr(config, ours) for ours, theirs in shared_fields(config.family).items()},
         "conv_dim": [layer.channels for layer in config.conv_layers],
@@ -164,15 +140,9 @@ def _write(config: SSLConfig) -> dict[str, Any]:
         "mask_feature_prob": 0.0,
         "layerdrop": 0.0,
     }
-
-
-def _write_preprocessor(config: SSLConfig) -> dict[str, Any]:
-    return {
+    return values, {
         "feature_extractor_type": "Wav2Vec2FeatureExtractor",
         "feature_size": 1,
-        "sampling_rate": 16000,
-        "padding_side": "right",
-        "padding_value": 0.0,
         "do_normalize": config.normalize_waveform,
         # Our encoders never attend to padding, whatever their front end.
         "return_attention_mask": True,

@@ -38,8 +38,8 @@ class Inert:
         self.state = state
 
 
-class Labels:
-    """Stands in for fairseq's ``Dictionary``, which HuBERT's files hold beside the weights."""
+class _Labels:
+    """fairseq's ``Dictionary``, which HuBERT's files hold beside the weights."""
 
 
 class _Node(Inert):
@@ -84,15 +84,11 @@ def _path(*parts: str) -> str:
     return str(PurePosixPath(*parts))
 
 
-def _empty(*_: object) -> dict[str, Any]:
-    return {}
-
-
 # What is read beyond tensors and plain values. As pairs they are no entries that the rest of the
 # process may have made, which thus stay.
 _STAND_INS: dict[str, Callable[..., Any]] = {
     "argparse.Namespace": Namespace,
-    "fairseq.data.dictionary.Dictionary": Labels,
+    "fairseq.data.dictionary.Dictionary": _Labels,
     **{f"omegaconf.{name}": _Node for name in (
         "dictconfig.DictConfig", "listconfig.ListConfig", "base.ContainerMetadata",
         "base.Metadata", "nodes.AnyNode", "nodes.StringNode", "nodes.IntegerNode",
@@ -104,7 +100,7 @@ _STAND_INS: dict[str, Callable[..., Any]] = {
        for kind in ("", "Posix", "Windows", "PurePosix", "PureWindows")},
     "numpy.dtype": _Dtype,
     "numpy.ndarray": Inert,
-    "collections.defaultdict": _empty,
+    "collections.defaultdict": lambda *_: {},
     **{f"builtins.{kind}": Inert for kind in ("dict", "list", "str", "int", "float", "bool")},
     **{f"typing.{kind}": Inert for kind in ("Any", "List", "Dict", "Tuple", "Optional", "Union")},
 }  # fmt: skip
@@ -119,9 +115,7 @@ REPORTED: dict[str, Callable[..., Any]] = {"datetime.timedelta": timedelta}
 def load_pickle(path: Path, also: Mapping[str, Callable[..., Any]] | None = None) -> Any:
     """Read tensors, plain values and the configs of fairseq from ``path`` to the CPU.
 
-    Args:
-        path: the file.
-        also: what stands in for further classes and functions, by their full names.
+    ``also`` are stand-ins for further classes and functions, by their full names.
 
     Raises:
         CheckpointError: the file needs more than that, or it is damaged.
@@ -148,12 +142,13 @@ def load_pickle(path: Path, also: Mapping[str, Callable[..., Any]] | None = None
         ) from error
 
 
-def check_state(state: object, path: Path) -> Mapping[str, Tensor]:
-    """Return ``state`` if it is a mapping from names to tensors.
+def load_state(path: Path) -> Mapping[str, Tensor]:
+    """Read a file of tensors by name; see :func:`load_pickle` and :func:`check_state`."""
+    return check_state(load_pickle(path), path)
 
-    Raises:
-        CheckpointError: it is something else.
-    """
+
+def check_state(state: object, path: Path) -> Mapping[str, Tensor]:
+    """``state`` if it is a mapping from names to tensors; otherwise raise CheckpointError."""
     if isinstance(state, Mapping) and all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
     ):

@@ -18,8 +18,8 @@ from espnet_prune.encoder.checks import CheckpointError
 from espnet_prune.encoder.model import SSLEncoder
 from espnet_prune.encoder.presets import PRESETS
 from espnet_prune.encoder.typed import shortened
+from espnet_prune.formats.diarizen import CONFIG as DIARIZEN_CONFIG
 from espnet_prune.formats.diarizen import import_diarizen
-from espnet_prune.formats.downloads import download_file, download_folder
 from espnet_prune.formats.dphubert import import_dphubert
 from espnet_prune.formats.fairseq import import_fairseq
 from espnet_prune.formats.huggingface import (
@@ -38,11 +38,15 @@ from espnet_prune.storage.checkpoint import (
     read_config,
     restore_encoder,
 )
-from espnet_prune.storage.embedded import EMBEDDED
+from espnet_prune.storage.hub import download_file, download_folder
 from espnet_prune.storage.sniffing import SAFETENSORS, require_kind
 
 logger = logging.getLogger(__name__)
 
+_PRETRAINED = Path(__file__).parents[1] / "pretrained"
+EMBEDDED = {name: _PRETRAINED / name for name in ("whisper_tiny_en",)}
+"""Encoders that come with this package, in float16: the folders, which hold licence and
+provenance, by the names that users load them by."""
 SOURCES = f"""\
   {", ".join(EMBEDDED)}    comes with this package
   folder             what save_pretrained of this package or of transformers wrote, a diarization
@@ -68,7 +72,6 @@ _TORCHAUDIO = "torchaudio:"
 _HUB = re.compile(
     r"(?:https://huggingface\.co/)?(?P<name>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[\w./-]+))?/?"
 )
-_DIARIZEN_CONFIG = "config.toml"
 _DIARIZATION_MODEL = "diarization_model"
 _ITS_ENCODER = "featurizer.encoder."
 
@@ -76,11 +79,8 @@ _ITS_ENCODER = "featurizer.encoder."
 def import_encoder(source: str | PathLike[str] | nn.Module) -> SSLEncoder:
     """Load an encoder, strictly and in eval mode.
 
-    Args:
-        source: the name of an encoder in :data:`~espnet_prune.storage.embedded.EMBEDDED`, a local
-            folder or file, an id on Hugging Face (``owner/name``, with or without ``@revision``),
-            a URL, ``torchaudio:BUNDLE``, or a model of transformers or torchaudio, whose weights
-            are copied.
+    Its source is one of :data:`SOURCES`, or a model of transformers or torchaudio, whose weights
+    are copied.
 
     Raises:
         CheckpointError: the source is missing, damaged, unsafe or of a kind not known here.
@@ -97,9 +97,7 @@ def import_encoder(source: str | PathLike[str] | nn.Module) -> SSLEncoder:
 def find_source(source: str | PathLike[str], also: Sequence[str] = ()) -> Path:
     """The local folder or file that ``source`` is, or a download of it.
 
-    Args:
-        source: a name, path, id on Hugging Face or URL, as :func:`import_encoder` takes them.
-        also: what else to get from Hugging Face beside an encoder, as names and patterns.
+    ``also`` is what else to get from Hugging Face beside an encoder, as names and patterns.
 
     Raises:
         CheckpointError: there is none.
@@ -126,7 +124,7 @@ def find_source(source: str | PathLike[str], also: Sequence[str] = ()) -> Path:
 
 def _snapshot(name: str, revision: str | None, also: Sequence[str]) -> Path:
     # Many models lie there twice, as safetensors and as a pickle: the latter only if need be.
-    patterns = [*FILES, _DIARIZEN_CONFIG, *also]
+    patterns = [*FILES, DIARIZEN_CONFIG, *also]
     folder = download_folder(name, revision, [each for each in patterns if each != PICKLE])
     if any(folder.glob("*.safetensors")):
         return folder
@@ -151,7 +149,7 @@ def _import_folder(folder: Path) -> SSLEncoder:
     files = shortened(sorted(path.name for path in folder.iterdir()))
     raise CheckpointError(
         f"{folder}: expected a folder with {CONFIG} (of this package or transformers) or "
-        f"{_DIARIZEN_CONFIG} (of DiariZen), found {files or 'no file'}; pass that folder, or the "
+        f"{DIARIZEN_CONFIG} (of DiariZen), found {files or 'no file'}; pass that folder, or the "
         "file or URL of the weights"
     )
 
@@ -159,12 +157,8 @@ def _import_folder(folder: Path) -> SSLEncoder:
 def _import_described(folder: Path) -> SSLEncoder:
     """From a folder of this package, whose config tells its kind, or of transformers."""
     kind = read_config(folder / CONFIG).get("kind")
-    if kind == _DIARIZATION_MODEL:
-        return _encoder_of_diarization_model(folder)
-    return load_encoder(folder) if kind else import_huggingface(folder)
-
-
-def _encoder_of_diarization_model(folder: Path) -> SSLEncoder:
+    if kind != _DIARIZATION_MODEL:
+        return load_encoder(folder) if kind else import_huggingface(folder)
     values, state = load_folder(folder, _DIARIZATION_MODEL)
     ours = {key for key in state if key.startswith(_ITS_ENCODER)}
     logger.info(
@@ -200,6 +194,6 @@ def _import_file(path: Path) -> SSLEncoder:
 
 FOLDERS: dict[str, Callable[[Path], SSLEncoder]] = {
     CONFIG: _import_described,
-    _DIARIZEN_CONFIG: import_diarizen,
+    DIARIZEN_CONFIG: import_diarizen,
 }
 """Readers of folders by the file that they have."""

@@ -6,8 +6,6 @@ LayerNorm, which its ``forward`` applies.
 
 from __future__ import annotations
 
-import logging
-from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -15,37 +13,21 @@ from torch import nn
 from espnet_prune.encoder.checks import CheckpointError
 from espnet_prune.encoder.config import ConvLayerConfig, SSLConfig, TransformerLayerConfig
 from espnet_prune.encoder.model import SSLEncoder
-from espnet_prune.formats.conversion import Table, build_encoder
+from espnet_prune.formats import huggingface_waveform
+from espnet_prune.formats.conversion import Table, assume_normalized, build_encoder, renamed
 
-logger = logging.getLogger(__name__)
+_LAYER = "encoder.transformer.layers.N"
 
-_TRANSFORMER = "encoder.transformer"
-_LAYER = f"{_TRANSFORMER}.layers.N"
-TABLE: Table = {
-    "front_end.conv_layers.N.conv": "feature_extractor.conv_layers.N.conv",
-    "front_end.conv_layers.N.norm": "feature_extractor.conv_layers.N.layer_norm",
-    "front_end.norm": "encoder.feature_projection.layer_norm",
-    "front_end.projection": "encoder.feature_projection.projection",
-    "pos_conv.conv": f"{_TRANSFORMER}.pos_conv_embed.conv",
-    "pos_conv.conv.parametrizations.weight": (
-        f"{_TRANSFORMER}.pos_conv_embed.conv.parametrizations.weight"
-    ),
-    "position_bias.table": f"{_TRANSFORMER}.layers.0.attention.rel_attn_embed",
-    "norm": f"{_TRANSFORMER}.layer_norm",
-    "layers.N.attention.qkv": (
-        f"{_LAYER}.attention.q_proj",
-        f"{_LAYER}.attention.k_proj",
-        f"{_LAYER}.attention.v_proj",
-    ),
-    "layers.N.attention.position_gate.linear": f"{_LAYER}.attention.gru_rel_pos_linear",
-    "layers.N.attention.position_gate.scale": f"{_LAYER}.attention.gru_rel_pos_const",
-    "layers.N.attention.out_proj": f"{_LAYER}.attention.out_proj",
-    "layers.N.attention_norm": f"{_LAYER}.layer_norm",
-    "layers.N.feed_forward.fc1": f"{_LAYER}.feed_forward.intermediate_dense",
-    "layers.N.feed_forward.fc2": f"{_LAYER}.feed_forward.output_dense",
-    "layers.N.ffn_norm": f"{_LAYER}.final_layer_norm",
-}
-"""From our names to torchaudio's, which DPHuBERT and DiariZen took over."""
+
+def _place(name: str) -> str:
+    if name.startswith("encoder."):
+        return name.replace("encoder.", "encoder.transformer.", 1)
+    return f"encoder.{name}" if name.startswith("feature_projection.") else name
+
+
+TABLE: Table = renamed(huggingface_waveform.TABLE, _place)
+"""From our names to torchaudio's, which DPHuBERT and DiariZen took over: those of transformers in
+other places."""
 
 # In torchaudio's own WavLM, the attention is PyTorch's.
 WAVLM_ROWS: Table = {
@@ -60,15 +42,8 @@ def import_torchaudio(model: nn.Module, family: str = "wav2vec2") -> SSLEncoder:
     """Copy the encoder out of a model that torchaudio's factories or bundles made.
 
     A bundle's model says whether waveforms are normalised; a bare one does not, and they are if
-    its front end has layer norms, as in every bundle.
-
-    Args:
-        model: a ``torchaudio.models.Wav2Vec2Model``, or a bundle's wrapper of one.
-        family: what an encoder without position bias is to be called: HuBERT and wav2vec 2.0 are
-            the same modules.
-
-    Raises:
-        CheckpointError: the model is of another kind.
+    its front end has layer norms, as in every bundle. ``family`` is what an encoder without
+    position bias is to be called: HuBERT and wav2vec 2.0 are the same modules.
     """
     from torchaudio.models import Wav2Vec2Model
 
@@ -91,14 +66,7 @@ def import_torchaudio(model: nn.Module, family: str = "wav2vec2") -> SSLEncoder:
 
 
 def import_bundle(name: str) -> SSLEncoder:
-    """Download the weights of a bundle in ``torchaudio.pipelines``, and import its encoder.
-
-    Args:
-        name: such as ``HUBERT_BASE`` or ``WAVLM_LARGE``.
-
-    Raises:
-        CheckpointError: there is no such bundle, or no download of it.
-    """
+    """Download the weights of a bundle such as ``HUBERT_BASE``, and import its encoder."""
     try:
         from torchaudio import pipelines
     except ImportError as error:
@@ -121,8 +89,8 @@ def import_bundle(name: str) -> SSLEncoder:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         raise CheckpointError(
             f"torchaudio:{name}: expected to download its weights, found none that can be read "
-            f"({reason}); check the network, and "
-            "remove a damaged file from torch.hub's folder checkpoints"
+            f"({reason}); check the network, and remove a damaged file from torch.hub's folder "
+            "checkpoints"
         ) from error
     return import_torchaudio(model, "hubert" if name.startswith("HUBERT") else "wav2vec2")
 
@@ -133,14 +101,22 @@ def _config(model: Any, inner: Any, family: str) -> SSLConfig:
     projection, transformer = inner.encoder.feature_projection, inner.encoder.transformer
     first, pos_conv = transformer.layers[0], transformer.pos_conv_embed.conv
     attention = first.attention
-    group = isinstance(blocks[0].layer_norm, nn.GroupNorm)
-    config = SSLConfig(
+    norm = "group" if isinstance(blocks[0].layer_norm, nn.GroupNorm) else "layer"
+    if hasattr(model, "normalize_waveform"):
+        normalize = model.normalize_waveform
+    else:
+        normalize = assume_normalized(norm == "layer", "torchaudio", "a model without its bundle")
+    buckets = {}
+    if hasattr(attention, "rel_attn_embed"):
+        family = "wavlm"
+        buckets = {name: getattr(attention, name) for name in ("num_buckets", "max_distance")}
+    return SSLConfig(
         family=family,
         conv_layers=tuple(
             ConvLayerConfig(block.conv.out_channels, block.kernel_size, block.stride)
             for block in blocks
         ),
-        conv_norm="group" if group else "layer",
+        conv_norm=norm,
         conv_bias=blocks[0].conv.bias is not None,
         embed_dim=projection.projection.out_features,
         num_heads=attention.num_heads,
@@ -155,24 +131,10 @@ def _config(model: Any, inner: Any, family: str) -> SSLConfig:
         norm_first=first.layer_norm_first,
         pos_conv_kernel=pos_conv.kernel_size[0],
         pos_conv_groups=pos_conv.groups,
-        normalize_waveform=_normalizes(model, not group),
+        normalize_waveform=normalize,
         projection_dropout=projection.dropout.p,
         attention_dropout=attention.dropout,
         ffn_dropout=first.feed_forward.intermediate_dropout.p,
         hidden_dropout=first.dropout.p,
+        **buckets,
     )
-    if not hasattr(attention, "rel_attn_embed"):
-        return config
-    buckets = {name: getattr(attention, name) for name in ("num_buckets", "max_distance")}
-    return replace(config, family="wavlm", **buckets)
-
-
-def _normalizes(model: Any, layer_norms: bool) -> bool:
-    if hasattr(model, "normalize_waveform"):
-        return model.normalize_waveform
-    logger.info(
-        "torchaudio: a model without its bundle; waveforms are %s, as in the bundles with such a "
-        "front end",
-        "normalized" if layer_norms else "not normalized",
-    )
-    return layer_norms

@@ -12,12 +12,10 @@ from espnet_prune.encoder.model import SSLEncoder
 
 
 def under_decoder(encoder: SSLEncoder, model: Any) -> Any:
-    """Let a Whisper model of transformers hear through ``encoder``, and return that model.
+    """Let a ``WhisperForConditionalGeneration`` hear through ``encoder``, and return that model.
 
-    Args:
-        encoder: dense or pruned, or its inference form. It hears what the decoder knows: 30 s of
-            features, the silence included, whatever its own mode is.
-        model: a ``WhisperForConditionalGeneration``; its own encoder is let go.
+    The encoder, dense or pruned, or its inference form, hears what the decoder knows: 30 s of
+    features, the silence included, whatever its own mode is. The model's own is let go.
 
     Raises:
         ConfigError: the encoder is no Whisper, or not of the model's width and mel bands.
@@ -35,12 +33,9 @@ def under_decoder(encoder: SSLEncoder, model: Any) -> Any:
 
 
 class TransformersEncoder(nn.Module):
-    """An encoder with the signature of transformers' ``WhisperEncoder``.
+    """An encoder with the signature of transformers' ``WhisperEncoder``."""
 
-    Attributes:
-        conv1, conv2: their strides, by which transformers counts frames.
-    """
-
+    # By their strides transformers counts frames.
     conv1, conv2 = SimpleNamespace(stride=(1,)), SimpleNamespace(stride=(2,))
 
     def __init__(self, encoder: SSLEncoder):

@@ -6,7 +6,7 @@ import contextlib
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,7 @@ from espnet_prune.storage.config_files import read_json
 from espnet_prune.storage.files import atomic_write
 from espnet_prune.storage.hub import push_folder
 from espnet_prune.storage.model_card import CARD, UNNAMED, is_unedited, model_card
-from espnet_prune.storage.sparse import pack, unpack
-from espnet_prune.storage.tensors import load_file, save_file
+from espnet_prune.storage.tensors import load_file, pack, save_file, unpack
 
 CONFIG, _WEIGHTS = "config.json", "model.safetensors"
 _ENCODER = "ssl_encoder"
@@ -44,11 +43,7 @@ def save_folder(
 
 
 def load_folder(folder: str | PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The config and the weights of a model of ``kind``.
-
-    Raises:
-        CheckpointError: the folder is missing, damaged, or holds another kind of model.
-    """
+    """The config and the weights of a model of ``kind``; CheckpointError if there is none."""
     path = Path(folder) / CONFIG
     config = read_config(path)
     if (found := config.pop("kind", None)) != kind:
@@ -60,11 +55,7 @@ def load_folder(folder: str | PathLike[str], kind: str) -> tuple[dict[str, Any],
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The JSON object that stands beside a model's weights.
-
-    Raises:
-        CheckpointError: there is none.
-    """
+    """The JSON object that stands beside a model's weights; CheckpointError if there is none."""
     try:
         return read_json(path)
     except ConfigError as error:
@@ -81,16 +72,7 @@ def load_strictly(
             the first one that is not finite.
     """
     expected = model.state_dict()
-    require_tensors(
-        missing=[name for name in expected if name not in state],
-        surplus=[name for name in state if name not in expected],
-        misshapen=[
-            f"{name} {tuple(state[name].shape)} instead of {tuple(ours.shape)}"
-            for name, ours in expected.items()
-            if name in state and state[name].shape != ours.shape
-        ],
-        source=source,
-    )
+    require_tensors({name: ours.shape for name, ours in expected.items()}, state, source)
     require_finite(state, source)
     for name, ours in expected.items():
         if ours.is_floating_point() and not state[name].is_floating_point():
@@ -102,10 +84,18 @@ def load_strictly(
 
 
 def require_tensors(
-    missing: Sequence[str], surplus: Sequence[str], misshapen: Sequence[str], source: object
+    shapes: Mapping[str, torch.Size], state: Mapping[str, Tensor], source: object
 ) -> None:
-    """Raise CheckpointError, which names them, unless there are no such tensors."""
-    findings = {"missing": missing, "surplus": surplus, "of another shape": misshapen}
+    """Raise CheckpointError unless ``state`` has tensors of these shapes and no others."""
+    findings = {
+        "missing": [name for name in shapes if name not in state],
+        "surplus": [name for name in state if name not in shapes],
+        "of another shape": [
+            f"{name} {tuple(state[name].shape)} instead of {tuple(shape)}"
+            for name, shape in shapes.items()
+            if name in state and state[name].shape != shape
+        ],
+    }
     if problems := [f"{what}: {shortened(names)}" for what, names in findings.items() if names]:
         raise CheckpointError(
             f"{source}: expected the weights that the config describes and no others, found "
@@ -141,9 +131,7 @@ def save_encoder(
 
 
 def push_encoder(encoder: SSLEncoder, repo_id: str, *options: Any) -> str:
-    """Upload ``encoder`` to Hugging Face, and return its address there.
-
-    Args and errors: see :func:`~espnet_prune.storage.hub.push_folder`.
+    """Upload ``encoder`` as :func:`~espnet_prune.storage.hub.push_folder` does with ``options``.
 
     Example:
         >>> from espnet_prune import SSLEncoder
@@ -158,10 +146,7 @@ def push_encoder(encoder: SSLEncoder, repo_id: str, *options: Any) -> str:
 
 
 def load_encoder(folder: str | PathLike[str]) -> SSLEncoder:
-    """Read what :func:`save_encoder` wrote, in eval mode.
-
-    Raises:
-        CheckpointError: see :func:`load_folder` and :func:`load_strictly`.
+    """Read what :func:`save_encoder` wrote, strictly and in eval mode, or raise CheckpointError.
 
     Example:
         >>> import tempfile
@@ -179,11 +164,7 @@ def load_encoder(folder: str | PathLike[str]) -> SSLEncoder:
 def restore_encoder(
     values: Mapping[str, Any], state: Mapping[str, Tensor], folder: str | PathLike[str]
 ) -> SSLEncoder:
-    """The encoder of a config and weights that ``folder`` holds, in eval mode.
-
-    Raises:
-        CheckpointError: the config describes no encoder; see :func:`load_strictly`.
-    """
+    """The encoder of a config and weights that ``folder`` holds; see :func:`fill`."""
     try:
         config = SSLConfig.from_dict(values)
     except ConfigError as error:
@@ -192,11 +173,7 @@ def restore_encoder(
 
 
 def fill(encoder: SSLEncoder, state: Mapping[str, Tensor], source: object) -> SSLEncoder:
-    """An empty encoder with the values of ``state``, in eval mode.
-
-    Raises:
-        CheckpointError: see :func:`load_strictly`.
-    """
+    """An empty encoder with the values of ``state``, in eval mode; see :func:`load_strictly`."""
     load_strictly(encoder, state, source, assign=True)
     # Encoders once drew these before they were loaded: what is made next, such as the head of a
     # training, has the same random values for the same seed as ever.

@@ -5,55 +5,32 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from espnet_prune.encoder.typed import ConfigError, shown
 
-BASE = "base"
-"""The key of a YAML file that names another one, whose values stand unless they are replaced."""
+_BASE = "base"  # the key that names another file, whose values stand unless they are replaced
 # Configurations are pages long; a file beyond this is something else.
 _MAX_BYTES = 64 << 20
 
 
 def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The object that a JSON file holds.
-
-    Raises:
-        ConfigError: the file is missing, unreadable, or holds something else.
-    """
-    try:
-        values = json.loads(_read_bytes(path, "a JSON file"))
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, ConfigError):
-            raise
-        raise ConfigError(
-            f"{path}: expected a JSON file, found something else ({_first_line(error)})"
-        ) from error
-    return _require_mapping(values, path)
+    """The object that a JSON file holds; ConfigError if it is missing or holds something else."""
+    return _require_mapping(_parsed(path, "a JSON file", json.loads), path)
 
 
 def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The tables of a TOML file.
-
-    Raises:
-        ConfigError: the file is missing, unreadable, or holds something else.
-    """
+    """The tables of a TOML file; ConfigError if it is missing or holds something else."""
     try:
         toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     except ImportError as error:
         raise ConfigError(f"{path}: on Python 3.10 needs tomli: pip install tomli") from error
-    try:
-        return toml.loads(_read_bytes(path, "a TOML file").decode())
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, ConfigError):
-            raise
-        raise ConfigError(
-            f"{path}: expected a TOML file, found something else ({_first_line(error)})"
-        ) from error
+    return _parsed(path, "a TOML file", lambda data: toml.loads(data.decode()))
 
 
 def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -75,24 +52,19 @@ def _read_layers(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     named = f"a YAML file (base of {above[-1]})" if above else "a YAML file"
     values = parse_yaml(_read_bytes(path, named), path, named)
     values = _require_mapping({} if values is None else values, path)
-    base = values.pop(BASE, None)
+    base = values.pop(_BASE, None)
     if base is None:
         return values
     if not isinstance(base, str):
-        raise ConfigError(f"{path}: {BASE}: expected the path of a YAML file, found {shown(base)}")
+        raise ConfigError(f"{path}: {_BASE}: expected the path of a YAML file, found {shown(base)}")
     return _merged(_read_layers(path.parent / base, (*above, path.resolve())), values)
 
 
 def parse_yaml(text: bytes | str, where: object, named: str = "YAML") -> Any:
     """The value that a YAML text describes; numbers are those of :func:`read_yaml`.
 
-    Args:
-        text: what to parse.
-        where: the file or option that it comes from, for the message.
-        named: what is expected there, for the message.
-
     Raises:
-        ConfigError: it does not parse.
+        ConfigError: it does not parse; names ``where`` it is from and what it should be.
     """
     import yaml
 
@@ -114,6 +86,18 @@ def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
         merged[key] = _merged(merged[key], value) if both else value
     return merged
+
+
+def _parsed(
+    path: str | os.PathLike[str], what: str, parse: Callable[[bytes], Any]
+) -> dict[str, Any]:
+    data = _read_bytes(path, what)
+    try:
+        return parse(data)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"{path}: expected {what}, found something else ({_first_line(error)})"
+        ) from error
 
 
 def _read_bytes(path: str | os.PathLike[str], what: str) -> bytes:
@@ -140,8 +124,6 @@ def _first_line(error: Exception) -> str:
 @cache
 def _loader() -> type:
     """PyYAML's safe loader, which does not know that ``1e-3`` is a number."""
-    import re
-
     import yaml
 
     class Loader(yaml.SafeLoader):

@@ -22,10 +22,8 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """A file to write to in the ``with`` block, which becomes ``path`` at its end.
 
     It lies beside what ``path`` names, links followed, so that it is on the same disk. What killed
-    writers of the same file have left is removed. A pipe or a device gets it all at the end.
-
-    Raises:
-        OSError: the disk is full or not writable; ``path`` is then as it was.
+    writers of the same file have left is removed. A pipe or a device gets it all at the end. After
+    an error, of the disk or of the block, ``path`` is as it was.
     """
     target = Path(os.path.realpath(path))
     if target.exists() and not (target.is_file() or target.is_dir()):
@@ -66,12 +64,7 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | str) -> None:
 def replace_files(folder: str | os.PathLike[str], files: Mapping[str, bytes | str | None]) -> None:
     """Write several files of a folder; all are complete before the first replaces an earlier one.
 
-    Args:
-        folder: made if need be.
-        files: what each is to hold, by its name; None removes it.
-
-    Raises:
-        OSError: see :func:`atomic_file`.
+    ``files`` tells what each is to hold, by its name; None removes it.
     """
     with contextlib.ExitStack() as stack:
         for name, data in files.items():
@@ -83,11 +76,7 @@ def replace_files(folder: str | os.PathLike[str], files: Mapping[str, bytes | st
 
 
 def require_writable(path: str | os.PathLike[str]) -> None:
-    """Find out, before long work begins, whether :func:`atomic_file` could write ``path``.
-
-    Raises:
-        OSError: it could not.
-    """
+    """Raise OSError, before long work begins, if :func:`atomic_file` could not write ``path``."""
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise IsADirectoryError(
@@ -101,15 +90,26 @@ def require_writable(path: str | os.PathLike[str]) -> None:
 
 
 @contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """As :func:`atomic_file`, for libraries that write a file by its name.
+
+    What they write beside it, such as weights that do not fit into an ONNX file, moves along.
+    """
+    path = Path(os.path.realpath(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        temporary = Path(folder) / path.name
+        yield temporary
+        for file in sorted(Path(folder).iterdir(), key=temporary.__eq__):  # itself the last
+            os.replace(file, path.with_name(file.name))
+
+
+@contextlib.contextmanager
 def new_folder(path: str | os.PathLike[str], last: str, replace: bool = False) -> Iterator[Path]:
-    """A folder to make in the ``with`` block, which becomes ``path`` at its end.
+    """A folder to make in the ``with`` block, which becomes ``path`` (absent or empty) at its end.
 
-    All files appear at once: a killed run leaves no folder that lacks some.
-
-    Args:
-        path: absent or empty.
-        last: the file that tells that the folder is complete.
-        replace: ``path`` may also be an earlier folder that has this file.
+    All files appear at once: a killed run leaves no folder that lacks some. ``last`` is the file
+    that tells that a folder is complete; with ``replace``, ``path`` may be one that has it.
 
     Raises:
         FileExistsError: ``path`` has other files.
@@ -166,18 +166,12 @@ def _locked(path: str | os.PathLike[str], flags: int = 0) -> Iterator[None]:
 
 
 class _Output(io.BufferedWriter):
-    """Remembers why writing failed, as torch.save does not tell, and how far it should have come.
-
-    Attributes:
-        failure: the first error of the operating system.
-        wanted: bytes that were to be written so far.
-    """
+    """Remembers why writing failed, as torch.save does not tell, and the bytes that were wanted."""
 
     failure: OSError | None = None
     wanted = 0
 
     def write(self, data: Any) -> int:
-        """As usual."""
         self.wanted += memoryview(data).nbytes
         try:
             return super().write(data)

@@ -1,14 +1,24 @@
-"""Models on Hugging Face: reach the hub, and push a folder to it."""
+"""Models elsewhere: folders of Hugging Face, to and from there, and files at any address."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import hashlib
+import importlib.util
+import re
+from collections.abc import Iterator, Sequence
 from os import PathLike
+from pathlib import Path
 from types import ModuleType
+from urllib.request import Request, urlopen
+
+import torch
 
 from espnet_prune.encoder.checks import CheckpointError
+from espnet_prune.progress import counter
+from espnet_prune.storage.files import atomic_file
 
+_HUB_FILE = re.compile(r"https://huggingface\.co/([^/]+/[^/]+)/(?:resolve|blob)/([^/]+)/([^?]+)")
 _LONGEST = 300  # characters of what a library says
 _SIGN_IN = "accept its terms on its page if it has any, and sign in with hf auth login or HF_TOKEN"
 _CHECK_NAME = "check its name and revision"
@@ -26,21 +36,6 @@ _ADVICE = {
 }
 
 
-def load_hub(purpose: str) -> ModuleType:
-    """Import ``huggingface_hub``, which this package does without otherwise.
-
-    Raises:
-        CheckpointError: it is not installed, and ``purpose`` needs it.
-    """
-    try:
-        import huggingface_hub
-    except ImportError as error:
-        raise CheckpointError(
-            f"{purpose} needs huggingface_hub: pip install huggingface_hub"
-        ) from error
-    return huggingface_hub
-
-
 def push_folder(
     folder: str | PathLike[str],
     repo_id: str,
@@ -50,19 +45,15 @@ def push_folder(
 ) -> str:
     """Upload every file of a model's folder to Hugging Face, and return the address of the model.
 
-    Args:
-        folder: what ``save_pretrained`` wrote.
-        repo_id: ``owner/name``; made if there is none.
-        private: whether a repository made here can be seen by its owner only.
-        revision: the branch to push to, made if there is none; the main branch by default.
-        token: for writing; by default that of ``hf auth login`` or ``HF_TOKEN``.
+    The repository ``repo_id`` (``owner/name``), then perhaps ``private``, and the branch
+    ``revision`` (by default the main one) are made if there are none. ``token`` is by default that
+    of ``hf auth login`` or ``HF_TOKEN``.
 
     Raises:
         CheckpointError: huggingface_hub is not installed, the hub refuses, or it cannot be reached.
     """
-    purpose = f"pushing to {repo_id}"
-    api = load_hub(purpose).HfApi(token=token)
-    with explained(purpose):
+    with _hub(f"pushing to {repo_id}") as hub:
+        api = hub.HfApi(token=token)
         url = api.create_repo(repo_id, private=private, exist_ok=True)
         if revision is not None:
             api.create_branch(repo_id, branch=revision, exist_ok=True)
@@ -70,13 +61,52 @@ def push_folder(
         return str(url)
 
 
-@contextlib.contextmanager
-def explained(purpose: str) -> Iterator[None]:
-    """Turn what fails on the way to a server into one line that says what to do.
+def download_folder(name: str, revision: str | None, patterns: Sequence[str]) -> Path:
+    """The files of ``name`` on Hugging Face that match ``patterns``; a cut download continues.
 
     Raises:
-        CheckpointError: behind ``purpose``.
+        CheckpointError: there is no such model, or no way to reach it.
     """
+    with _hub(f"{name} is no file or folder here, and a download from Hugging Face") as hub:
+        return Path(hub.snapshot_download(name, revision=revision, allow_patterns=list(patterns)))
+
+
+def download_file(url: str) -> Path:
+    """The file at ``url``, from where s3prl keeps its downloads if it is installed.
+
+    A file on Hugging Face comes through huggingface_hub, which continues a cut download.
+
+    Raises:
+        CheckpointError: there is no such file, or no way to reach it.
+    """
+    path, hub_file, purpose = _cached(url), _HUB_FILE.match(url), f"{url}: the download"
+    if path.is_file():
+        return path
+    if hub_file and importlib.util.find_spec("huggingface_hub"):
+        name, revision, file = hub_file.groups()
+        with _hub(purpose) as hub:
+            return Path(hub.hf_hub_download(name, file, revision=revision))
+    with _explained(purpose):
+        _download(url, path)
+    return path
+
+
+@contextlib.contextmanager
+def _hub(purpose: str) -> Iterator[ModuleType]:
+    """``huggingface_hub``, which this package does without otherwise; see :func:`_explained`."""
+    try:
+        import huggingface_hub
+    except ImportError as error:
+        raise CheckpointError(
+            f"{purpose} needs huggingface_hub: pip install huggingface_hub"
+        ) from error
+    with _explained(purpose):
+        yield huggingface_hub
+
+
+@contextlib.contextmanager
+def _explained(purpose: str) -> Iterator[None]:
+    """Turn what fails on the way to a server into one line of CheckpointError, with advice."""
     try:
         yield
     except Exception as error:  # Each HTTP library has errors of its own.
@@ -86,3 +116,28 @@ def explained(purpose: str) -> Iterator[None]:
         raise CheckpointError(
             f"{purpose} failed: {type(error).__name__}: {reason[:_LONGEST]}; {advice}"
         ) from error
+
+
+def _cached(url: str) -> Path:
+    try:
+        from s3prl.util.download import urls_to_filepaths
+    except ImportError:
+        name = f"{hashlib.sha256(url.encode()).hexdigest()}.{Path(url).name}"
+        return Path(torch.hub.get_dir()) / "checkpoints" / name
+    return Path(urls_to_filepaths(url, download=False))
+
+
+def _download(url: str, path: Path) -> None:
+    # s3prl 0.4.18 keeps the page of a 404 as the file, and neither it nor torch.hub notices that a
+    # download is not whole.
+    request = Request(url, headers={"User-Agent": "espnet_prune"})
+    with urlopen(request, timeout=60) as response, atomic_file(path) as file:
+        if response.headers.get_content_type() == "text/html":
+            raise OSError("expected a file, found a web page, perhaps one to sign in")
+        expected = int(response.headers.get("Content-Length", 0))
+        with counter(path.name, expected or None, "B") as advance:
+            while block := response.read(1 << 20):
+                file.write(block)
+                advance(len(block))
+        if expected and file.tell() != expected:
+            raise OSError(f"expected {expected} bytes, found {file.tell()}; try again")

@@ -56,13 +56,7 @@ In s3prl:
 
 
 def model_card(config: SSLConfig, num_params: int, name: str = UNNAMED) -> str:
-    """Describe an encoder in Markdown, from its config alone.
-
-    Args:
-        config: of the encoder.
-        num_params: its number of parameters.
-        name: what users load it by: a folder, or an id on Hugging Face.
-    """
+    """Describe an encoder in Markdown; ``name`` is what users load it by."""
     tags = ["speech", config.family, *(["pruned"] if is_pruned(config) else [])]
     text = _CARD.format(
         tags="\n".join(f"- {tag}" for tag in tags),
@@ -100,22 +94,19 @@ def is_unedited(card: str) -> bool:
 
 def _mark(text: str) -> str:
     # Tells a card that describes an earlier encoder from one that somebody wrote.
-    return (
-        f"<!-- Made from config.json; not remade once edited. {zlib.crc32(text.encode()):08x} -->\n"
-    )
+    checksum = f"{zlib.crc32(text.encode()):08x}"
+    return f"<!-- Made from config.json; not remade once edited. {checksum} -->\n"
 
 
 def _summary(config: SSLConfig, num_params: int) -> str:
-    order = "pre-norm" if config.norm_first else "post-norm"
-    pruned = "a pruned" if is_pruned(config) else "a"
-    rules = config.rules
-    convolutions = len(config.conv_layers) + (rules.projection_kernel > 1)
+    rules, layers = config.rules, len(config.layers)
     return (
-        f"This is {pruned} speech encoder of the {rules.title} family: "
-        f"{convolutions} convolutions and {len(config.layers)} {order} Transformer "
-        f"layers of width {config.embed_dim}, {num_params:,} parameters. It hears 16 kHz "
-        f"waveforms, {rules.hearing(config)}, and gives {len(config.layers) + 1} hidden states, "
-        f"with a frame every {config.hop / 16:g} ms."
+        f"This is a{' pruned' if is_pruned(config) else ''} speech encoder of the {rules.title} "
+        f"family: {len(config.conv_layers) + (rules.projection_kernel > 1)} convolutions and "
+        f"{layers} {'pre' if config.norm_first else 'post'}-norm Transformer layers of width "
+        f"{config.embed_dim}, {num_params:,} parameters. It hears 16 kHz waveforms, "
+        f"{rules.hearing(config)}, and gives {layers + 1} hidden states, with a frame every "
+        f"{config.hop / 16:g} ms."
     )
 
 

@@ -12,6 +12,7 @@ from espnet_prune.encoder.typed import shown
 SAFETENSORS, PYTORCH, ARRAYS = "a safetensors file", "a PyTorch file", "a NumPy archive"
 """The kinds of files that hold weights, as messages call them."""
 _AGAIN = "copy or download it again"
+_CONVERT = "convert it first (python -m espnet_prune.bin.convert)"
 _MOST_ARRAYS = 1 << 30
 _HEADER = 8  # bytes of a safetensors file before its JSON
 
@@ -19,8 +20,7 @@ _HEADER = 8  # bytes of a safetensors file before its JSON
 def require_kind(path: str | os.PathLike[str], expected: str) -> None:
     """Refuse a file that is surely not of the kind ``expected``, before anything reads it.
 
-    Raises:
-        CheckpointError: says what the file is instead, and what to do.
+    The CheckpointError says what the file is instead, and what to do.
     """
     kind, advice = _sniff(Path(path))
     if kind != expected:
@@ -42,11 +42,8 @@ def _sniff(path: Path) -> tuple[str, str]:
         return "an empty file", _AGAIN
     if start.startswith(b"version https://git-lfs"):
         return "a git-lfs pointer, which only names the weights", "get them: git lfs pull"
-    if (
-        start.lstrip(b"\xef\xbb\xbf \t\r\n")[:9]
-        .lower()
-        .startswith((b"<!doctype", b"<html", b"<?xml"))
-    ):
+    text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if text[:9].lower().startswith((b"<!doctype", b"<html", b"<?xml")):
         return "a web page", "sign in or accept the terms where it came from, and download it again"
     if start.startswith(b"PK"):
         return _sniff_zip(path)
@@ -55,7 +52,7 @@ def _sniff(path: Path) -> tuple[str, str]:
     if start[_HEADER:].lstrip()[:1] == b"{" and start[_HEADER - 1] == 0:
         return SAFETENSORS, "give it a name that ends in .safetensors"
     if start[:1] == b"\x80":
-        return PYTORCH, "convert it first (python -m espnet_prune.bin.convert)"
+        return PYTORCH, _CONVERT
     if not any(byte < 9 or 13 < byte < 32 for byte in start):
         line = start.decode("utf-8", "replace").split("\n")[0]
         return f"a text that begins with {shown(line)}", "pass the file of the weights"
@@ -73,7 +70,7 @@ def _sniff_zip(path: Path) -> tuple[str, str]:
         # PyTorch compresses nothing.
         if unpacked > path.stat().st_size:
             return "a zip archive of more bytes than it has", _AGAIN
-        return PYTORCH, "convert it first (python -m espnet_prune.bin.convert)"
+        return PYTORCH, _CONVERT
     if any(name.endswith(".npy") for name in names):
         if unpacked > _MOST_ARRAYS:
             return f"a zip archive of {unpacked} bytes", _AGAIN

@@ -21,7 +21,7 @@ from espnet_prune.export import (
     load_exported,
 )
 from espnet_prune.export.program import Deployment
-from espnet_prune.export.torch_file import METADATA
+from espnet_prune.export.targets import METADATA
 from tests.export.models import DIARIZERS, ENCODERS, encoder_of, make
 
 ROOT = Path(__file__).parents[2]

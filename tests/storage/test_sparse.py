@@ -5,7 +5,7 @@ import torch
 
 from espnet_prune.encoder import SSLEncoder
 from espnet_prune.storage import CheckpointError
-from espnet_prune.storage.sparse import pack, unpack
+from espnet_prune.storage.tensors import pack, unpack
 from tests.encoders import random_encoder, tiny_config
 
 

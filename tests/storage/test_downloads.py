@@ -13,9 +13,9 @@ from types import ModuleType
 import pytest
 import torch
 
-from espnet_prune.formats import downloads
-from espnet_prune.formats.downloads import download_file, download_folder
 from espnet_prune.storage import CheckpointError
+from espnet_prune.storage import hub as downloads
+from espnet_prune.storage.hub import download_file, download_folder
 
 CONTENTS = b"weights" * 1000
 
