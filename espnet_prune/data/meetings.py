@@ -65,9 +65,9 @@ class _Tables(Tables):
 
     def timed(self) -> Iterator[tuple[str, Turn | Region | Segment]]:
         """Yield every row that refers to a recording, with its place."""
-        tables = {"rttm": self.turns, "uem": self.regions, "segments": self.segments}
-        for name, rows in tables.items():
-            yield from ((f"{name}:{line}", row) for line, row in rows)
+        yield from ((f"rttm:{line}", turn) for line, turn in self.turns)
+        yield from ((f"uem:{line}", region) for line, region in self.regions)
+        yield from ((f"segments:{line}", segment) for line, segment in self.segments)
 
     def data_dir(self) -> DataDir:
         """Group the rows by recording."""
