@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_prune.bin.errors import explained
-from espnet_prune.data.corpora.meetings import merge_data_dirs
+from espnet_prune.data.meetings import merge_data_dirs
 
 
 def get_parser() -> argparse.ArgumentParser:

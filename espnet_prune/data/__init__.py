@@ -1,7 +1,6 @@
 """Recordings and utterances: audio, Kaldi-style folders, RTTM, UEM, lists of files."""
 
 from espnet_prune.data.audio import SAMPLE_RATE
-from espnet_prune.data.audio_list import read_audio_list
 from espnet_prune.data.formatting import Formatted, LengthLimits, format_speech
 from espnet_prune.data.meetings import (
     DataDir,
@@ -14,7 +13,12 @@ from espnet_prune.data.meetings import (
 from espnet_prune.data.rttm import Turn, from_annotation, read_rttm, to_annotation, write_rttm
 from espnet_prune.data.tables import DataError
 from espnet_prune.data.uem import Region, read_uem, write_uem
-from espnet_prune.data.utterances import UtteranceDir, read_utterance_dir, write_utterance_dir
+from espnet_prune.data.utterances import (
+    UtteranceDir,
+    read_audio_list,
+    read_utterance_dir,
+    write_utterance_dir,
+)
 
 __all__ = [
     "SAMPLE_RATE",

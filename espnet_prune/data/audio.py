@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 from espnet_prune.data.tables import DataError, expect_fields
 
 SAMPLE_RATE = 16000
+# Seconds that are decoded, mixed and resampled at a time.
+BLOCK_SECONDS = 10
 # Who writes a WAV to a pipe does not know its length: sizes of its data from here on say so, as
 # does 0 where data follow.
 _UNKNOWN_SIZE = 0x7FFFF000
@@ -30,16 +33,10 @@ SUFFIXES = frozenset({
 FOREIGN = frozenset({
     ".3gp", ".aac", ".amr", ".avi", ".m4a", ".m4b", ".mkv", ".mov", ".mp4", ".webm", ".wma",
 })  # fmt: skip
-# Seconds that are decoded, mixed and resampled at a time.
-_BLOCK = 10
 
 
 def parse_wav(fields: list[str]) -> tuple[str, str]:
-    """Make a recording id and a path of the (at most two) fields of a ``wav.scp`` line.
-
-    Raises:
-        ValueError: for a missing path or a command.
-    """
+    """Make a recording id and the path of a file of the two fields of a ``wav.scp`` line."""
     expect_fields(fields, "<recording> <path>")
     recording, path = fields
     if path.endswith("|") or path.startswith("|"):
@@ -51,11 +48,7 @@ def parse_wav(fields: list[str]) -> tuple[str, str]:
 
 
 def open_audio(path: str | Path) -> soundfile.SoundFile:
-    """Open a recording for reading; the caller closes it.
-
-    Raises:
-        DataError: if it is missing, unreadable, truncated, empty, or not 16 kHz mono.
-    """
+    """Open a 16 kHz mono recording as :func:`open_any_audio` does; others are a DataError."""
     audio = open_any_audio(path)
     if audio.samplerate != SAMPLE_RATE or audio.channels != 1:
         audio.close()
@@ -65,27 +58,6 @@ def open_audio(path: str | Path) -> soundfile.SoundFile:
             f"convert it, for example `sox {path} -r {SAMPLE_RATE} -c 1 new.wav`"
         )
     return audio
-
-
-class _EndlessWav(io.FileIO):
-    """A WAV file whose data go on to its end, whatever their size is said to be.
-
-    Args:
-        path: the file.
-        place: byte at which the size of its data stands.
-    """
-
-    def __init__(self, path: str | Path, place: int):
-        super().__init__(os.fsencode(path))
-        self._place = place
-
-    def readinto(self, buffer) -> int:
-        """As usual, but for the size."""
-        start = self.tell()
-        count = super().readinto(buffer)
-        for at in range(max(self._place - start, 0), min(self._place + 4 - start, count)):
-            memoryview(buffer)[at : at + 1] = b"\xff"
-        return count
 
 
 class ForwardFile(soundfile.SoundFile):
@@ -105,12 +77,7 @@ def open_any_audio(
 ) -> soundfile.SoundFile:
     """Open a recording of any rate and number of channels; the caller closes it.
 
-    Args:
-        path: the file.
-        kind: what to open it as.
-
-    Raises:
-        DataError: if it is missing, unreadable, truncated or empty.
+    A DataError tells of one that is missing, unreadable, truncated or empty.
     """
     if not Path(path).is_file():
         if Path(path).exists():
@@ -122,13 +89,12 @@ def open_any_audio(
     try:
         audio = kind(os.fsencode(path))  # which may be no UTF-8
     except soundfile.LibsndfileError as error:
+        remedy = "copy or convert the file again"
+        if Path(path).suffix.lower() in FOREIGN:
+            remedy = f"convert it: ffmpeg -i {shlex.quote(str(path))} -ac 1 -ar {SAMPLE_RATE} "
+            remedy += "new.wav"
         raise DataError(
-            f"expected readable audio, found {error.error_string!r} in {path}; "
-            + (
-                f"convert it: ffmpeg -i {shlex.quote(str(path))} -ac 1 -ar {SAMPLE_RATE} new.wav"
-                if Path(path).suffix.lower() in FOREIGN
-                else "copy or convert the file again"
-            )
+            f"expected readable audio, found {error.error_string!r} in {path}; {remedy}"
         ) from error
     if audio.frames == 0 and (place := _size_of_endless(path)):
         audio.close()
@@ -140,20 +106,41 @@ def open_any_audio(
     return audio
 
 
+def blocks(
+    audio: soundfile.SoundFile, path: str | Path, dtype: str = "float32"
+) -> Iterator[NDArray[Any]]:
+    """Decode an opened recording to its end, in blocks ``(T, channels)``.
+
+    A DataError tells of one that breaks off, or has samples that are no numbers.
+    """
+    size, decoded = int(BLOCK_SECONDS * audio.samplerate), 0
+    while decoded < audio.frames:
+        try:
+            block = audio.read(size, dtype=dtype, always_2d=True)
+        except soundfile.LibsndfileError:  # all that FLAC and Ogg tell of missing data
+            block = np.zeros((0, 1))
+        if not len(block):
+            raise DataError(
+                f"expected {audio.frames} samples as the header says, found fewer in {path}; the "
+                "file is truncated or corrupt, copy it or download the file again"
+            )
+        finite = np.isfinite(block).all(axis=1)
+        if not finite.all():
+            seconds = (decoded + int(finite.argmin())) / audio.samplerate
+            raise DataError(
+                f"expected finite samples, found NaN or infinity at {seconds:.3f} s in {path}; "
+                "convert the file again"
+            )
+        decoded += len(block)
+        yield block
+
+
 class AudioStream:
     """A recording as 16 kHz mono, read from front to end; the caller closes it.
 
     Channels are averaged; other rates are resampled as the file is read. What is held at a time
-    is the stretch that was asked for last, and a block of ten seconds.
-
-    Args:
-        path: a file that libsndfile reads, of any rate and number of channels.
-
-    Attributes:
-        num_samples: at 16 kHz.
-
-    Raises:
-        DataError: if it is missing, unreadable, truncated or empty.
+    is the stretch that was asked for last, and a block of ten seconds. ``num_samples`` is its
+    length at 16 kHz.
     """
 
     def __init__(self, path: str | Path):
@@ -171,12 +158,7 @@ class AudioStream:
         self._file.close()
 
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
-        """The samples ``[start, stop)``, up to the end of the recording, ``(T,)``.
-
-        Raises:
-            ValueError: ``start`` lies before that of an earlier call.
-            DataError: the file breaks off, or has samples that are no numbers.
-        """
+        """The samples ``[start, stop)``, ``(T,)``; no earlier call had a later start."""
         if start < self._first:
             raise ValueError(f"expected a start of {self._first} or later, found {start}")
         stop = min(stop, self.num_samples)
@@ -192,41 +174,21 @@ class AudioStream:
 
     def _resampled(self) -> Iterator[NDArray[np.float32]]:
         """Blocks ``(T,)`` at 16 kHz, ``num_samples`` in all."""
+        mixed = (block.mean(axis=1) for block in blocks(self._file, self._path))
         if self._file.samplerate == SAMPLE_RATE:
-            yield from self._mixed()
+            yield from mixed
             return
         import soxr
 
         resampler = soxr.ResampleStream(self._file.samplerate, SAMPLE_RATE, 1)
         missing = self.num_samples
-        for block in self._mixed():
+        for block in mixed:
             samples = resampler.resample_chunk(block)
             missing -= len(samples)
             yield samples
         tail = resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
         # The resampler rounds the length in its own way.
         yield np.pad(tail, (0, max(0, missing - len(tail))))
-
-    def _mixed(self) -> Iterator[NDArray[np.float32]]:
-        """Blocks ``(T,)`` at the file's own rate."""
-        size, decoded = _BLOCK * self._file.samplerate, 0
-        while decoded < self._file.frames:
-            try:
-                block = self._file.read(size, dtype="float32", always_2d=True)
-            except soundfile.LibsndfileError:
-                block = np.zeros((0, 1), dtype=np.float32)
-            if not len(block):
-                raise DataError(
-                    f"expected {self._file.frames} samples as the header says, found {decoded} in "
-                    f"{self._path}; the file is truncated or corrupt, copy it again"
-                )
-            if not np.isfinite(block).all():
-                raise DataError(
-                    f"expected finite samples, found NaN or infinity after sample {decoded} in "
-                    f"{self._path}; convert the file again"
-                )
-            decoded += len(block)
-            yield block.mean(axis=1)
 
 
 def _problem(audio: soundfile.SoundFile, path: str | Path) -> str | None:
@@ -245,6 +207,22 @@ def _problem(audio: soundfile.SoundFile, path: str | Path) -> str | None:
     if audio.frames == 0:
         return f"expected samples, found 0 in {path}; remove the recording"
     return None
+
+
+class _EndlessWav(io.FileIO):
+    """A WAV file whose data go on to its end, whatever the size at byte ``place`` says."""
+
+    def __init__(self, path: str | Path, place: int):
+        super().__init__(os.fsencode(path))
+        self._place = place
+
+    def readinto(self, buffer) -> int:
+        """As usual, but for the size."""
+        start = self.tell()
+        count = super().readinto(buffer)
+        for at in range(max(self._place - start, 0), min(self._place + 4 - start, count)):
+            memoryview(buffer)[at : at + 1] = b"\xff"
+        return count
 
 
 def _size_of_endless(path: str | Path) -> int | None:

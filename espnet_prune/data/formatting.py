@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -13,25 +12,24 @@ from typing import NamedTuple
 import soundfile
 
 from espnet_prune.data.audio import SAMPLE_RATE, open_audio
-from espnet_prune.data.audio_list import read_audio_list
 from espnet_prune.data.meetings import END_TOLERANCE
-from espnet_prune.data.segments import Segment
-from espnet_prune.data.tables import DataError
-from espnet_prune.data.utterances import UtteranceDir, read_utterance_dir, write_utterance_dir
+from espnet_prune.data.tables import DataError, Problems
+from espnet_prune.data.utterances import (
+    Segment,
+    UtteranceDir,
+    read_audio_list,
+    read_utterance_dir,
+    write_utterance_dir,
+)
 from espnet_prune.progress import progress
-from espnet_prune.storage.files import atomic_write
+from espnet_prune.storage.files import atomic_file
 
-UTTERANCES = "utterances"
-"""Folder of the utterances that were cut out of recordings."""
+UTTERANCES = "utterances"  # folder of those that were cut out of recordings
 
 
 @dataclass(frozen=True)
 class LengthLimits:
-    """Utterances to keep, by their length in seconds; both bounds are kept.
-
-    Raises:
-        ValueError: nothing lies within the bounds.
-    """
+    """Utterances to keep, by their length in seconds; both bounds are kept."""
 
     min_seconds: float = 0.0
     max_seconds: float = math.inf
@@ -64,16 +62,9 @@ def format_speech(
 ) -> Formatted:
     """Write a data directory with ``utt2num_samples`` of what a source has.
 
-    Audio is not copied, but that of utterances within recordings is cut out, to 16-bit FLAC.
-
-    Args:
-        source: A data directory, or a text file that lists audio files.
-        output: the data directory to write.
-        limits: lengths to keep; None keeps all.
-        nj: headers to read at a time.
-
-    Raises:
-        DataError: with every problem of the tables, or of the audio, which has to be 16 kHz mono.
+    The source is a data directory, or a text file that lists audio files, 16 kHz mono. They are
+    not copied, but utterances within recordings are cut out, to 16-bit FLAC. ``nj`` headers are
+    read at a time; a DataError has every problem of the tables, or else of the audio.
     """
     limits = limits or LengthLimits()
     read = read_utterance_dir if Path(source).is_dir() else read_audio_list
@@ -89,12 +80,17 @@ def format_speech(
             f"{source}: expected utterances of {limits.min_seconds:g} to {limits.max_seconds:g} s, "
             f"found {len(too_short)} shorter and {len(too_long)} longer ones; change the limits"
         )
-    wavs = data.wavs
+    wavs, texts = data.wavs, data.texts
     if data.segments:
         wavs = {key: str(Path(output, UTTERANCES, f"{key}.flac")) for key in kept}
-        for key in progress(kept, "cut utterances", len(kept)):
+        for key in progress(kept, "cut utterances"):
             _cut(data.wavs[data.segments[key].recording], spans[key], wavs[key])
-    write_utterance_dir(_subset(data, wavs, kept), output, kept)
+    subset = UtteranceDir(
+        {key: wavs[key] for key in kept},
+        {key: data.speakers[key] for key in kept},
+        None if texts is None else {key: texts[key] for key in kept},
+    )
+    write_utterance_dir(subset, output, kept)
     hours = sum(kept.values()) / SAMPLE_RATE / 3600
     return Formatted(len(kept), hours, len(too_short), len(too_long))
 
@@ -102,25 +98,19 @@ def format_speech(
 def _lengths(wavs: Mapping[str, str], nj: int) -> dict[str, int]:
     """Read the length in samples of each utterance."""
     lengths: dict[str, int] = {}
-    problems: list[str] = []
+    problems = Problems()
     with ThreadPoolExecutor(nj) as pool:
-        found = pool.map(_length, wavs.values())
-        for key, length in zip(wavs, progress(found, "read headers", len(wavs)), strict=True):
-            if isinstance(length, int):
-                lengths[key] = length
-            else:
-                problems += [f"{key}: {problem}" for problem in length.args]
-    if problems:
-        raise DataError(*problems)
+        jobs = {key: pool.submit(_length, wav) for key, wav in wavs.items()}
+        for key, job in progress(jobs.items(), "read headers"):
+            with problems.collect(f"{key}: "):
+                lengths[key] = job.result()
+    problems.raise_any()
     return lengths
 
 
-def _length(wav: str) -> int | DataError:
-    try:
-        with open_audio(wav) as audio:
-            return int(audio.frames)
-    except DataError as error:
-        return error
+def _length(wav: str) -> int:
+    with open_audio(wav) as audio:
+        return int(audio.frames)
 
 
 def _spans(
@@ -128,7 +118,7 @@ def _spans(
 ) -> dict[str, tuple[int, int]]:
     """First sample of each utterance and the one behind its last, within its recording."""
     spans: dict[str, tuple[int, int]] = {}
-    problems: list[str] = []
+    problems = Problems()
     for key, segment in segments.items():
         total = lengths[segment.recording]
         end = total / SAMPLE_RATE if segment.end is None else segment.end
@@ -140,8 +130,7 @@ def _spans(
                 f"{end:g} s; correct or remove the line"
             )
         spans[key] = start, stop
-    if problems:
-        raise DataError(*problems)
+    problems.raise_any()
     return spans
 
 
@@ -149,15 +138,5 @@ def _cut(wav: str, span: tuple[int, int], output: str) -> None:
     with open_audio(wav) as audio:
         audio.seek(span[0])
         samples = audio.read(span[1] - span[0], dtype="float32")
-    flac = io.BytesIO()
-    soundfile.write(flac, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
-    atomic_write(output, flac.getvalue())
-
-
-def _subset(data: UtteranceDir, wavs: Mapping[str, str], kept: Mapping[str, int]) -> UtteranceDir:
-    texts = data.texts
-    return UtteranceDir(
-        {key: wavs[key] for key in kept},
-        {key: data.speakers[key] for key in kept},
-        None if texts is None else {key: texts[key] for key in kept},
-    )
+    with atomic_file(output) as flac:
+        soundfile.write(flac, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")

@@ -11,11 +11,10 @@ from pathlib import Path
 from pyannote.core import Annotation, Segment
 
 from espnet_prune.data.tables import (
-    NIST_COMMENTS,
     DataError,
+    check_start,
     parse_seconds,
-    read_table,
-    tables_at,
+    read_recordings,
     write_lines,
 )
 
@@ -31,18 +30,7 @@ OTHER_TYPES = frozenset({
 
 @dataclass(frozen=True)
 class Turn:
-    """One speaker's stretch of speech.
-
-    Attributes:
-        recording: recording id.
-        start: Seconds from the beginning of the recording.
-        duration: Seconds.
-        speaker: speaker label, any Unicode text without blanks.
-
-    Raises:
-        ValueError: for a negative start, a duration that is not positive, or a label that an
-            RTTM file cannot hold.
-    """
+    """One speaker's stretch of speech: 0 <= start, 0 < duration, in seconds; no blanks in names."""
 
     recording: str
     start: float
@@ -50,10 +38,7 @@ class Turn:
     speaker: str
 
     def __post_init__(self) -> None:
-        if not 0 <= self.start < math.inf:
-            raise ValueError(
-                f"expected a start of 0 s or later, found {self.start:g} s; correct the start"
-            )
+        check_start(self.start)
         if not 0 < self.duration < math.inf:
             raise ValueError(
                 f"expected a duration above 0 s, found {self.duration:g} s; "
@@ -70,11 +55,7 @@ class Turn:
 
 
 def parse_turn(fields: list[str]) -> Turn | None:
-    """Make a turn of the fields of an RTTM line, or None of a line of another NIST type.
-
-    Raises:
-        ValueError: for a line that is not RTTM.
-    """
+    """Make a turn of the fields of an RTTM line, or None of a line of another NIST type."""
     if fields[0] in OTHER_TYPES:
         return None
     if fields[0] != "SPEAKER":
@@ -91,24 +72,12 @@ def parse_turn(fields: list[str]) -> Turn | None:
 
 
 def read_rttm(path: str | Path) -> dict[str, list[Turn]]:
-    """Read the turns of every recording of an RTTM file, in its order, or of a folder of them.
-
-    Raises:
-        DataError: with every malformed line of a file.
-    """
-    turns: dict[str, list[Turn]] = {}
-    for file in tables_at(path, ".rttm"):
-        for turn in read_table(file, parse_turn, NIST_COMMENTS):
-            turns.setdefault(turn.recording, []).append(turn)
-    return turns
+    """Read the turns of every recording of an RTTM file, in its order, or of a folder of them."""
+    return read_recordings(path, ".rttm", parse_turn)
 
 
 def write_rttm(path: str | Path, turns: Mapping[str, Iterable[Turn]]) -> None:
-    """Write an RTTM file atomically, sorted by recording and start, to 0.1 ms.
-
-    Raises:
-        DataError: for a turn that 0.1 ms cannot resolve.
-    """
+    """Write an RTTM file atomically, sorted; 0.1 ms have to resolve every turn."""
     write_lines(path, rttm_lines(turns))
 
 

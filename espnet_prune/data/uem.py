@@ -7,30 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from espnet_prune.data.tables import (
-    NIST_COMMENTS,
     check_interval,
     expect_fields,
     parse_seconds,
-    read_table,
-    tables_at,
+    read_recordings,
     write_lines,
 )
-
-LAYOUT = "<recording> 1 <start> <end>"
 
 
 @dataclass(frozen=True)
 class Region:
-    """A stretch of a recording that is trained on and scored.
-
-    Attributes:
-        recording: recording id.
-        start: Seconds from the beginning of the recording.
-        end: Seconds from the beginning of the recording.
-
-    Raises:
-        ValueError: unless 0 <= start < end.
-    """
+    """A stretch of a recording that is trained on and scored: 0 <= start < end, in seconds."""
 
     recording: str
     start: float
@@ -41,26 +28,14 @@ class Region:
 
 
 def parse_region(fields: list[str]) -> Region:
-    """Make a region of the fields of a UEM line.
-
-    Raises:
-        ValueError: for a line that is not UEM.
-    """
-    expect_fields(fields, LAYOUT)
+    """Make a region of the fields of a UEM line."""
+    expect_fields(fields, "<recording> 1 <start> <end>")
     return Region(fields[0], parse_seconds(fields[2], "start"), parse_seconds(fields[3], "end"))
 
 
 def read_uem(path: str | Path) -> dict[str, list[Region]]:
-    """Read the regions of every recording of a UEM file, in its order, or of a folder of them.
-
-    Raises:
-        DataError: with every malformed line of a file.
-    """
-    regions: dict[str, list[Region]] = {}
-    for file in tables_at(path, ".uem"):
-        for region in read_table(file, parse_region, NIST_COMMENTS):
-            regions.setdefault(region.recording, []).append(region)
-    return regions
+    """Read the regions of every recording of a UEM file, in its order, or of a folder of them."""
+    return read_recordings(path, ".uem", parse_region)
 
 
 def write_uem(path: str | Path, regions: Mapping[str, Iterable[Region]]) -> None:

@@ -1,4 +1,4 @@
-"""Kaldi-style data directories of utterances: ``wav.scp``, ``segments``, ``utt2spk``, ``text``."""
+"""Utterances: Kaldi-style data directories of them, and plain lists of audio files."""
 
 from __future__ import annotations
 
@@ -10,14 +10,35 @@ from pathlib import Path
 from typing import TypeVar
 
 from espnet_prune.data.audio import parse_wav
-from espnet_prune.data.segments import Segment, parse_segment
-from espnet_prune.data.tables import DataError, expect_fields, scan_table, to_text
+from espnet_prune.data.tables import (
+    DataError,
+    Problems,
+    Tables,
+    check_interval,
+    expect_fields,
+    parse_seconds,
+    read_bytes,
+    to_text,
+)
 from espnet_prune.storage.files import replace_files
 
 T = TypeVar("T")
 
 SPEAKER_TABLES = ("spk2gender", "spk2age")
 FILES = ("wav.scp", "utt2spk", "spk2utt", "text", "utt2num_samples", *SPEAKER_TABLES)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """An utterance in a recording: 0 <= start < end, in seconds; None is the recording's end."""
+
+    id: str
+    recording: str
+    start: float
+    end: float | None
+
+    def __post_init__(self) -> None:
+        check_interval(self.start, self.start + 1 if self.end is None else self.end)
 
 
 @dataclass(frozen=True)
@@ -42,21 +63,14 @@ class UtteranceDir:
 
 
 def read_utterance_dir(path: str | Path) -> UtteranceDir:
-    """Read a data directory; its audio has to be there and is not opened.
-
-    Raises:
-        DataError: with every problem that ``read_utterance_tables`` finds; or else with all audio
-            that does not exist.
-    """
+    """Read a data directory; its audio has to be there and is not opened."""
     data = read_utterance_tables(path)
-    problems = [
+    Problems(
         f"{Path(path, 'wav.scp')}: expected the audio of {key}, found no file {wav}; correct the "
         "path, which starts at the working directory"
         for key, wav in data.wavs.items()
         if not os.path.isfile(wav)
-    ]
-    if problems:
-        raise DataError(*problems)
+    ).raise_any()
     return data
 
 
@@ -64,13 +78,9 @@ def read_utterance_tables(path: str | Path) -> UtteranceDir:
     """Read the tables of a data directory, whose audio may be elsewhere.
 
     ``wav.scp`` and ``utt2spk`` are required; ``segments`` and ``text`` are read and ``spk2utt`` is
-    checked where they are.
-
-    Raises:
-        DataError: with every problem: missing files, malformed lines, keys that are not unique,
-            not sorted by bytes or not the same in every table.
+    checked where they are. Keys have to be unique, sorted by bytes, the same in every table.
     """
-    tables = _Tables(Path(path))
+    tables = _Tables(path)
     wavs = tables.read("wav.scp", parse_wav, 2)
     speakers = tables.read("utt2spk", _parse_speaker)
     texts = tables.read("text", _parse_text, 2) if tables.has("text") else None
@@ -79,12 +89,42 @@ def read_utterance_tables(path: str | Path) -> UtteranceDir:
     tables.require_same_keys("utt2spk", speakers, utterances)
     if texts is not None:
         tables.require_same_keys("text", texts, utterances)
-    tables.require_recordings(segments or {}, wavs)
+    for key, segment in (segments or {}).items():
+        tables.require_recording(f"segments: {key}", segment.recording, wavs)
     if tables.has("spk2utt"):
         tables.require_inverse(tables.read("spk2utt", _parse_utterances), speakers)
-    if tables.problems:
-        raise DataError(*tables.problems)
+    tables.problems.raise_any()
     return UtteranceDir(wavs, speakers, texts, segments)
+
+
+def read_audio_list(path: str | Path) -> UtteranceDir:
+    """Read a text file that names an audio file in each line.
+
+    Blank lines and lines that start with ``#`` are skipped. Relative paths start at the working
+    directory. An utterance is named by its path below the folder that all files share, with
+    dashes for slashes and underscores for blanks, and is its own speaker.
+    """
+    lines = [line.strip() for line in os.fsdecode(read_bytes(path)).splitlines()]
+    wavs = [os.path.abspath(line) for line in lines if line and not line.startswith("#")]
+    if not wavs:
+        raise DataError(f"{path}: expected a path in each line, found none; add some")
+    problems = Problems(
+        f"{path}: expected an audio file, found none at {wav}; correct the path"
+        for wav in wavs
+        if not os.path.isfile(wav)
+    )
+    shared = os.path.commonpath([os.path.dirname(wav) for wav in wavs])
+    named: dict[str, str] = {}
+    for wav in wavs:
+        name = "_".join(os.path.splitext(os.path.relpath(wav, shared))[0].split())
+        other = named.setdefault(name.replace(os.sep, "-"), wav)
+        if other is not wav:
+            problems.append(
+                f"{path}: expected files of different names, found {other} and {wav}; "
+                "rename or remove one"
+            )
+    problems.raise_any()
+    return UtteranceDir(named, {name: name for name in named})
 
 
 def write_utterance_dir(
@@ -93,41 +133,29 @@ def write_utterance_dir(
     """Write the tables, sorted, with absolute paths of audio; audio is not copied.
 
     All files are complete before the first replaces an earlier one; tables of an earlier call that
-    this one does not write are removed.
-
-    Args:
-        data: what to write, every file an utterance.
-        folder: where to; created if need be.
-        num_samples: length of each utterance in samples, for ``utt2num_samples`` (a shape file of
-            ESPnet).
+    this one does not write are removed. Every file is an utterance; ``num_samples`` are written as
+    ``utt2num_samples``, a shape file of ESPnet.
     """
-    folder = Path(folder)
     utterances: dict[str, list[str]] = {}
     for key in sorted(data.wavs):
         utterances.setdefault(data.speakers[key], []).append(key)
-    tables: dict[str, Mapping[str, object]] = {
+    tables: dict[str, Mapping[str, object] | None] = {
         **data.speaker_tables,
         "wav.scp": {key: os.path.abspath(wav) for key, wav in data.wavs.items()},
         "utt2spk": data.speakers,
         "spk2utt": {speaker: " ".join(own) for speaker, own in utterances.items()},
+        "text": data.texts,
+        "utt2num_samples": num_samples,
     }
-    if data.texts is not None:
-        tables["text"] = data.texts
-    if num_samples is not None:
-        tables["utt2num_samples"] = num_samples
-    lines = {n: [f"{key} {table[key]}" for key in sorted(table)] for n, table in tables.items()}
-    replace_files(folder, {n: to_text(lines[n]) if n in lines else None for n in FILES})
+    files: dict[str, str | None] = dict.fromkeys(FILES)
+    for name, table in tables.items():
+        if table is not None:
+            files[name] = to_text(f"{key} {table[key]}" for key in sorted(table))
+    replace_files(folder, files)
 
 
-class _Tables:
-    """Reads tables of a directory; ``problems`` collects what is wrong in and between them."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.problems: list[str] = []
-
-    def has(self, name: str) -> bool:
-        return (self.path / name).is_file()
+class _Tables(Tables):
+    """Tables of unique and sorted keys."""
 
     def read(
         self,
@@ -136,73 +164,60 @@ class _Tables:
         max_fields: int | None = None,
     ) -> dict[str, T]:
         """Read a table of unique and sorted keys."""
-        path = self.path / name
-        if not self.has(name):
-            self.problems.append(
-                f"{path}: expected this file in a data directory, found none; create it"
-            )
-            return {}
-        rows, problems = scan_table(path, parse, max_fields)
-        self.problems += problems
-        if not rows and not problems:
-            self.problems.append(f"{path}: expected at least one line, found none; add one")
-        self._require_order(name, [(line, key) for line, (key, _) in rows])
+        problems = len(self.problems)
+        rows = self.rows(name, parse, max_fields)
+        if not rows and len(self.problems) == problems:
+            self.tell(f"{name}: expected at least one line, found none; add one")
+        keys = [(line, key) for line, (key, _) in rows]
+        self.require_unique(name, "keys", keys)
+        for (_, before), (line, key) in pairwise(keys):
+            if key.encode() < before.encode():
+                path = self.folder / name
+                self.tell(
+                    f"{name}:{line}: expected lines sorted by bytes, found {key} after {before}; "
+                    f"run `LC_ALL=C sort -o {path} {path}`"
+                )
+                break
         return dict(row for _, row in rows)
 
     def require_same_keys(
         self, name: str, table: Mapping[str, object], wavs: Mapping[str, object]
     ) -> None:
-        if table and wavs and not table.keys() & wavs.keys():
-            self.problems.append(
-                f"{self.path / name}: expected utterances of the audio, as {min(wavs)}, found "
-                f"none of {len(wavs)} but others, as {min(table)}; take the table of this corpus"
+        if not (table and wavs):
+            return
+        if not table.keys() & wavs.keys():
+            self.tell(
+                f"{name}: expected utterances of the audio, as {min(wavs)}, found none of "
+                f"{len(wavs)} but others, as {min(table)}; take the table of this corpus"
             )
             return
-        for key in sorted(wavs.keys() - table.keys()) if table else ():
-            self.problems.append(
-                f"{self.path / name}: expected every utterance of the audio, found none of {key}; "
-                "add it or remove it there"
-            )
-        for key in sorted(table.keys() - wavs.keys()) if wavs else ():
-            self.problems.append(
-                f"{self.path / name}: expected utterances of the audio, found {key}; "
-                "remove it or add it there"
-            )
-
-    def require_recordings(self, segments: Mapping[str, Segment], wavs: Mapping[str, str]) -> None:
-        for segment in segments.values():
-            if segment.recording not in wavs:
-                self.problems.append(
-                    f"{self.path / 'segments'}: expected recordings of wav.scp, found "
-                    f"{segment.recording} of {segment.id}; add it there or remove the line"
-                )
+        for key in sorted(wavs.keys() ^ table.keys()):
+            found = f"utterances of the audio, found {key}"
+            if key in wavs:
+                found = f"every utterance of the audio, found none of {key}"
+            self.tell(f"{name}: expected {found}; add it where it lacks, or remove it")
 
     def require_inverse(
         self, utterances: Mapping[str, Sequence[str]], speakers: Mapping[str, str]
     ) -> None:
         listed = {(key, speaker) for speaker, keys in utterances.items() for key in keys}
         for key, speaker in sorted(listed ^ set(speakers.items())):
-            self.problems.append(
-                f"{self.path / 'spk2utt'}: expected the inverse of utt2spk, found {key} of "
-                f"{speaker} in one of them alone; write spk2utt again"
+            self.tell(
+                f"spk2utt: expected the inverse of utt2spk, found {key} of {speaker} in one of "
+                "them alone; write spk2utt again"
             )
 
-    def _require_order(self, name: str, keys: Sequence[tuple[int, str]]) -> None:
-        first_lines: dict[str, int] = {}
-        for line, key in keys:
-            first = first_lines.setdefault(key, line)
-            if first != line:
-                self.problems.append(
-                    f"{self.path / name}:{line}: expected unique keys, found {key} already in "
-                    f"line {first}; rename or remove one"
-                )
-        for (_, before), (line, key) in pairwise(keys):
-            if key.encode() < before.encode():
-                self.problems.append(
-                    f"{self.path / name}:{line}: expected lines sorted by bytes, found {key} after "
-                    f"{before}; run `LC_ALL=C sort -o {self.path / name} {self.path / name}`"
-                )
-                return
+
+def parse_segment(fields: list[str]) -> Segment:
+    """Make a segment of the fields of a line; its channel says nothing about mono recordings."""
+    if len(fields) not in (4, 5):
+        raise ValueError(
+            f"expected 4 or 5 fields, found {len(fields)}; write the line as "
+            "`<utterance> <recording> <start> <end> [<channel>]`"
+        )
+    start, end = parse_seconds(fields[2], "start"), parse_seconds(fields[3], "end")
+    # Kaldi writes the recording's end as -1.
+    return Segment(fields[0], fields[1], start, None if end == -1 else end)
 
 
 def _parse_speaker(fields: list[str]) -> tuple[str, str]:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from espnet_prune.data import audio
 from espnet_prune.data import meetings as module
 from espnet_prune.data.meetings import check_data_dir, read_data_dir, scored_regions, write_data_dir
 from espnet_prune.data.rttm import Turn, read_rttm
@@ -241,7 +242,7 @@ def test_small_overhang_is_tolerated_and_clipped(folder: Path) -> None:
 def test_samples_are_checked_beyond_the_first_block(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BLOCK_SAMPLES", 1000)
+    monkeypatch.setattr(audio, "BLOCK_SECONDS", 1000 / 16000)
     check_data_dir(folder)
     not_a_number(folder)
     with pytest.raises(DataError, match=r"infinity at 1\.000 s"):

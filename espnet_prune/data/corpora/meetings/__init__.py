@@ -5,21 +5,8 @@ from __future__ import annotations
 from espnet_prune.data.corpora.meetings.aishell4 import AISHELL4
 from espnet_prune.data.corpora.meetings.alimeeting import ALIMEETING
 from espnet_prune.data.corpora.meetings.ami import AMI
-from espnet_prune.data.corpora.meetings.corpus import Corpus, Found, Size, Source
-from espnet_prune.data.corpora.meetings.merge import merge_data_dirs
-from espnet_prune.data.corpora.meetings.prepare import prepare
+from espnet_prune.data.corpora.meetings.corpus import Corpus, Size, prepare
 
 CORPORA = {"ami": AMI, "aishell4": AISHELL4, "alimeeting": ALIMEETING}
 
-__all__ = [
-    "AISHELL4",
-    "ALIMEETING",
-    "AMI",
-    "CORPORA",
-    "Corpus",
-    "Found",
-    "Size",
-    "Source",
-    "merge_data_dirs",
-    "prepare",
-]
+__all__ = ["AISHELL4", "ALIMEETING", "AMI", "CORPORA", "Corpus", "Size", "prepare"]

@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from espnet_prune.data.corpora.meetings.corpus import (
-    Corpus,
-    Found,
-    Size,
-    Source,
-    find_folder,
-    rttm_turns,
-)
+from espnet_prune.data.corpora.meetings.corpus import Corpus, Found, Size, Source, find_archives
 from espnet_prune.data.corpora.meetings.recordings import mean_of_channels
 
 # The corpus has no dev set; these are the recordings of train that DiariZen's lists hold out.
@@ -31,17 +24,11 @@ def find(folders: Sequence[Path]) -> Found:
 
     Beside each RTTM lies a TextGrid of the same turns with their words, which is not read: that
     of 20200622_M_R002S07C01 and 20200710_M_R002S06C01 is inconsistent.
-
-    Args:
-        folders: those that hold ``train_L``, ``train_M``, ``train_S`` and ``test``.
     """
+    archives = ("train_L", "train_M", "train_S", "test")
+    parts, missing = find_archives(folders, {part: [part] for part in archives})
     splits: dict[str, list[Source]] = {split: [] for split in AISHELL4.splits}
-    missing: list[str] = []
-    for part in ("train_L", "train_M", "train_S", "test"):
-        folder = find_folder(folders, [part])
-        if folder is None:
-            missing.append(f"expected the folder {part}, found none; unpack {part}.tar.gz")
-            continue
+    for part, folder in parts.items():
         for audio in sorted((folder / "wav").glob("*.flac")):
             name = audio.stem
             split = "test" if part == "test" else "dev" if name in DEV else "train"
@@ -58,5 +45,4 @@ AISHELL4 = Corpus(
     channels=8,
     to_mono=mean_of_channels,
     find=find,
-    read_turns=rttm_turns,
 )

@@ -5,17 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from espnet_prune.data.corpora.meetings.corpus import (
-    Corpus,
-    Found,
-    Size,
-    Source,
-    find_folder,
-    rttm_turns,
-    shown,
-)
+from espnet_prune.data.corpora.meetings.corpus import Corpus, Found, Size, Source, find_folder
 from espnet_prune.data.corpora.meetings.recordings import first_channel
-from espnet_prune.data.tables import DataError
+from espnet_prune.data.tables import DataError, shown
 
 SETUP = "AMI-diarization-setup"
 # Their Array1-01 was lost: the mirror does not have it, and DiariZen's lists leave them out.
@@ -28,12 +20,7 @@ def find(folders: Sequence[Path]) -> Found:
     That repository (of BUTSpeechFIT) has the Full-corpus-ASR partition of AMI in
     ``lists/<split>.meetings.txt``, turns of words in ``only_words/rttms/<split>/<meeting>.rttm``
     and regions in ``uems/<split>/<meeting>.uem``.
-
-    Args:
-        folders: those that hold ``amicorpus/<meeting>/audio/`` and the repository, or are these.
-
-    Raises:
-        DataError: if the lists are not there.
+    The folders hold ``amicorpus/<meeting>/audio/`` and the repository, or are these.
     """
     lists = find_folder(folders, ["lists", f"{SETUP}/lists"])
     if lists is None:
@@ -41,23 +28,16 @@ def find(folders: Sequence[Path]) -> Found:
             f"expected {SETUP} with its folder lists in {shown([str(f) for f in folders])}, found "
             f"none; run `git clone https://github.com/BUTSpeechFIT/{SETUP}` and name its folder"
         )
-    splits: dict[str, list[Source]] = {}
-    missing: list[str] = []
-    for split in AMI.splits:
-        names = (lists / f"{split}.meetings.txt").read_text().split()
-        sources = [
+    splits = {
+        split: [
             _source(folders, lists.parent, split, name)
-            for name in names
+            for name in (lists / f"{split}.meetings.txt").read_text().split()
             if name not in WITHOUT_ARRAY
         ]
-        splits[split] = [source for source in sources if source.audio.is_file()]
-        absent = [source.name for source in sources if not source.audio.is_file()]
-        if absent:
-            missing.append(
-                f"{split}: expected <meeting>/audio/<meeting>.Array1-01.wav of {len(sources)} "
-                f"meetings, found none of {len(absent)}: {shown(absent)}"
-            )
-    return Found(splits, missing)
+        for split in AMI.splits
+    }
+    audio = "<meeting>/audio/<meeting>.Array1-01.wav"
+    return Found(splits, []).having(audio, lambda source: source.audio)
 
 
 def _source(folders: Sequence[Path], setup: Path, split: str, name: str) -> Source:
@@ -81,5 +61,4 @@ AMI = Corpus(
     # ES2010d.Array1-01.wav is said to have two channels; all others have one.
     to_mono=first_channel,
     find=find,
-    read_turns=rttm_turns,
 )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from espnet_prune.data.corpora.utterances.barista import BARISTA
-from espnet_prune.data.corpora.utterances.corpus import Found, Size, SpeechCorpus, Utterance
+from espnet_prune.data.corpora.utterances.corpus import Size, SpeechCorpus, prepare
 from espnet_prune.data.corpora.utterances.librispeech import LIBRISPEECH
-from espnet_prune.data.corpora.utterances.prepare import prepare
 from espnet_prune.data.corpora.utterances.slurp import SLURP
 from espnet_prune.data.corpora.utterances.speechocean762 import SPEECHOCEAN762
 
@@ -22,9 +21,7 @@ __all__ = [
     "LIBRISPEECH",
     "SLURP",
     "SPEECHOCEAN762",
-    "Found",
     "Size",
     "SpeechCorpus",
-    "Utterance",
     "prepare",
 ]

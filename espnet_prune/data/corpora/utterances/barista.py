@@ -8,15 +8,15 @@ speaker: every order counts as its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from espnet_prune.data.corpora.utterances.corpus import Found, SpeechCorpus, Utterance, audio_files
-from espnet_prune.data.tables import DataError
+from espnet_prune.data.corpora.utterances.corpus import SpeechCorpus, Utterance, built_as
 from espnet_prune.storage.config_files import read_json
 
 REPOSITORY = "https://github.com/Picovoice/speech-to-intent-benchmark"
+LABELS = "label/label.json"
 DRINK = "coffeeDrink"
 SLOTS = ("size", "numberOfShots", "roast", DRINK, "milkAmount", "sugarAmount")
 # The part of an order by the first digit of its random identifier.
@@ -24,40 +24,15 @@ _DIGITS = {"train": "012345678", "dev": "9a", "test": "bcdef"}
 _PART_OF = {digit: part for part, digits in _DIGITS.items() for digit in digits}
 
 
-def find(folder: Path, part: str) -> Found:
-    """Find the orders of ``label/label.json`` in ``speech/clean``; audio may have any format.
-
-    Raises:
-        ConfigError: the labels are no JSON object.
-        DataError: they are malformed.
-    """
-    labels = folder / "label" / "label.json"
-    if not labels.is_file():
-        return Found((), [str(labels)])
-    speech = folder / "speech" / "clean"
-    files = audio_files(speech)
-    utterances: list[Utterance] = []
-    missing: list[str] = []
-    for name, text in sorted(_texts(labels).items()):
-        if _PART_OF.get(name[:1]) != part:
-            continue
-        if name in files:
-            utterances.append(Utterance(name, name, files[name], text))
-        else:
-            missing.append(str(speech / f"{name}.wav"))
-    return Found(utterances, missing)
-
-
-def _texts(path: Path) -> dict[str, str]:
-    """Read what each order is."""
-    orders = read_json(path)
-    try:
-        return {name.removesuffix(".wav"): _text(order) for name, order in orders.items()}
-    except (ValueError, LookupError, AttributeError, TypeError) as error:
-        raise DataError(
-            f"{path}: expected the intent and slots of each order, {DRINK} and others, found "
-            f"{type(error).__name__}: {error}; download it again from {REPOSITORY}"
-        ) from error
+def find(folder: Path, part: str) -> Iterator[Utterance]:
+    """List the orders of ``label/label.json``, which lie in ``speech/clean``."""
+    orders = read_json(folder / LABELS)
+    expected = f"the intent and slots of each order, {DRINK} and others"
+    with built_as(expected, str(folder / LABELS), REPOSITORY):
+        texts = {name.removesuffix(".wav"): _text(order) for name, order in orders.items()}
+    for name, text in sorted(texts.items()):
+        if _PART_OF.get(name[:1]) == part:
+            yield Utterance(name, name, folder / "speech" / "clean" / f"{name}.wav", text)
 
 
 def _text(order: Mapping[str, Any]) -> str:
@@ -76,6 +51,7 @@ BARISTA = SpeechCorpus(
     parts={"train": 362, "dev": 88, "test": 175},
     sets={part: [part] for part in _DIGITS},
     default_sets=list(_DIGITS),
+    lists=lambda _: [LABELS],
     find=find,
     speakers_apart=False,
 )

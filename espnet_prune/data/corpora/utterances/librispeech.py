@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from espnet_prune.data.corpora.utterances.corpus import Found, SpeechCorpus, Utterance, audio_files
-from espnet_prune.data.tables import DataError, scan_table
+from espnet_prune.data.corpora.utterances.corpus import SpeechCorpus, Utterance, audio_files
+from espnet_prune.data.tables import Problems, scan_table
 
 # Numbers of utterances: those of train add up to the 281 241 of train_960 that ESPnet's table of
 # corpora has, all of them to the 292 367 of the Montreal Forced Aligner's.
@@ -20,35 +21,23 @@ PARTS = {
 }
 
 
-def find(folder: Path, part: str) -> Found:
-    """Find ``<part>/<speaker>/<chapter>/<speaker>-<chapter>-<number>.flac`` and their transcripts.
+def find(folder: Path, part: str) -> Iterator[Utterance]:
+    """List ``<part>/<speaker>/<chapter>/<speaker>-<chapter>-<number>.flac`` and their transcripts.
 
-    A chapter's transcripts are the lines of ``<speaker>-<chapter>.trans.txt``, in upper case. Audio
-    may have any format.
-
-    Raises:
-        DataError: with every malformed transcript.
+    A chapter's transcripts are the lines of ``<speaker>-<chapter>.trans.txt``, in upper case.
     """
-    if not (folder / part).is_dir():
-        return Found((), [str(folder / part)])
-    utterances: list[Utterance] = []
-    missing: list[str] = []
-    problems: list[str] = []
+    problems = Problems()
     for chapter in sorted((folder / part).glob("*/*/")):
         prefix = f"{chapter.parent.name}-{chapter.name}"
         transcripts = chapter / f"{prefix}.trans.txt"
         rows, malformed = scan_table(transcripts, _parse, 2) if transcripts.is_file() else ([], [])
         problems += malformed
         texts = dict(row for _, row in rows)
-        audio = {key: file for key, file in audio_files(chapter).items() if key.startswith(prefix)}
-        utterances += [
-            Utterance(name, chapter.parent.name, file, texts.get(name))
-            for name, file in audio.items()
-        ]
-        missing += [str(chapter / f"{name}.flac") for name in texts if name not in audio]
-    if problems:
-        raise DataError(*problems)
-    return Found(utterances, missing)
+        files = {name for name in audio_files(chapter) if name.startswith(prefix)}
+        for name in sorted(files | texts.keys()):
+            audio = chapter / f"{name}.flac"
+            yield Utterance(name, chapter.parent.name, audio, texts.get(name))
+    problems.raise_any()
 
 
 def _parse(fields: list[str]) -> tuple[str, str]:
@@ -74,5 +63,6 @@ LIBRISPEECH = SpeechCorpus(
     default_sets=[
         "train_clean_100", "dev", "dev_clean", "dev_other", "test_clean", "test_other"
     ],
+    lists=lambda part: [part],
     find=find,
 )  # fmt: skip

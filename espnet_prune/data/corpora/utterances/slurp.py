@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from espnet_prune.data.corpora.utterances.corpus import Found, SpeechCorpus, Utterance, audio_files
-from espnet_prune.data.tables import DataError
+from espnet_prune.data.corpora.utterances.corpus import SpeechCorpus, Utterance, built_as
+from espnet_prune.data.tables import DataError, Problems
 
 REPOSITORY = "https://github.com/pswietojanski/slurp"
 RECORD = "https://zenodo.org/record/4274930"
@@ -23,80 +23,58 @@ SYNTHETIC = "train_synthetic"
 _MARKS = str.maketrans({"@": " at ", "#": " hashtag ", ",": None, ".": None})
 
 
-def find(folder: Path, part: str) -> Found:
-    """Find what ``dataset/slurp/<part>.jsonl`` lists, in ``audio/slurp_{real,synth}``.
+def find(folder: Path, part: str) -> Iterator[Utterance]:
+    """List what ``dataset/slurp/<part>.jsonl`` does, in ``audio/slurp_{real,synth}``.
 
     A sentence has several recordings, mostly of a near and a far microphone. Real ones have their
     speakers in ``dataset/slurp/metadata.json``; the synthetic ones count as one.
-
-    Raises:
-        DataError: with every malformed line, and recordings without a speaker.
     """
-    texts = folder / "dataset" / "slurp"
-    lists = [texts / f"{part}.jsonl", *[texts / "metadata.json"] * (part != SYNTHETIC)]
-    absent = [path for path in lists if not path.is_file()]
-    if absent:
-        return Found((), [str(path) for path in absent])
-    folder = folder / "audio" / ("slurp_synth" if part == SYNTHETIC else "slurp_real")
-    audio = audio_files(folder)
-    speakers = {} if part == SYNTHETIC else _speakers(texts / "metadata.json")
-    utterances: list[Utterance] = []
-    missing: list[str] = []
-    problems: list[str] = []
-    for file, text in _recordings(texts / f"{part}.jsonl"):
-        speaker = "synthetic" if part == SYNTHETIC else speakers.get(file)
+    table, *metadata = [folder / name for name in lists(part)]
+    audio = folder / "audio" / ("slurp_real" if metadata else "slurp_synth")
+    speakers = _speakers(metadata[0]) if metadata else {}
+    problems = Problems()
+    for file, text in _recordings(table):
+        speaker = speakers.get(file) if metadata else "synthetic"
         if speaker is None:
-            problems.append(
-                f"{texts / 'metadata.json'}: expected the speaker of {file}, found none"
-            )
-        elif found := audio.get(Path(file).stem):
-            name = f"slurp_{speaker}_{found.stem.removeprefix('audio-')}"
-            utterances.append(Utterance(name, f"slurp_{speaker}", found, text))
-        else:
-            missing.append(str(folder / file))
+            problems.append(f"{metadata[0]}: expected the speaker of {file}, found none")
+            continue
+        name = f"slurp_{speaker}_{Path(file).stem.removeprefix('audio-')}"
+        yield Utterance(name, f"slurp_{speaker}", audio / file, text)
     if problems:
         raise DataError(*problems, f"download it again from {REPOSITORY}")
-    return Found(utterances, missing)
+
+
+def lists(part: str) -> list[str]:
+    """The sentences of a part and, of real speech, the speakers."""
+    sentences = f"dataset/slurp/{part}.jsonl"
+    return [sentences] if part == SYNTHETIC else [sentences, "dataset/slurp/metadata.json"]
 
 
 def _speakers(path: Path) -> dict[str, str]:
     """Read the speaker of each file."""
-    try:
+    with built_as("the recordings of each sentence with their usrid", str(path), REPOSITORY):
         entries = json.loads(path.read_text(encoding="utf-8"))
         return {
             file: recording["usrid"]
             for entry in entries.values()
             for file, recording in entry["recordings"].items()
         }
-    except (ValueError, LookupError, AttributeError, TypeError) as error:
-        raise DataError(
-            f"{path}: expected the recordings of each sentence with their usrid, found "
-            f"{_shown(error)}; download it again from {REPOSITORY}"
-        ) from error
 
 
 def _recordings(path: Path) -> Iterator[tuple[str, str]]:
     """Yield the name of each audio file, and its intent and transcript."""
+    expected = "a sentence with scenario, action and recordings"
     with open(path, encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
-            try:
+            with built_as(expected, f"{path}:{number}", REPOSITORY):
                 sentence = json.loads(line)
                 text, files = _text(sentence), [item["file"] for item in sentence["recordings"]]
-            except (ValueError, LookupError, AttributeError, TypeError) as error:
-                raise DataError(
-                    f"{path}:{number}: expected a sentence with scenario, action and recordings, "
-                    f"found {_shown(error)}; download the file again from {REPOSITORY}"
-                ) from error
             yield from ((file, text) for file in files)
 
 
 def _text(sentence: Mapping[str, Any]) -> str:
     words = sentence["sentence"].lower().replace("<unk>", "unknown").translate(_MARKS).split()
     return " ".join([f"{sentence['scenario']}_{sentence['action']}", *words])
-
-
-def _shown(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
 
 
 SLURP = SpeechCorpus(
@@ -112,6 +90,7 @@ SLURP = SpeechCorpus(
         "test": ["test"],
     },
     default_sets=["train", "devel", "test"],
+    lists=lists,
     find=find,
     speakers_apart=False,
 )

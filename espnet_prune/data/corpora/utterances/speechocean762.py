@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Iterator
 from pathlib import Path
 
-from espnet_prune.data.corpora.utterances.corpus import Found, SpeechCorpus, Utterance, audio_files
+from espnet_prune.data.corpora.utterances.corpus import SpeechCorpus, Utterance
 from espnet_prune.data.tables import expect_fields, read_table
 from espnet_prune.data.utterances import SPEAKER_TABLES, read_utterance_tables
 
+# Training speakers whose number ends so are left out of training: 12 of 125.
 DEV = "5"
-"""Training speakers whose number ends so are left out of training: 12 of 125."""
 
 
-def find(folder: Path, part: str) -> Found:
-    """Find what ``{train,test}/{wav.scp,utt2spk,text}`` list; paths start at the corpus's folder.
+def find(folder: Path, part: str) -> Iterator[Utterance]:
+    """List what ``{train,test}/{wav.scp,utt2spk,text}`` do; paths start at the corpus's folder.
 
-    The part ``dev`` is the training speakers that ``DEV`` names. Audio may have any format.
-
-    Raises:
-        DataError: with every problem of the tables.
+    The part ``dev`` is the training speakers that ``DEV`` names.
     """
-    source = folder / ("test" if part == "test" else "train")
-    needed = [source / name for name in ("wav.scp", "utt2spk", "text")]
-    absent = [str(file) for file in needed if not file.is_file()]
-    if absent:
-        return Found((), absent)
+    source = folder / _place(part)
     data = read_utterance_tables(source)
     assert data.texts is not None
     tables = {
@@ -33,18 +26,14 @@ def find(folder: Path, part: str) -> Found:
         for name in SPEAKER_TABLES
         if (source / name).is_file()
     }
-    utterances: list[Utterance] = []
-    missing: list[str] = []
-    files_of = cache(audio_files)
     for name, speaker in data.speakers.items():
-        if part != "test" and part != ("dev" if speaker.endswith(DEV) else "train"):
-            continue
-        path = folder / data.wavs[name]
-        if audio := files_of(path.parent).get(path.stem):
-            utterances.append(Utterance(name, speaker, audio, data.texts[name]))
-        else:
-            missing.append(str(path))
-    return Found(utterances, missing, tables)
+        if part in ("test", "dev" if speaker.endswith(DEV) else "train"):
+            about = {key: table[speaker] for key, table in tables.items() if speaker in table}
+            yield Utterance(name, speaker, folder / data.wavs[name], data.texts[name], about)
+
+
+def _place(part: str) -> str:
+    return "test" if part == "test" else "train"
 
 
 def _parse(fields: list[str]) -> tuple[str, str]:
@@ -58,12 +47,8 @@ SPEECHOCEAN762 = SpeechCorpus(
     layout="train/, test/ and WAVE/, as the archive has them in speechocean762/",
     # 20 utterances of each of 125 + 125 speakers.
     parts={"train": 2260, "dev": 240, "test": 2500},
-    sets={
-        "train": ["train"],
-        "dev": ["dev"],
-        "test": ["test"],
-        "train_dev": ["train", "dev"],
-    },
+    sets={"train": ["train"], "dev": ["dev"], "test": ["test"], "train_dev": ["train", "dev"]},
     default_sets=["train", "dev", "test"],
+    lists=lambda part: [f"{_place(part)}/{table}" for table in ("wav.scp", "utt2spk", "text")],
     find=find,
 )

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from espnet_prune.data.corpora.meetings import merge_data_dirs, prepare
-from espnet_prune.data.meetings import read_data_dir, scored_regions
+from espnet_prune.data.corpora.meetings import prepare
+from espnet_prune.data.meetings import merge_data_dirs, read_data_dir, scored_regions
 from espnet_prune.data.tables import DataError
 from tests.data.corpora.meetings.trees import make_tree, miniature
 

@@ -276,12 +276,12 @@ def test_a_killed_run_continues(tmp_path: Path) -> None:
     assert len(finished) == 2
     assert not (tmp_path / "data" / "train" / "wav.scp").exists()
     # What a kill that no program can catch leaves behind.
-    (audio / "train" / ".20200623_S_R001S01C01.flac.part").write_bytes(b"fLaC")
+    (audio / "train" / ".20200623_S_R001S01C01.flac.x.tmp").write_bytes(b"fLaC")
     prepare(tiny, [corpus], tmp_path / "data")
     assert len(calls) == 3 + 3  # five recordings, two of them kept
     assert all(path.stat().st_mtime_ns == time for path, time in finished.items())
     assert check_data_dir(tmp_path / "data" / "train").recordings == 3
-    assert not list(audio.rglob("*.part"))
+    assert not list(audio.rglob("*.tmp"))
     prepare(tiny, [corpus], tmp_path / "data")
     assert len(calls) == 6
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from espnet_prune.data.corpora.meetings import recordings
+from espnet_prune.data import audio
 from espnet_prune.data.corpora.meetings.recordings import first_channel, make_mono, mean_of_channels
 from espnet_prune.data.tables import DataError
 from tests.data.corpora.meetings.trees import noise, write_audio
@@ -30,7 +30,7 @@ def test_first_channel_is_exact_at_full_scale(tmp_path: Path) -> None:
 
 
 def test_blocks_are_joined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recordings, "BLOCK_SAMPLES", 700)
+    monkeypatch.setattr(audio, "BLOCK_SECONDS", 700 / 16000)
     samples = noise("a", 3)
     write_audio(tmp_path / "a.flac", samples)
     monos = make_mono({"a": tmp_path / "a.flac"}, tmp_path / "out", mean_of_channels, 1)

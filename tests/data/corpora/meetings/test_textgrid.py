@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from espnet_prune.data.corpora.meetings.textgrid import read_textgrid
+from espnet_prune.data.corpora.meetings.alimeeting import read_textgrid
 from espnet_prune.data.rttm import Turn
 from espnet_prune.data.tables import DataError
 from tests.data.corpora.meetings.trees import textgrid
