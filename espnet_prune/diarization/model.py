@@ -8,9 +8,8 @@ from os import PathLike
 
 from torch import Tensor, nn
 
-from espnet_prune.diarization.config import DiarizationConfig
 from espnet_prune.diarization.diarizen import read_released
-from espnet_prune.diarization.head import PowersetHead
+from espnet_prune.diarization.head import DiarizationConfig, PowersetHead
 from espnet_prune.diarization.powerset import Powerset
 from espnet_prune.encoder import ConfigError, Featurizer, SSLConfig, SSLEncoder
 from espnet_prune.encoder.typed import read_typed

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
-from espnet_prune.diarization.clustering.assignment import assign, centroids_of, normalised
-from espnet_prune.diarization.clustering.bounds import ANY_NUMBER, SpeakerBounds, in_order
+from espnet_prune.diarization.clustering.base import (
+    ANY_NUMBER,
+    SpeakerBounds,
+    assign,
+    centroids_of,
+    in_order,
+    normalised,
+)
 from espnet_prune.encoder import ConfigError
+from espnet_prune.encoder.typed import check_name
 
 LINKAGES = ("average", "centroid")
 # Far beyond any cosine distance, so that two speakers of one window never merge.
@@ -18,10 +27,11 @@ _CANNOT_LINK = 1e3
 _SMALLEST_SHARE = 0.1
 
 
+@dataclass(frozen=True)
 class AgglomerativeClustering:
     """Merge the nearest two clusters of length-normalised embeddings, again and again.
 
-    Args:
+    Attributes:
         threshold: distance at which merging stops, unless bounds on the number of speakers say
             otherwise: they take the nearest cut with an allowed number.
         linkage: ``average`` is the mean cosine distance, speakers of one window kept apart;
@@ -34,13 +44,16 @@ class AgglomerativeClustering:
         ConfigError: an unknown linkage, or a cluster of less than one.
     """
 
-    def __init__(self, threshold: float, linkage: str = "average", min_cluster_size: int = 1):
-        if linkage not in LINKAGES:
-            raise ConfigError(f"expected a linkage of {', '.join(LINKAGES)}, found {linkage!r}")
-        if min_cluster_size < 1:
-            raise ConfigError(f"expected a min_cluster_size of 1 or more, found {min_cluster_size}")
-        self.threshold, self.linkage = threshold, linkage
-        self.min_cluster_size = min_cluster_size
+    threshold: float
+    linkage: str = "average"
+    min_cluster_size: int = 1
+
+    def __post_init__(self) -> None:
+        check_name("a linkage", self.linkage, LINKAGES)
+        if self.min_cluster_size < 1:
+            raise ConfigError(
+                f"expected a min_cluster_size of 1 or more, found {self.min_cluster_size}"
+            )
 
     def __call__(
         self,
@@ -48,7 +61,16 @@ class AgglomerativeClustering:
         windows: NDArray[np.int64],
         bounds: SpeakerBounds = ANY_NUMBER,
     ) -> NDArray[np.int64]:
-        """As of :class:`~espnet_prune.diarization.clustering.bounds.Clustering`."""
+        """Tell which local speakers are the same.
+
+        Args:
+            embeddings: ``(N, E)``, one per window and local speaker.
+            windows: ``(N,)`` index of the window that each embedding is of.
+            bounds: on the number of clusters.
+
+        Returns:
+            ``(N,)`` labels from 0, every one of them used.
+        """
         count = len(embeddings)
         if count < 2:
             return np.zeros(count, dtype=np.int64)

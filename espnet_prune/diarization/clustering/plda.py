@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from espnet_prune.diarization.clustering.assignment import normalised
+from espnet_prune.diarization.clustering.base import normalised
 from espnet_prune.encoder import ConfigError
 from espnet_prune.storage import CheckpointError
 from espnet_prune.storage.sniffing import ARRAYS, require_kind
@@ -28,17 +28,11 @@ _TRANSFORM, _PLDA = "xvec_transform.npz", "plda.npz"
 class Plda:
     """Projects embeddings to where speakers differ by ``psi`` and one speaker's varies by 1.
 
-    Embeddings are centred, scaled to a length, projected by linear discriminant analysis, centred
-    and scaled again, and projected to directions that are independent of each other within and
-    between speakers.
-
-    Attributes:
-        centre: ``(E,)`` mean of embeddings.
-        lda: ``(E, D)``.
-        lda_centre: ``(D,)`` mean behind it.
-        mean: ``(D,)`` of what PLDA models.
-        transform: ``(K, D)`` directions, the one where speakers differ most first.
-        psi: ``(K,)`` variance between speakers in each, where that within speakers is 1.
+    Embeddings are less their mean ``centre`` ``(E,)``, scaled to a length, projected by linear
+    discriminant analysis ``lda`` ``(E, D)``, less ``lda_centre`` ``(D,)``, scaled again, less
+    ``mean`` ``(D,)``, and projected to the directions ``transform`` ``(K, D)``, which are
+    independent of each other within and between speakers: ``psi`` ``(K,)`` is the variance between
+    speakers in each, the largest first, where that within speakers is 1.
     """
 
     centre: NDArray[np.float64]
@@ -68,9 +62,7 @@ class Plda:
 def load_plda(folder: str | PathLike[str], dim: int) -> Plda:
     """Read the ``plda`` folder of a DiariZen release: ``xvec_transform.npz`` and ``plda.npz``.
 
-    Args:
-        folder: where they are.
-        dim: of the directions, so many where speakers differ most.
+    ``dim`` directions are used, those where speakers differ most.
 
     Raises:
         CheckpointError: a file is missing or damaged, or its arrays do not fit.

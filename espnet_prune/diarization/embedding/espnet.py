@@ -30,9 +30,6 @@ class ESPnetEmbedder(nn.Module):
 
     ESPnet's models pool in many ways, none under a mask: each local speaker takes a pass, whose
     cost grows with its speech. What is shorter than half a second is repeated.
-
-    Args:
-        model: a speaker model of ESPnet.
     """
 
     layers: Collection[int] = ()
@@ -66,13 +63,11 @@ class ESPnetEmbedder(nn.Module):
             # The model tells the size of an embedding only by making one.
             return weights.new_zeros(*heard.shape, 1)
         found = heard.nonzero().tolist()
-        voices = [self._embed(_utterance(stretch, row, weights[row, :, s])) for row, s in found]
-        embeddings = weights.new_zeros(*heard.shape, voices[0].size(-1))
-        embeddings[heard] = torch.stack(voices)
+        voices = [_utterance(stretch, row, weights[row, :, speaker]) for row, speaker in found]
+        vectors = [self.model(speech=voice[None], extract_embd=True)[0] for voice in voices]
+        embeddings = weights.new_zeros(*heard.shape, vectors[0].size(-1))
+        embeddings[heard] = torch.stack(vectors)
         return embeddings
-
-    def _embed(self, samples: Tensor) -> Tensor:
-        return self.model(speech=samples[None], extract_embd=True)[0]
 
 
 def _utterance(stretch: Stretch, row: int, weights: Tensor) -> Tensor:
