@@ -49,10 +49,8 @@ def read_released(
 
     ``path`` is the folder, or the ``pytorch_model.bin`` in it. The window is the ``chunk_size``
     that it was trained on. ``selected_channel`` picks the channel of a recording; our models hear
-    one channel, so the caller does.
-
-    Raises:
-        CheckpointError: the release is damaged, unsafe, of another kind or not supported.
+    one channel, so the caller does. CheckpointError: the release is damaged, unsafe, of another
+    kind or not supported.
     """
     args, state = read_diarizen(path)
     encoder, weights = split_diarizen(args, state, path)

@@ -25,7 +25,7 @@ JOINING = frozenset({
     "vbx_conf", "num_speakers", "min_speakers", "max_speakers",
 })  # fmt: skip
 """The fields of InferenceConfig that clustering and stitching alone read."""
-# The largest value of numbers that are above zero.
+# The largest values of numbers that are above zero.
 _MOST = {
     "step": 3600, "median": 9999, "max_clustered": 100_000, "min_cluster_size": 10**9,
     "batch_size": 65536,
@@ -111,8 +111,7 @@ def config_of_release(path: Path) -> InferenceConfig:
     folder of the model, or the file of its weights in it.
 
     Raises:
-        CheckpointError: the release's ``config.toml`` is no TOML file.
-        ConfigError: it has a value out of its range.
+        ConfigError: ``config.toml`` has a value out of its range.
     """
     folder = _folder(path)
     if not ((folder / CONFIG).is_file() and (folder / PLDA).is_dir()):

@@ -76,11 +76,7 @@ class LocalDiarizer:
         self.to(device)
 
     def to(self, device: torch.device | str) -> None:
-        """Move the model and the embeddings.
-
-        Raises:
-            ConfigError: there is no such ``device``, or it does not have the precision.
-        """
+        """Move the model and the embeddings; ConfigError of a device without the precision."""
         kind = str(device).partition(":")[0]
         if self.config.precision == "int8" and kind != "cpu":
             raise ConfigError(
@@ -95,10 +91,7 @@ class LocalDiarizer:
             self.embedder.to(self.device)
 
     def starts(self, num_samples: int) -> list[int]:
-        """First samples of the windows, whole frames; the last window reaches the end.
-
-        None of a recording that is shorter than a frame.
-        """
+        """First samples of the windows, whole frames; the last window, if any, reaches the end."""
         if self.grid.num_frames(num_samples) < 1:
             return []
         # A window has no frames of its last samples: the next begins no later than where they are.
@@ -204,11 +197,7 @@ def require_step(model: DiarizationModel, config: InferenceConfig) -> None:
 
 
 def usable_device(device: torch.device | str) -> torch.device:
-    """The device of that name.
-
-    Raises:
-        ConfigError: this machine has none, or the name is no device's.
-    """
+    """The device of that name; ConfigError if this machine has none."""
     problem = "which computes nothing"
     try:
         found = torch.device(device)

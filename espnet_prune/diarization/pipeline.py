@@ -86,8 +86,8 @@ class Diarizer:
     ) -> Diarizer:
         """Load whatever :meth:`DiarizationModel.from_pretrained` reads.
 
-        The configuration is by default that of :func:`~espnet_prune.diarization.inference_config.
-        config_of_release`; VBx takes its PLDA from ``source`` if it names none.
+        A release of DiariZen is run as its authors do by default; VBx takes its PLDA from
+        ``source`` if it names none.
 
         Raises:
             CheckpointError: no such model in ``source``.

@@ -23,15 +23,9 @@ def stitch(
     The number of speakers is the rounded mean over the windows that see the frame; that many of
     the clusters with the most votes are active (as in pyannote.audio, Bredin, 2023).
 
-    Args:
-        activity: ``(W, L, S)`` zeros and ones per window and local speaker.
-        labels: ``(W, S)`` the cluster of each local speaker, -1 for none.
-        first_frames: ``(W,)`` frame of the recording at which each window starts, ascending.
-        num_frames: frames of the recording.
-        block: frames for which votes are held at a time.
-
-    Returns:
-        ``(num_frames, M)`` who is active.
+    Of the activity ``(W, L, S)``, zeros and ones, the clusters ``(W, S)`` of the local speakers, -1
+    for none, and the frames ``(W,)`` of the recording, ascending, at which the windows start, comes
+    ``(num_frames, M)`` who is active. Votes are held for a block of frames at a time.
     """
     num_clusters = int(labels.max(initial=-1)) + 1
     active = np.zeros((num_frames, num_clusters), dtype=bool)

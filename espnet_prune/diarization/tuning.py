@@ -44,13 +44,8 @@ def tune(
 ) -> list[Trial]:
     """Score every point of a grid on the recordings that a development set scores.
 
-    Args:
-        prepare: makes what diarizes after each of some configurations, which differ in ``JOINING``
-            alone; :func:`local_once` does.
-        points: what the grid sets at each point, for the result.
-        configs: the whole configuration at each point.
-        data: the development set.
-        collar, skip_overlap: as of :func:`~espnet_prune.scoring.der.score`.
+    ``configs`` are the whole configurations at the ``points``. ``prepare`` makes what diarizes
+    after each of some that differ in ``JOINING`` alone, as :func:`local_once` does.
 
     Raises:
         DataError: for audio that cannot be read, or a set without speech.

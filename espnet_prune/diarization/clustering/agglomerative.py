@@ -21,10 +21,8 @@ from espnet_prune.encoder import ConfigError
 from espnet_prune.encoder.typed import check_name
 
 LINKAGES = ("average", "centroid")
-# Far beyond any cosine distance, so that two speakers of one window never merge.
-_CANNOT_LINK = 1e3
-# Of the recording's embeddings, the least cluster is at most this share.
-_SMALLEST_SHARE = 0.1
+_CANNOT_LINK = 1e3  # far beyond any cosine distance: two speakers of one window never merge
+_SMALLEST_SHARE = 0.1  # of a recording's embeddings: what the least cluster is at most
 
 
 @dataclass(frozen=True)
@@ -61,15 +59,10 @@ class AgglomerativeClustering:
         windows: NDArray[np.int64],
         bounds: SpeakerBounds = ANY_NUMBER,
     ) -> NDArray[np.int64]:
-        """Tell which local speakers are the same.
+        """Which local speakers are the same: labels ``(N,)`` from 0, every one of them used.
 
-        Args:
-            embeddings: ``(N, E)``, one per window and local speaker.
-            windows: ``(N,)`` index of the window that each embedding is of.
-            bounds: on the number of clusters.
-
-        Returns:
-            ``(N,)`` labels from 0, every one of them used.
+        Of embeddings ``(N, E)``, one per window and local speaker, and the indices of the windows
+        ``(N,)`` that they are of.
         """
         count = len(embeddings)
         if count < 2:

@@ -93,15 +93,10 @@ class BoundedClustering:
 def assign(
     embeddings: NDArray[np.float32], windows: NDArray[np.int64], centroids: NDArray[np.float32]
 ) -> NDArray[np.int64]:
-    """The cluster of every local speaker: most similar centroids, each once per window.
+    """The cluster of every local speaker: most similar centroids ``(M, E)``, each once per window.
 
-    Args:
-        embeddings: ``(N, E)``, in the order of their windows.
-        windows: ``(N,)`` index of the window that each embedding is of, ascending.
-        centroids: ``(M, E)``.
-
-    Returns:
-        ``(N,)`` cluster indices, -1 where a window has more speakers than there are clusters.
+    Embeddings ``(N, E)`` lie in the order of their windows, whose indices are ``(N,)``. Of the
+    clusters ``(N,)`` those are -1 where a window has more speakers than there are clusters.
     """
     targets = normalised(centroids).T
     labels = np.full(len(embeddings), -1, dtype=np.int64)

@@ -78,8 +78,7 @@ def make_embedder(source: str, encoder: SSLConfig, layer: int = 0) -> SpeakerEmb
     ``layer``, 0 of the Transformer's input, negative ones counted from the end.
 
     Raises:
-        CheckpointError: there is no such model, it belongs to another encoder, or ESPnet, which it
-            needs, is not installed.
+        CheckpointError: there is no such model, it belongs to another encoder, or it needs ESPnet.
         ConfigError: a layer that the encoder does not have.
     """
     name, _, place = source.partition(":")

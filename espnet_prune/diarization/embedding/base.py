@@ -16,12 +16,9 @@ _FRAME, _SHIFT = SAMPLE_RATE * 25 // 1000, SAMPLE_RATE * 10 // 1000
 
 
 class Stretch(NamedTuple):
-    """Consecutive audio that holds all windows of a batch, which overlap.
+    """Consecutive audio ``(T,)``, float32 at 16 kHz, that holds all windows of a batch.
 
-    Attributes:
-        samples: ``(T,)`` float32 at 16 kHz.
-        starts: the first sample of each window within ``samples``, whole frames of 20 ms.
-        size: samples of a window.
+    They overlap; each has ``size`` samples from its start, a multiple of 20 ms.
     """
 
     samples: Tensor
@@ -38,17 +35,13 @@ class SpeakerEmbedder(Protocol):
         ...
 
     def __call__(self, stretch: Stretch, states: Mapping[int, Tensor], weights: Tensor) -> Tensor:
-        """Embed every local speaker of every window.
+        """Embed every local speaker of every window: ``(B, S, E)``, zeros without any weight.
 
         Args:
             stretch: the audio of the windows.
-            states: hidden states of the SSL encoder by their number, each ``(B, L, D)``; those at
-                least of :attr:`layers`.
-            weights: ``(B, L, S)``, at least 0: how much each frame of 20 ms tells about each
-                local speaker.
-
-        Returns:
-            ``(B, S, E)``; zeros for a local speaker without any weight.
+            states: hidden states ``(B, L, D)`` of the SSL encoder by their number, those at least
+                of :attr:`layers`.
+            weights: ``(B, L, S)``, at least 0: how much each frame tells about each speaker.
         """
         ...
 

@@ -109,10 +109,7 @@ class _Statistics(nn.Module):
 
 
 class CAMPlusPlus(nn.Module):
-    """A densely connected TDNN of 7 M parameters, whose layers are masked by their context.
-
-    It has every second frame.
-    """
+    """A densely connected TDNN of 7 M parameters, over every second frame, masked by context."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -138,11 +135,7 @@ class CAMPlusPlus(nn.Module):
         self.xvector.add_module("dense", _named(linear=linear, nonlinear=norm))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Embed utterances of one length and one speaker each.
-
-        Log mel spectra ``(B, L, 80)``, 10 ms apart, less their mean, L at least 3, to
-        ``(B, 192)``.
-        """
+        """Log mel spectra ``(B, L, 80)``, 10 ms apart, less their mean, to ``(B, 192)``; L > 2."""
         return self.xvector(self.head(features)).squeeze(-1)
 
 
@@ -162,15 +155,10 @@ class CAMPlusPlusEmbedder(nn.Module):
 
     @classmethod
     def from_pretrained(cls, source: str | PathLike[str] = "") -> CAMPlusPlusEmbedder:
-        """Load the published model, strictly.
+        """Load the published ``campplus_cn_en_common.pt``, or what :meth:`save_pretrained` wrote.
 
-        Args:
-            source: the published ``campplus_cn_en_common.pt``, or a folder that
-                :meth:`save_pretrained` wrote; by default the weights that came with this package,
-                or those that the user has downloaded.
-
-        Raises:
-            CheckpointError: the source is missing, damaged, unsafe or of another network.
+        By default those are the weights that came with this package, or that the user has
+        downloaded. CheckpointError: they are missing, damaged, unsafe or of another network.
         """
         path = Path(source) if source else _find_weights()
         folder = path.is_dir()
@@ -186,10 +174,7 @@ class CAMPlusPlusEmbedder(nn.Module):
         save_folder(folder, _KIND, {}, half)
 
     def forward(self, stretch: Stretch, states: Mapping[int, Tensor], weights: Tensor) -> Tensor:
-        """As of :class:`~espnet_prune.diarization.embedding.base.SpeakerEmbedder`.
-
-        A frame with any weight counts in full.
-        """
+        """As of :class:`SpeakerEmbedder`; a frame with any weight counts in full."""
         heard = (weights > 0).any(1)
         embeddings = weights.new_zeros(*heard.shape, _EMBEDDING_DIM)
         if not heard.any():

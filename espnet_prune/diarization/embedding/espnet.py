@@ -43,27 +43,21 @@ class ESPnetEmbedder(nn.Module):
     def from_pretrained(cls, source: str) -> ESPnetEmbedder:
         """Load what ``espnet2.bin.spk_train`` wrote, strictly.
 
-        Args:
-            source: a ``*.pth`` file beside its ``config.yaml``, the folder of an unpacked archive
-                (with ``meta.yaml``), or the id of such a one on Hugging Face.
-
-        Raises:
-            CheckpointError: the source is missing, damaged or of another task.
+        That is a ``*.pth`` file beside its ``config.yaml``, the folder of an unpacked archive (with
+        ``meta.yaml``), or the id of such a one on Hugging Face. CheckpointError: it is missing,
+        damaged or of another task.
         """
         path = find_source(source, also=("*.yaml", "*.pth"))
         return cls(load_trained(SpeakerTask, _model_file(path) if path.is_dir() else path))
 
     def forward(self, stretch: Stretch, states: Mapping[int, Tensor], weights: Tensor) -> Tensor:
-        """As of :class:`~espnet_prune.diarization.embedding.base.SpeakerEmbedder`.
-
-        A frame with any weight counts in full.
-        """
+        """As of :class:`SpeakerEmbedder`; a frame with any weight counts in full."""
         heard = (weights > 0).any(1)
         if not heard.any():
             # The model tells the size of an embedding only by making one.
             return weights.new_zeros(*heard.shape, 1)
         found = heard.nonzero().tolist()
-        voices = [_utterance(stretch, row, weights[row, :, speaker]) for row, speaker in found]
+        voices = (_utterance(stretch, row, weights[row, :, speaker]) for row, speaker in found)
         vectors = [self.model(speech=voice[None], extract_embd=True)[0] for voice in voices]
         embeddings = weights.new_zeros(*heard.shape, vectors[0].size(-1))
         embeddings[heard] = torch.stack(vectors)

@@ -66,11 +66,7 @@ class EmbeddingHead(nn.Module):
     def for_encoder(
         cls, encoder: SSLConfig, conf: Mapping[str, Any] | None = None
     ) -> EmbeddingHead:
-        """A new head for an encoder, ``conf`` of :class:`EmbeddingHeadConfig`.
-
-        Raises:
-            ConfigError: an unknown key, or a value out of its range.
-        """
+        """A new head for an encoder, with more arguments of :class:`EmbeddingHeadConfig`."""
         values = {**_shape(encoder), **(conf or {})}
         return cls(read_typed(EmbeddingHeadConfig, values, "head_conf"))
 
@@ -101,8 +97,7 @@ class HeadEmbedder(nn.Module):
     def from_pretrained(cls, folder: str, encoder: SSLConfig) -> HeadEmbedder:
         """Load the head of an encoder, strictly.
 
-        Raises:
-            CheckpointError: the folder is missing, damaged, or its head is of another encoder.
+        CheckpointError: the folder is missing, damaged, or its head is of another encoder.
         """
         if not folder:
             raise CheckpointError(
@@ -124,7 +119,7 @@ class HeadEmbedder(nn.Module):
         return cls(head)
 
     def forward(self, stretch: Stretch, states: Mapping[int, Tensor], weights: Tensor) -> Tensor:
-        """As of :class:`~espnet_prune.diarization.embedding.base.SpeakerEmbedder`."""
+        """As of :class:`SpeakerEmbedder`."""
         return self.head(states, weights) * (weights > 0).any(1)[:, :, None]
 
 

@@ -18,17 +18,11 @@ _TINY = 1e-8
 def weighted_statistics(
     features: Tensor, weights: Tensor, floor: float = 0.0, unbiased: bool = False
 ) -> Tensor:
-    """Weighted mean and standard deviation over frames, side by side.
+    """Weighted mean and standard deviation over frames, side by side: ``(B, S, 2 D)``.
 
-    Args:
-        features: ``(B, L, D)``.
-        weights: ``(B, L, S)``, at least 0, of frames.
-        floor: of the variance.
-        unbiased: the variance of reliability weights, which is n / (n - 1) times the biased one
-            for n equal weights; 0 of a single frame.
-
-    Returns:
-        ``(B, S, 2 D)``; zeros where all weights are.
+    Of features ``(B, L, D)`` under weights ``(B, L, S)``, at least 0; zeros where all weights are.
+    The variance is at least ``floor``; ``unbiased`` it is that of reliability weights, n / (n - 1)
+    times the biased one for n equal weights, and 0 of a single frame.
     """
     total = weights.sum(1, keepdim=True)
     share = weights / total.clamp(min=_TINY)
@@ -67,11 +61,7 @@ class PooledStates:
 
     @classmethod
     def of(cls, encoder: SSLConfig, layer: int) -> PooledStates:
-        """Of a state that may be counted from the end.
-
-        Raises:
-            ConfigError: the encoder does not have it.
-        """
+        """Of a state that may be counted from the end; ConfigError if there is none."""
         states = len(encoder.layers) + 1
         if not -states <= layer < states:
             raise ConfigError(
@@ -85,7 +75,7 @@ class PooledStates:
         return (self.layer,)
 
     def __call__(self, stretch: Stretch, states: Mapping[int, Tensor], weights: Tensor) -> Tensor:
-        """As of :class:`~espnet_prune.diarization.embedding.base.SpeakerEmbedder`."""
+        """As of :class:`SpeakerEmbedder`."""
         return weighted_statistics(states[self.layer], weights, floor=_TINY)
 
 
@@ -95,7 +85,7 @@ class PooledSpectra:
     layers: Collection[int] = ()
 
     def __call__(self, stretch: Stretch, states: Mapping[int, Tensor], weights: Tensor) -> Tensor:
-        """As of :class:`~espnet_prune.diarization.embedding.base.SpeakerEmbedder`."""
+        """As of :class:`SpeakerEmbedder`."""
         spectra = log_mel(stretch.samples.to(weights), "povey")
         windows = cut_windows(spectra, stretch.starts, stretch.size)
         return weighted_statistics(windows, resampled(weights, windows.size(1)))

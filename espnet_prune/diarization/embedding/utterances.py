@@ -17,10 +17,7 @@ from espnet_prune.encoder import SSLEncoder
 
 @dataclass(frozen=True)
 class UtteranceEmbedder:
-    """Embeds an utterance as a window whose only speaker is active in a part of it.
-
-    The encoder, in evaluation mode, makes the hidden states that the embedder pools.
-    """
+    """Embeds an utterance as a window whose only speaker is active in a part of it."""
 
     embedder: SpeakerEmbedder
     encoder: SSLEncoder

@@ -91,10 +91,9 @@ class SpeakerResNet(nn.Module):
         self.seg_1 = nn.Linear(2 * _CHANNELS[3] * NUM_MELS // 8, _EMBEDDING_DIM)
 
     def forward(self, features: Tensor, weights: Tensor) -> Tensor:
-        """Embed the speakers of windows, in one pass for all speakers of a window.
+        """Log mel spectra ``(B, L, 80)``, 10 ms apart, to embeddings ``(B, S, 256)``.
 
-        Log mel spectra ``(B, L, 80)``, 10 ms apart, and weights ``(B, K, S)``, at least 0, over K
-        equal parts of the windows, to ``(B, S, 256)``.
+        The weights ``(B, K, S)``, at least 0, are over K equal parts of the windows.
         """
         return self.seg_1(self.pool(self.frames(features), weights))
 
@@ -130,14 +129,9 @@ class WeSpeakerEmbedder(nn.Module):
 
     @classmethod
     def from_pretrained(cls, source: str | PathLike[str] = WESPEAKER) -> WeSpeakerEmbedder:
-        """Load a published model, strictly.
+        """Load a published ``pytorch_model.bin``: that file, its folder, or an id on Hugging Face.
 
-        Args:
-            source: an id on Hugging Face (``owner/name``, with or without ``@revision``), a folder
-                with ``pytorch_model.bin``, or that file.
-
-        Raises:
-            CheckpointError: the source is missing, damaged, unsafe or of another network.
+        CheckpointError: the source is missing, damaged, unsafe or of another network.
         """
         path = find_source(source)
         path = path / _FILE if path.is_dir() else path
@@ -153,7 +147,7 @@ class WeSpeakerEmbedder(nn.Module):
         return cls(resnet)
 
     def forward(self, stretch: Stretch, states: Mapping[int, Tensor], weights: Tensor) -> Tensor:
-        """As of :class:`~espnet_prune.diarization.embedding.base.SpeakerEmbedder`."""
+        """As of :class:`SpeakerEmbedder`."""
         heard = (weights > 0).any(1)
         embeddings = weights.new_zeros(*heard.shape, _EMBEDDING_DIM)
         rows = heard.any(1).nonzero().flatten()
