@@ -62,8 +62,8 @@ class Powerset(nn.Module):
             )
         self.max_speakers = max_speakers
         self.max_simultaneous = max_simultaneous
-        sizes = range(max_simultaneous + 1)
-        classes = [*chain(*(combinations(range(max_speakers), size) for size in sizes))]
+        sets = (combinations(range(max_speakers), size) for size in range(max_simultaneous + 1))
+        classes = list(chain.from_iterable(sets))
         self.num_classes = len(classes)
         mapping = torch.zeros(len(classes), max_speakers)
         for index, members in enumerate(classes):

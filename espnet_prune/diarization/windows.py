@@ -113,11 +113,7 @@ def _steps(seconds: float, name: str) -> int:
 
 
 def frame_labels(
-    turns: Sequence[Turn],
-    start: float,
-    num_frames: int,
-    max_speakers: int,
-    grid: FrameGrid = _GRID,
+    turns: Sequence[Turn], start: float, num_frames: int, max_speakers: int, grid: FrameGrid = _GRID
 ) -> NDArray[np.uint8]:
     """Tell who is active in each frame of a window, the most talkative speakers first.
 

@@ -14,6 +14,9 @@ from sklearn.cluster import KMeans
 from espnet_prune.encoder import ConfigError
 
 F = TypeVar("F", np.float32, np.float64)
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -72,14 +75,11 @@ class BoundedClustering:
     length-normalised embeddings, as pyannote.audio does after VBx.
     """
 
-    clustering: Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.int64]]
+    clustering: Callable[[Floats, Indices], Indices]
 
     def __call__(
-        self,
-        embeddings: NDArray[np.float32],
-        windows: NDArray[np.int64],
-        bounds: SpeakerBounds = ANY_NUMBER,
-    ) -> NDArray[np.int64]:
+        self, embeddings: Floats, windows: Indices, bounds: SpeakerBounds = ANY_NUMBER
+    ) -> Indices:
         """As of AgglomerativeClustering."""
         labels = in_order(self.clustering(embeddings, windows))
         count = int(labels.max()) + 1
@@ -90,9 +90,7 @@ class BoundedClustering:
         return in_order(means.fit_predict(normalised(embeddings)))
 
 
-def assign(
-    embeddings: NDArray[np.float32], windows: NDArray[np.int64], centroids: NDArray[np.float32]
-) -> NDArray[np.int64]:
+def assign(embeddings: Floats, windows: Indices, centroids: Floats) -> Indices:
     """The cluster of every local speaker: most similar centroids ``(M, E)``, each once per window.
 
     Embeddings ``(N, E)`` lie in the order of their windows, whose indices are ``(N,)``. Of the
@@ -108,7 +106,7 @@ def assign(
     return labels
 
 
-def centroids_of(embeddings: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:
+def centroids_of(embeddings: Floats, labels: Indices) -> Floats:
     """The mean of each cluster's length-normalised embeddings ``(N, E)``: ``(M, E)``."""
     unit = normalised(embeddings)
     return np.stack([unit[labels == label].mean(axis=0) for label in range(labels.max() + 1)])
@@ -119,7 +117,7 @@ def normalised(vectors: NDArray[F]) -> NDArray[F]:
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True).clip(min=1e-12)
 
 
-def in_order(labels: NDArray[np.integer]) -> NDArray[np.int64]:
+def in_order(labels: NDArray[np.integer]) -> Indices:
     """Labels ``(N,)`` renamed from 0, in the order of their first appearance."""
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     return first.argsort().argsort()[inverse]

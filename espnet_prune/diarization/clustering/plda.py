@@ -7,9 +7,8 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from espnet_prune.diarization.clustering.base import normalised
+from espnet_prune.diarization.clustering.base import Doubles, Floats, normalised
 from espnet_prune.encoder import ConfigError
 from espnet_prune.storage import CheckpointError
 from espnet_prune.storage.sniffing import ARRAYS, require_kind
@@ -28,14 +27,14 @@ class Plda:
     speakers in each, the largest first, where that within speakers is 1.
     """
 
-    centre: NDArray[np.float64]
-    lda: NDArray[np.float64]
-    lda_centre: NDArray[np.float64]
-    mean: NDArray[np.float64]
-    transform: NDArray[np.float64]
-    psi: NDArray[np.float64]
+    centre: Doubles
+    lda: Doubles
+    lda_centre: Doubles
+    mean: Doubles
+    transform: Doubles
+    psi: Doubles
 
-    def __call__(self, embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
+    def __call__(self, embeddings: Floats) -> Doubles:
         """Embeddings ``(N, E)`` to vectors ``(N, K)``; ConfigError of those of another model."""
         expected, found = len(self.centre), embeddings.shape[1]
         if expected != found:
@@ -70,7 +69,7 @@ def load_plda(folder: str | PathLike[str], dim: int) -> Plda:
     return Plda(centre, lda, lda_centre, mean, transform[order], psi[order])
 
 
-def _read(path: Path, *names: str) -> list[NDArray[np.float64]]:
+def _read(path: Path, *names: str) -> list[Doubles]:
     require_kind(path, ARRAYS)
     try:
         with np.load(path) as arrays:

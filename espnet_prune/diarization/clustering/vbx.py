@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import logsumexp, softmax
 
 from espnet_prune.diarization.clustering.agglomerative import AgglomerativeClustering
-from espnet_prune.diarization.clustering.base import in_order
+from espnet_prune.diarization.clustering.base import Doubles, Floats, Indices, in_order
 from espnet_prune.diarization.clustering.plda import load_plda
 from espnet_prune.encoder import ConfigError
 from espnet_prune.encoder.typed import settle_types
@@ -33,8 +32,8 @@ class Responsibilities(NamedTuple):
     each iteration, which never falls.
     """
 
-    values: NDArray[np.float64]
-    priors: NDArray[np.float64]
+    values: Doubles
+    priors: Doubles
     bounds: list[float]
 
 
@@ -81,9 +80,7 @@ class VBxClustering:
         self.initial = AgglomerativeClustering(config.threshold, linkage="centroid")
         self.config = config
 
-    def __call__(
-        self, embeddings: NDArray[np.float32], windows: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
+    def __call__(self, embeddings: Floats, windows: Indices) -> Indices:
         """Embeddings ``(N, E)`` of windows ``(N,)`` to labels ``(N,)``, N at least 1."""
         vectors = self.plda(embeddings)
         first = one_hot_softened(self.initial(embeddings, windows))
@@ -94,18 +91,13 @@ class VBxClustering:
         return in_order(values[:, priors > _SMALLEST_PRIOR].argmax(axis=1))
 
 
-def one_hot_softened(labels: NDArray[np.int64]) -> NDArray[np.float64]:
+def one_hot_softened(labels: Indices) -> Doubles:
     """Responsibilities ``(N, M)`` of labels ``(N,)`` from 0, most of each row in one entry."""
     return softmax(_SHARPNESS * np.eye(labels.max() + 1)[labels], axis=1)
 
 
 def infer(
-    vectors: NDArray[np.float64],
-    psi: NDArray[np.float64],
-    responsibilities: NDArray[np.float64],
-    Fa: float,
-    Fb: float,
-    max_iters: int,
+    vectors: Doubles, psi: Doubles, responsibilities: Doubles, Fa: float, Fb: float, max_iters: int
 ) -> Responsibilities:
     """Variational inference of who is who among vectors of a PLDA.
 
