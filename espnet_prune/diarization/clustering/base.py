@@ -120,4 +120,4 @@ def normalised(vectors: NDArray[F]) -> NDArray[F]:
 def in_order(labels: NDArray[np.integer]) -> Indices:
     """Labels ``(N,)`` renamed from 0, in the order of their first appearance."""
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    return first.argsort().argsort()[inverse]
+    return first.argsort().argsort()[inverse].astype(np.int64)
