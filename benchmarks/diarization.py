@@ -24,8 +24,8 @@ from benchmarks.table import describe
 from espnet_prune.data import SAMPLE_RATE
 from espnet_prune.data.audio import AudioStream
 from espnet_prune.diarization import FrameGrid, Powerset
-from espnet_prune.diarization.config import DiarizationConfig
-from espnet_prune.diarization.embedding import Stretch
+from espnet_prune.diarization.embedding.base import Stretch
+from espnet_prune.diarization.head import DiarizationConfig
 from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.diarization.pipeline import Diarizer, InferenceConfig
 from espnet_prune.diarization.stitching import stitch, to_turns

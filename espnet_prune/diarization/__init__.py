@@ -3,7 +3,6 @@
 from espnet_prune.diarization.frames import FrameGrid
 from espnet_prune.diarization.powerset import FrameErrors, Powerset
 from espnet_prune.diarization.windows import (
-    TurnIndex,
     Window,
     WindowAudio,
     WindowLabels,
@@ -16,7 +15,6 @@ __all__ = [
     "FrameErrors",
     "FrameGrid",
     "Powerset",
-    "TurnIndex",
     "Window",
     "WindowAudio",
     "WindowLabels",

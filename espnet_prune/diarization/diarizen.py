@@ -8,16 +8,15 @@ from typing import Any
 
 from torch import Tensor
 
-from espnet_prune.diarization.config import DiarizationConfig
-from espnet_prune.diarization.head import HeadConfig, PowersetHead
+from espnet_prune.diarization.head import DiarizationConfig, HeadConfig, PowersetHead
 from espnet_prune.diarization.powerset import Powerset
 from espnet_prune.encoder import Featurizer
 from espnet_prune.formats.conversion import Table, convert_config, convert_state
 from espnet_prune.formats.diarizen import read_diarizen
-from espnet_prune.storage import CheckpointError
 from espnet_prune.storage.checkpoint import without_memory
 
 _OURS, _THEIRS = "head.conformer.conformer_layers.N", "conformer.conformer_layer.N"
+_LINEAR = f"{_THEIRS}.mha.mha.linear"
 _TABLE: Table = {
     "featurizer.weights": "weight_sum.weight",
     "head.projection": "proj",
@@ -26,11 +25,9 @@ _TABLE: Table = {
     f"{_OURS}.ffn1.sequential.1": f"{_THEIRS}.ffn1.w_1",
     f"{_OURS}.ffn1.sequential.4": f"{_THEIRS}.ffn1.w_2",
     f"{_OURS}.self_attn_layer_norm": f"{_THEIRS}.mha.ln_norm",
-    f"{_OURS}.self_attn.in_proj_weight": tuple(
-        f"{_THEIRS}.mha.mha.linear{x}.weight" for x in "QKV"
-    ),
-    f"{_OURS}.self_attn.in_proj_bias": tuple(f"{_THEIRS}.mha.mha.linear{x}.bias" for x in "QKV"),
-    f"{_OURS}.self_attn.out_proj": f"{_THEIRS}.mha.mha.linearO",
+    f"{_OURS}.self_attn.in_proj_weight": tuple(f"{_LINEAR}{x}.weight" for x in "QKV"),
+    f"{_OURS}.self_attn.in_proj_bias": tuple(f"{_LINEAR}{x}.bias" for x in "QKV"),
+    f"{_OURS}.self_attn.out_proj": f"{_LINEAR}O",
     f"{_OURS}.conv_module.layer_norm": f"{_THEIRS}.conv.ln_norm",
     f"{_OURS}.conv_module.sequential.0": f"{_THEIRS}.conv.pointwise_conv1",
     f"{_OURS}.conv_module.sequential.2": f"{_THEIRS}.conv.depthwise_conv",
@@ -50,32 +47,21 @@ def read_released(
 ) -> tuple[Featurizer, DiarizationConfig, dict[str, Tensor]]:
     """The parts of a released model: its encoder with weights, its config, and its head's tensors.
 
-    Its window is the ``chunk_size`` it was trained on. ``selected_channel`` picks the channel of
-    a recording; our models hear one channel, so the caller does.
-
-    Args:
-        path: the folder, or the ``pytorch_model.bin`` in it.
-
-    Raises:
-        CheckpointError: the release is damaged, unsafe, of another kind or not supported.
+    ``path`` is the folder, or the ``pytorch_model.bin`` in it. The window is the ``chunk_size``
+    that it was trained on. ``selected_channel`` picks the channel of a recording; our models hear
+    one channel, so the caller does. CheckpointError: the release is damaged, unsafe, of another
+    kind or not supported.
     """
     args, encoder, weights = read_diarizen(path)
     featurizer = Featurizer(encoder)
     config = convert_config(args, _SUPPORTED, _config, path)
+    classes = Powerset(config.max_speakers, config.max_simultaneous).num_classes
     # The shapes are compared before there is memory of their size.
-    head = {"featurizer.weights": featurizer.weights, **_head(config, featurizer.output_dim, path)}
-    return featurizer, config, convert_state(head, weights, _TABLE, {}, path)
-
-
-def _head(config: DiarizationConfig, width: int, path: str | PathLike[str]) -> dict[str, Tensor]:
-    """The tensors of the head, without values."""
-    try:
-        classes = Powerset(config.max_speakers, config.max_simultaneous).num_classes
-        with without_memory():
-            head = PowersetHead(width, classes, config.head)
-    except (ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{path}: the config describes no head: {error}") from error
-    return {f"head.{name}": value for name, value in head.state_dict().items()}
+    with without_memory():
+        head = PowersetHead(featurizer.output_dim, classes, config.head)
+    ours = {f"head.{name}": value for name, value in head.state_dict().items()}
+    ours["featurizer.weights"] = featurizer.weights
+    return featurizer, config, convert_state(ours, weights, _TABLE, {}, path)
 
 
 def _config(args: Mapping[str, Any]) -> DiarizationConfig:

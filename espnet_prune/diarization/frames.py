@@ -34,9 +34,8 @@ class FrameGrid:
     def of(cls, encoder: SSLConfig) -> FrameGrid:
         """The grid of the encoder that a configuration describes."""
         centre = encoder.first_centre
-        return cls(
-            encoder.hop, encoder.shortest, None if 2 * centre == encoder.shortest else centre
-        )
+        in_middle = 2 * centre == encoder.shortest
+        return cls(encoder.hop, encoder.shortest, None if in_middle else centre)
 
     @property
     def name(self) -> str:

@@ -1,8 +1,8 @@
-"""From SSL features to powerset log-probabilities: projection, Conformer, classifier."""
+"""What turns an encoder into a diarization model: its plain numbers, and its head."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from torch import Tensor, nn
@@ -14,19 +14,17 @@ from espnet_prune.encoder.typed import settle_types
 
 # Far above any head: sizes that can be built.
 _MOST = {"hidden": 10**5, "num_layers": 100, "num_heads": 1000, "ffn": 10**6, "kernel": 10**4}
+_MAX_SPEAKERS, _LONGEST = 8, 3600
 
 
 @dataclass(frozen=True)
 class HeadConfig:
     """Shape of the head; the defaults are those of Han et al. (2025)'s code.
 
-    Attributes:
-        hidden: width after the projection.
-        num_layers, num_heads, ffn, kernel: the Conformer; ``kernel`` in frames, odd.
-        dropout: probability.
-        norm: of the Conformer's convolutions: ``group`` takes its statistics per item, so that
-            neither the batch nor the number of processes changes what is learned; ``batch`` is
-            the authors' own.
+    ``hidden`` is the width after the projection; ``num_layers`` to ``kernel`` (frames, odd) are of
+    the Conformer, as is ``norm``, that of its convolutions: ``group`` takes its statistics per
+    item, so that neither the batch nor the number of processes changes what is learned; ``batch``
+    is the authors' own.
 
     Raises:
         ConfigError: a value of another type or out of its range, or a width that the heads do not
@@ -54,6 +52,37 @@ class HeadConfig:
             raise ConfigError(
                 f"expected a head's num_heads to divide its width of {self.hidden}, found "
                 f"{self.num_heads}"
+            )
+
+
+@dataclass(frozen=True)
+class DiarizationConfig:
+    """What turns an encoder into a diarization model.
+
+    Attributes:
+        head: shape of the head.
+        max_speakers: speakers told apart within one window, S.
+        max_simultaneous: speakers active in one frame at most.
+        window_size: seconds of audio that the model was trained on.
+    """
+
+    head: HeadConfig = field(default_factory=HeadConfig)
+    max_speakers: int = 4
+    max_simultaneous: int = 2
+    window_size: float = 8.0
+
+    def __post_init__(self) -> None:
+        settle_types(self)
+        # The loss tries every order of the speakers, and the classes grow with their sets.
+        if not 1 <= self.max_simultaneous <= self.max_speakers <= _MAX_SPEAKERS:
+            raise ConfigError(
+                f"expected 1 <= max_simultaneous <= max_speakers <= {_MAX_SPEAKERS}, found "
+                f"{self.max_simultaneous!r} and {self.max_speakers!r}"
+            )
+        if not 0 < self.window_size <= _LONGEST:
+            raise ConfigError(
+                f"expected a window_size above zero, {_LONGEST} s at most, found "
+                f"{self.window_size!r}"
             )
 
 

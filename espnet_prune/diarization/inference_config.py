@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from espnet_prune.diarization.clustering import LINKAGES, SpeakerBounds
-from espnet_prune.diarization.embedding import WESPEAKER
+from espnet_prune.diarization.clustering.agglomerative import LINKAGES
+from espnet_prune.diarization.clustering.base import SpeakerBounds
+from espnet_prune.diarization.embedding.wespeaker import WESPEAKER
 from espnet_prune.encoder import ConfigError
-from espnet_prune.encoder.typed import settle_types
+from espnet_prune.encoder.typed import check_name, settle_types
 from espnet_prune.formats.diarizen import CONFIG, read_toml
 from espnet_prune.inference import PRECISIONS
 
@@ -24,19 +25,16 @@ JOINING = frozenset({
     "vbx_conf", "num_speakers", "min_speakers", "max_speakers",
 })  # fmt: skip
 """The fields of InferenceConfig that clustering and stitching alone read."""
-# The largest value of numbers that are above zero.
+# The largest values of numbers that are above zero.
 _MOST = {
     "step": 3600, "median": 9999, "max_clustered": 100_000, "min_cluster_size": 10**9,
     "batch_size": 65536,
 }  # fmt: skip
-# What a release calls the options of VBx, and what we do.
+# What we call the options of VBx of a release.
 _VBX = {
-    "ahc_threshold": "threshold",
-    "Fa": "Fa",
-    "Fb": "Fb",
-    "max_iters": "max_iters",
+    "ahc_threshold": "threshold", "Fa": "Fa", "Fb": "Fb", "max_iters": "max_iters",
     "lda_dim": "lda_dim",
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class InferenceConfig:
             over time; its memory grows with their square.
         clustering: ``ahc``, agglomerative, or ``vbx`` (Bayesian, with PLDA).
         threshold, linkage, min_cluster_size: of ``ahc``, see
-            :class:`~espnet_prune.diarization.clustering.AgglomerativeClustering`.
+            :class:`~espnet_prune.diarization.clustering.agglomerative.AgglomerativeClustering`.
         vbx_conf: keyword arguments of :class:`~espnet_prune.diarization.clustering.vbx.VBxConfig`.
         num_speakers: of a recording, where it is known.
         min_speakers, max_speakers: of a recording, where bounds are known.
@@ -86,13 +84,9 @@ class InferenceConfig:
 
     def __post_init__(self) -> None:
         settle_types(self)
-        for name, known in (
-            ("precision", PRECISIONS),
-            ("clustering", CLUSTERINGS),
-            ("linkage", LINKAGES),
-        ):
-            if (value := getattr(self, name)) not in known:
-                raise ConfigError(f"expected a {name} of {', '.join(known)}, found {value!r}")
+        check_name("a precision", self.precision, PRECISIONS)
+        check_name("a clustering", self.clustering, CLUSTERINGS)
+        check_name("a linkage", self.linkage, LINKAGES)
         for name, most in _MOST.items():
             value = getattr(self, name)
             if not 0 < value <= most:
@@ -113,14 +107,11 @@ def config_of_release(path: Path) -> InferenceConfig:
     """What the authors of a DiariZen release run it with; our defaults for any other model.
 
     Of those releases that bring a PLDA, as those on Hugging Face do: it was trained for VBx on the
-    embeddings of the WeSpeaker ResNet34, and fits no others (Han et al., 2025).
-
-    Args:
-        path: folder of the model, or the file of its weights in it.
+    embeddings of the WeSpeaker ResNet34, and fits no others (Han et al., 2025). ``path`` is the
+    folder of the model, or the file of its weights in it.
 
     Raises:
-        CheckpointError: the release's ``config.toml`` is no TOML file.
-        ConfigError: it has a value out of its range.
+        ConfigError: ``config.toml`` has a value out of its range.
     """
     folder = _folder(path)
     if not ((folder / CONFIG).is_file() and (folder / PLDA).is_dir()):
@@ -144,11 +135,9 @@ def config_of_release(path: Path) -> InferenceConfig:
 
 
 def with_companions(config: InferenceConfig, path: Path) -> InferenceConfig:
-    """The configuration with what lies beside a model: its embedding head, and a PLDA.
+    """The configuration with what lies beside the model at ``path``.
 
-    Args:
-        config: asks for ``head``, or for VBx that names no PLDA; else it is returned as it is.
-        path: folder of the model, or the file of its weights in it.
+    That is its embedding head where ``head`` is asked for, and a PLDA for VBx that names none.
     """
     folder = _folder(path)
     if config.embedding == "head":

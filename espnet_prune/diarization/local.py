@@ -12,7 +12,8 @@ from scipy.ndimage import median_filter
 from torch import Tensor, nn
 
 from espnet_prune.data.audio import SAMPLE_RATE, AudioStream
-from espnet_prune.diarization.embedding import Stretch, make_embedder
+from espnet_prune.diarization.embedding import make_embedder
+from espnet_prune.diarization.embedding.base import Stretch
 from espnet_prune.diarization.frames import FrameGrid
 from espnet_prune.diarization.inference_config import InferenceConfig
 from espnet_prune.diarization.model import DiarizationModel
@@ -20,6 +21,7 @@ from espnet_prune.encoder import ConfigError
 from espnet_prune.inference import fast_dtype, inference_form
 
 Watch = Callable[[Sequence[int]], Iterable[int]]
+"""Passes on the first samples of the windows, say under a progress bar."""
 
 
 class LocalSpeakers(NamedTuple):
@@ -48,11 +50,6 @@ class LocalSpeakers(NamedTuple):
 class LocalDiarizer:
     """Run the local model and the speaker embeddings over the windows of a recording.
 
-    Args:
-        model: the local model.
-        config: how windows are cut and filtered, and what the embeddings are.
-        device: where all of it runs.
-
     Raises:
         ConfigError: a precision that the device does not have, a hidden state that the encoder
             does not have, or a step that is longer than a window or shorter than a frame.
@@ -79,11 +76,7 @@ class LocalDiarizer:
         self.to(device)
 
     def to(self, device: torch.device | str) -> None:
-        """Move the model and the embeddings.
-
-        Raises:
-            ConfigError: there is no such ``device``, or it does not have the precision.
-        """
+        """Move the model and the embeddings; ConfigError of a device without the precision."""
         kind = str(device).partition(":")[0]
         if self.config.precision == "int8" and kind != "cpu":
             raise ConfigError(
@@ -98,10 +91,7 @@ class LocalDiarizer:
             self.embedder.to(self.device)
 
     def starts(self, num_samples: int) -> list[int]:
-        """First samples of the windows, whole frames; the last window reaches the end.
-
-        None of a recording that is shorter than a frame.
-        """
+        """First samples of the windows, whole frames; the last window, if any, reaches the end."""
         if self.grid.num_frames(num_samples) < 1:
             return []
         # A window has no frames of its last samples: the next begins no later than where they are.
@@ -114,12 +104,7 @@ class LocalDiarizer:
 
     @torch.no_grad()
     def __call__(self, audio: AudioStream, watch: Watch = iter) -> LocalSpeakers:
-        """Read a recording window by window, batch by batch.
-
-        Args:
-            audio: the recording, not read from yet.
-            watch: passes on the first samples of the windows, say under a progress bar.
-        """
+        """Read a recording that was not read from yet, window by window, batch by batch."""
         starts = self.starts(audio.num_samples)
         slots = self.model.config.max_speakers
         activity = np.zeros((len(starts), self.frames, slots), dtype=np.uint8)
@@ -131,7 +116,7 @@ class LocalDiarizer:
             found, clean, voices = self._run(stretch)
             activity[windows, : found.shape[1]] = found
             alone[windows] = clean
-            if len(voices):
+            if voices is not None:
                 embeddings.append(voices)
             first = windows.stop
         return LocalSpeakers(
@@ -162,7 +147,7 @@ class LocalDiarizer:
 
     def _run(
         self, stretch: Stretch
-    ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.float32]]:
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.float32] | None]:
         """Activity ``(B, L, S)``, frames alone ``(B, S)``, embeddings of the active ``(N, E)``."""
         wavs = torch.stack([stretch.samples[s : s + stretch.size] for s in stretch.starts])
         kept: dict[int, Tensor] = {}
@@ -174,7 +159,8 @@ class LocalDiarizer:
         clean = alone.sum(axis=1, dtype=np.int64)
         # Overlap says little about a voice, but more than nothing.
         weights = np.where((clean > 0)[:, None], alone, activity)
-        return activity, clean, self._embed(stretch, kept, weights)
+        voices = self._embed(stretch, kept, weights) if weights.any() else None
+        return activity, clean, voices
 
     def _keeping(self, states: Iterable[Tensor], kept: dict[int, Tensor]) -> Iterator[Tensor]:
         """The states ``(B, L, D)`` as float32; those that the embeddings need stay."""
@@ -190,8 +176,6 @@ class LocalDiarizer:
         """Embeddings ``(N, E)`` of the local speakers that ``(B, L, S)`` gives any weight."""
         active = np.any(weights, axis=1)
         rows = np.flatnonzero(active.any(axis=1))
-        if not len(rows):
-            return np.zeros((0, 0), dtype=np.float32)
         starts = [stretch.starts[row] for row in rows]
         spanned = stretch.samples[starts[0] : starts[-1] + stretch.size]
         spoken = Stretch(spanned, tuple(start - starts[0] for start in starts), stretch.size)
@@ -213,11 +197,7 @@ def require_step(model: DiarizationModel, config: InferenceConfig) -> None:
 
 
 def usable_device(device: torch.device | str) -> torch.device:
-    """The device of that name, which this machine has.
-
-    Raises:
-        ConfigError: it has none, or the name is no device's.
-    """
+    """The device of that name; ConfigError if this machine has none."""
     problem = "which computes nothing"
     try:
         found = torch.device(device)

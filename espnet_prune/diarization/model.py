@@ -8,9 +8,8 @@ from os import PathLike
 
 from torch import Tensor, nn
 
-from espnet_prune.diarization.config import DiarizationConfig
 from espnet_prune.diarization.diarizen import read_released
-from espnet_prune.diarization.head import PowersetHead
+from espnet_prune.diarization.head import DiarizationConfig, PowersetHead
 from espnet_prune.diarization.powerset import Powerset
 from espnet_prune.encoder import ConfigError, Featurizer, SSLConfig, SSLEncoder
 from espnet_prune.encoder.typed import read_typed
@@ -60,10 +59,7 @@ class DiarizationModel(nn.Module):
         revision: str | None = None,
         token: str | None = None,
     ) -> str:
-        """Upload the whole model to Hugging Face, and return its address there.
-
-        Args and errors: see :func:`espnet_prune.storage.hub.push_folder`.
-        """
+        """As :func:`espnet_prune.storage.hub.push_folder`, of the whole model."""
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder)
             return push_folder(folder, repo_id, private, revision, token)
@@ -72,10 +68,9 @@ class DiarizationModel(nn.Module):
     def from_pretrained(cls, source: str | PathLike[str]) -> DiarizationModel:
         """Load a model, strictly, in eval mode.
 
-        Args:
-            source: a folder that :meth:`save_pretrained` wrote, a model that DiariZen's authors
-                released (its folder, or the ``pytorch_model.bin`` in it), or the id of either on
-                Hugging Face (``owner/name``, with or without ``@revision``).
+        The source is a folder that :meth:`save_pretrained` wrote, a model that DiariZen's authors
+        released (its folder, or the ``pytorch_model.bin`` in it), or the id of either on Hugging
+        Face (``owner/name``, with or without ``@revision``).
 
         Raises:
             CheckpointError: the source is missing, damaged, or of another kind of model.

@@ -6,22 +6,21 @@ Interspeech 2023.
 
 from __future__ import annotations
 
-from itertools import combinations, permutations
+from itertools import chain, combinations, permutations
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from espnet_prune.encoder.norm import length_mask
+
 
 class FrameErrors(NamedTuple):
     """Parts of the frame-level diarization error rate of a batch, each a scalar tensor.
 
-    Attributes:
-        miss: missed speech as a fraction of ``speech``.
-        false_alarm: False alarm as a fraction of ``speech``.
-        confusion: speech of the wrong speaker as a fraction of ``speech``.
-        speech: number of active speaker-frames of the reference, at least 1: averages over
-            batches that weight by it are exact, silent batches included.
+    Missed speech, false alarm and speech of the wrong speaker are fractions of ``speech``, the
+    number of active speaker-frames of the reference, at least 1: averages over batches that weight
+    by it are exact, silent batches included.
     """
 
     miss: Tensor
@@ -63,11 +62,8 @@ class Powerset(nn.Module):
             )
         self.max_speakers = max_speakers
         self.max_simultaneous = max_simultaneous
-        classes = [
-            members
-            for size in range(max_simultaneous + 1)
-            for members in combinations(range(max_speakers), size)
-        ]
+        sets = (combinations(range(max_speakers), size) for size in range(max_simultaneous + 1))
+        classes = list(chain.from_iterable(sets))
         self.num_classes = len(classes)
         mapping = torch.zeros(len(classes), max_speakers)
         for index, members in enumerate(classes):
@@ -85,40 +81,28 @@ class Powerset(nn.Module):
         self.register_buffer("_bits", 2 ** torch.arange(max_speakers), persistent=False)
 
     def to_multilabel(self, classes: Tensor) -> Tensor:
-        """Tell who is active.
+        """Who is active, (B, L, S) zeros and ones (float).
 
-        Args:
-            classes: (B, L, K) scores, of which the best class counts, or (B, L) class indices.
-
-        Returns:
-            (B, L, S) zeros and ones (float).
+        Of (B, L, K) scores, of which the best class counts, or of (B, L) class indices.
         """
         if classes.is_floating_point():
             classes = classes.argmax(dim=-1)
         return self.mapping[classes]
 
     def to_classes(self, multilabel: Tensor) -> Tensor:
-        """Find the class of each set of active speakers.
+        """The class (B, L) of each set of speakers, active where (B, L, S) is not zero.
 
         A set of more than ``max_simultaneous`` speakers gets the class of its first ones.
-
-        Args:
-            multilabel: (B, L, S), active where not zero.
-
-        Returns:
-            (B, L) class indices.
         """
         return self._class_of_code[0][self._codes(multilabel)]
 
     def permutation_free_loss(
         self, log_probs: Tensor, labels: Tensor, lengths: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Compute the negative log-likelihood under each item's best order of the speakers.
+        """The negative log-likelihood under each item's best order of the speakers.
 
-        Args:
-            log_probs: (B, L, K) log-probabilities of the classes.
-            labels: (B, L, S), active where not zero.
-            lengths: (B,) number of valid frames.
+        Of (B, L, K) log-probabilities of the classes, (B, L, S) labels, active where not zero, and
+        the number (B,) of valid frames.
 
         Returns:
             Mean over the valid frames of the batch (nats, a scalar), and the best order (B, S):
@@ -137,19 +121,16 @@ class Powerset(nn.Module):
         classes = self._class_of_code[:, self._codes(labels)]
         scores = log_probs.expand(len(classes), -1, -1, -1)
         nll = -scores.gather(-1, classes.unsqueeze(-1)).squeeze(-1)
-        nll = nll.masked_fill(~_valid(lengths, frames), 0.0).sum(dim=-1)
+        nll = nll.masked_fill(~length_mask(lengths, frames), 0.0).sum(dim=-1)
         best, order = nll.min(dim=0)
         return best.sum() / lengths.sum(), self.permutations[order]
 
     def frame_errors(self, predictions: Tensor, labels: Tensor, lengths: Tensor) -> FrameErrors:
         """Count the errors of hard decisions under each item's best order of the speakers.
 
-        Args:
-            predictions: (B, L, S), active where not zero.
-            labels: (B, L, S), active where not zero.
-            lengths: (B,) number of valid frames.
+        Predictions and labels (B, L, S) are active where not zero; (B,) frames are valid.
         """
-        valid = _valid(lengths, labels.shape[1]).unsqueeze(-1)
+        valid = length_mask(lengths, labels.shape[1]).unsqueeze(-1)
         hypothesis = ((predictions != 0) & valid).float()
         reference = ((labels != 0) & valid).float()
         # Not a matrix product: autocast would round its counts.
@@ -171,11 +152,6 @@ class Powerset(nn.Module):
 
 
 def _largest_class(code: int, order: tuple[int, ...], max_simultaneous: int) -> tuple[int, ...]:
-    """List the first members, after reordering, of the set of speakers coded by bits."""
+    """The first members, after reordering, of the set of speakers coded by bits."""
     members = (slot for slot, speaker in enumerate(order) if code >> speaker & 1)
     return tuple(members)[:max_simultaneous]
-
-
-def _valid(lengths: Tensor, frames: int) -> Tensor:
-    """Mark the valid frames: (B, L)."""
-    return torch.arange(frames, device=lengths.device) < lengths.unsqueeze(-1)

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from espnet_prune.data.rttm import Turn
 from espnet_prune.diarization.frames import FrameGrid
 
-# Frames that are joined at a time.
-_BLOCK = 3000
+_BLOCK = 3000  # frames that are joined at a time
 
 
 def stitch(
@@ -24,15 +23,9 @@ def stitch(
     The number of speakers is the rounded mean over the windows that see the frame; that many of
     the clusters with the most votes are active (as in pyannote.audio, Bredin, 2023).
 
-    Args:
-        activity: ``(W, L, S)`` zeros and ones per window and local speaker.
-        labels: ``(W, S)`` the cluster of each local speaker, -1 for none.
-        first_frames: ``(W,)`` frame of the recording at which each window starts, ascending.
-        num_frames: frames of the recording.
-        block: frames for which votes are held at a time.
-
-    Returns:
-        ``(num_frames, M)`` who is active.
+    Of the activity ``(W, L, S)``, zeros and ones, the clusters ``(W, S)`` of the local speakers, -1
+    for none, and the frames ``(W,)`` of the recording, ascending, at which the windows start, comes
+    ``(num_frames, M)`` who is active. Votes are held for a block of frames at a time.
     """
     num_clusters = int(labels.max(initial=-1)) + 1
     active = np.zeros((num_frames, num_clusters), dtype=bool)
@@ -43,9 +36,7 @@ def stitch(
         first = int(np.searchsorted(first_frames, start - length, side="right"))
         last = int(np.searchsorted(first_frames, stop, side="left"))
         offsets = first_frames[first:last] - start
-        active[start:stop] = _vote(
-            activity[first:last], labels[first:last], offsets, stop - start, num_clusters
-        )
+        _vote(activity[first:last], labels[first:last], offsets, active[start:stop])
     return active
 
 
@@ -53,13 +44,12 @@ def _vote(
     activity: NDArray[np.uint8],
     labels: NDArray[np.int64],
     offsets: NDArray[np.int64],
-    num_frames: int,
-    num_clusters: int,
-) -> NDArray[np.bool_]:
-    """Who is active in a block of frames, which windows see from ``offsets`` on."""
-    votes = np.zeros((num_frames, num_clusters), dtype=np.float32)
-    count = np.zeros(num_frames, dtype=np.float32)
-    seen = np.zeros(num_frames, dtype=np.float32)
+    active: NDArray[np.bool_],
+) -> None:
+    """Set who is ``active`` in a block of frames, which windows see from ``offsets`` on."""
+    num_frames = len(active)
+    votes = np.zeros(active.shape, dtype=np.float32)
+    count, seen = np.zeros((2, num_frames), dtype=np.float32)
     for window, offset in enumerate(offsets.tolist()):
         frames = slice(max(0, offset), min(offset + activity.shape[1], num_frames))
         inside = activity[window, frames.start - offset : frames.stop - offset]
@@ -69,7 +59,7 @@ def _vote(
         votes[frames, labels[window, known]] += inside[:, known]
     speakers = np.rint(count / seen.clip(min=1)).astype(np.int64)
     rank = np.argsort(np.argsort(-votes, axis=1, kind="stable"), axis=1, kind="stable")
-    return (rank < speakers[:, None]) & (votes > 0)
+    active[:] = (rank < speakers[:, None]) & (votes > 0)
 
 
 def to_turns(

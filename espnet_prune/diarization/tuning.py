@@ -42,16 +42,10 @@ def tune(
     collar: float = 0.0,
     skip_overlap: bool = False,
 ) -> list[Trial]:
-    """Score every point of a grid.
+    """Score every point of a grid on the recordings that a development set scores.
 
-    Args:
-        prepare: makes what diarizes after each of some configurations, which differ in ``JOINING``
-            alone; :func:`local_once` does.
-        points: what the grid sets at each point, for the result.
-        configs: the whole configuration at each point.
-        data: development set; the recordings that it scores are diarized.
-        collar: as of :func:`~espnet_prune.scoring.der.score`.
-        skip_overlap: as there.
+    ``configs`` are the whole configurations at the ``points``. ``prepare`` makes what diarizes
+    after each of some that differ in ``JOINING`` alone, as :func:`local_once` does.
 
     Raises:
         DataError: for audio that cannot be read, or a set without speech.

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -38,13 +36,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Window:
-    """A stretch of a recording that is one training or validation item (a Kaldi segment).
-
-    Attributes:
-        id: unique id.
-        recording: recording id.
-        start: Seconds from the beginning of the recording.
-        end: Seconds from the beginning of the recording.
+    """A stretch of a recording, in seconds, that is one training item (a Kaldi segment).
 
     Raises:
         ValueError: unless 0 <= start < end.
@@ -69,36 +61,25 @@ class Window:
         return round(self.end * SAMPLE_RATE) - self.first_sample
 
 
-def parse_window(fields: list[str]) -> Window:
-    """Make a window of the fields of a line of a ``windows`` or Kaldi ``segments`` file.
-
-    Raises:
-        ValueError: for a malformed line.
-    """
-    expect_fields(fields, LAYOUT)
-    start, end = parse_seconds(fields[2], "start"), parse_seconds(fields[3], "end")
-    return Window(fields[0], fields[1], start, end)
-
-
 def write_windows(path: str | Path, windows: Iterable[Window]) -> None:
     """Write a ``windows`` file atomically, sorted by id."""
     ordered = sorted(windows, key=lambda window: window.id)
     write_lines(path, [f"{w.id} {w.recording} {w.start:.2f} {w.end:.2f}" for w in ordered])
 
 
-def cut_windows(
-    regions: Mapping[str, Sequence[Region]], size: float, shift: float, grid: FrameGrid = _GRID
-) -> list[Window]:
-    """Cut windows out of the scored regions, silent ones included.
+def _parse_window(fields: list[str]) -> Window:
+    """Of a line of a ``windows`` or Kaldi ``segments`` file."""
+    expect_fields(fields, LAYOUT)
+    start, end = parse_seconds(fields[2], "start"), parse_seconds(fields[3], "end")
+    return Window(fields[0], fields[1], start, end)
+
+
+def cut_windows(regions: Mapping[str, Sequence[Region]], size: float, shift: float) -> list[Window]:
+    """Cut windows of ``size`` seconds, ``shift`` apart, out of the scored regions, silent or not.
 
     A region ends with a full window aligned to its end; a region shorter than a window is one
-    short window. Region edges move inwards to multiples of 10 ms.
-
-    Args:
-        regions: scored regions of each recording, not overlapping.
-        size: window length in seconds, a multiple of 0.01.
-        shift: from the start of a window to the start of the next in seconds, likewise.
-        grid: regions that are shorter than one of its frames are left out.
+    short window, one shorter than a frame is left out. Region edges move inwards to multiples of
+    10 ms.
 
     Raises:
         ValueError: for a size or shift that is not a positive multiple of 10 ms.
@@ -108,39 +89,40 @@ def cut_windows(
     for region in (region for recording in regions.values() for region in recording):
         first = math.ceil(region.start * STEPS_PER_SECOND - 1e-6)
         last = math.floor(region.end * STEPS_PER_SECOND + 1e-6)
-        if grid.num_frames((last - first) * SAMPLE_RATE // STEPS_PER_SECOND) < 1:
+        if _GRID.num_frames((last - first) * SAMPLE_RATE // STEPS_PER_SECOND) < 1:
             logger.warning("left out %s: shorter than one frame", region)
             continue
         starts = list(range(first, last - size_steps + 1, shift_steps))
         if not starts or starts[-1] + size_steps < last:
             starts.append(max(first, last - size_steps))
         for start in starts:
-            windows.append(_window(region.recording, start, min(start + size_steps, last)))
+            end = min(start + size_steps, last)
+            name = f"{region.recording}-{start:07d}-{end:07d}"
+            seconds = start / STEPS_PER_SECOND, end / STEPS_PER_SECOND
+            windows.append(Window(name, region.recording, *seconds))
     return windows
 
 
+def _steps(seconds: float, name: str) -> int:
+    steps = round(seconds * STEPS_PER_SECOND) if math.isfinite(seconds) else 0
+    if steps < 1 or not math.isclose(steps, seconds * STEPS_PER_SECOND, abs_tol=1e-6):
+        raise ValueError(
+            f"expected a {name} that is a positive multiple of 0.01 s, found {seconds} s; round it"
+        )
+    return steps
+
+
 def frame_labels(
-    turns: Sequence[Turn],
-    start: float,
-    num_frames: int,
-    max_speakers: int,
-    grid: FrameGrid = _GRID,
+    turns: Sequence[Turn], start: float, num_frames: int, max_speakers: int, grid: FrameGrid = _GRID
 ) -> NDArray[np.uint8]:
     """Tell who is active in each frame of a window, the most talkative speakers first.
 
     Frame ``l`` is active for a speaker if its centre, ``start + grid.centre + grid.shift * l``
-    seconds, lies in one of the turns; ties of total activity are broken by name. Speakers beyond
-    ``max_speakers`` are left out.
-
-    Args:
-        turns: turns of the recording; those outside the window do no harm.
-        start: start of the window in the recording, in seconds.
-        num_frames: L.
-        max_speakers: S.
-        grid: where frames lie.
+    seconds, lies in one of the turns; those outside the window do no harm. Ties of total activity
+    are broken by name, and speakers beyond ``max_speakers`` are left out.
 
     Returns:
-        (L, S) zeros and ones; columns without a speaker are zero.
+        ``(num_frames, max_speakers)`` zeros and ones; columns without a speaker are zero.
     """
     names = sorted({turn.speaker for turn in turns})
     column_of = {name: column for column, name in enumerate(names)}
@@ -157,21 +139,6 @@ def frame_labels(
     labels = np.zeros((num_frames, max_speakers), dtype=np.uint8)
     labels[:, : len(kept)] = active[:, kept]
     return labels
-
-
-class TurnIndex:
-    """The turns of one recording, prepared for finding those of a window quickly."""
-
-    def __init__(self, turns: Iterable[Turn]) -> None:
-        self._turns = sorted(turns, key=lambda turn: turn.start)
-        self._starts = [turn.start for turn in self._turns]
-        self._latest_ends = list(accumulate((turn.end for turn in self._turns), max))
-
-    def between(self, start: float, end: float) -> list[Turn]:
-        """List the turns that overlap ``[start, end)`` (seconds), ordered by their start."""
-        first = bisect_right(self._latest_ends, start)
-        last = bisect_left(self._starts, end)
-        return [turn for turn in self._turns[first:last] if turn.end > start]
 
 
 def read_wavs(path: str | Path) -> dict[str, str]:
@@ -200,7 +167,7 @@ class _WindowData(Mapping[str, np.ndarray]):
 
     @cached_property
     def _windows(self) -> dict[str, Window]:
-        return {window.id: window for window in read_table(self.windows_file, parse_window)}
+        return {window.id: window for window in read_table(self.windows_file, _parse_window)}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._windows)
@@ -247,10 +214,8 @@ class WindowAudio(_WindowData):
 class WindowLabels(_WindowData):
     """Frame labels of each window, (L, S) uint8, from the ``rttm`` beside the windows file.
 
-    Args:
-        windows_file: path of the ``windows`` file.
-        max_speakers: S; of a window with more speakers the most talkative are kept.
-        grid: frames of the encoder that learns from the labels.
+    Of a window with more than ``max_speakers``, S, the most talkative are kept; ``grid`` has the
+    frames of the encoder that learns from the labels.
     """
 
     def __init__(
@@ -262,30 +227,12 @@ class WindowLabels(_WindowData):
 
     def __getitem__(self, key: str) -> NDArray[np.uint8]:
         window = self._windows[key]
-        index = self._turns.get(window.recording)
-        turns = index.between(window.start, window.end) if index else []
+        start, end = window.start, window.end
+        listed = self._turns.get(window.recording, [])
+        turns = [turn for turn in listed if turn.start < end and turn.end > start]
         length = self.grid.num_frames(window.num_samples)
-        return frame_labels(turns, window.start, length, self.max_speakers, self.grid)
+        return frame_labels(turns, start, length, self.max_speakers, self.grid)
 
     @cached_property
-    def _turns(self) -> dict[str, TurnIndex]:
-        turns = read_rttm(self.windows_file.with_name("rttm"))
-        return {recording: TurnIndex(turns[recording]) for recording in turns}
-
-
-def _steps(seconds: float, name: str) -> int:
-    steps = round(seconds * STEPS_PER_SECOND) if math.isfinite(seconds) else 0
-    if steps < 1 or not math.isclose(steps, seconds * STEPS_PER_SECOND, abs_tol=1e-6):
-        raise ValueError(
-            f"expected a {name} that is a positive multiple of 0.01 s, found {seconds} s; round it"
-        )
-    return steps
-
-
-def _window(recording: str, first: int, last: int) -> Window:
-    return Window(
-        f"{recording}-{first:07d}-{last:07d}",
-        recording,
-        first / STEPS_PER_SECOND,
-        last / STEPS_PER_SECOND,
-    )
+    def _turns(self) -> dict[str, list[Turn]]:
+        return read_rttm(self.windows_file.with_name("rttm"))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from espnet_prune.data.audio import SAMPLE_RATE
-from espnet_prune.diarization.embedding import EmbeddingHead
+from espnet_prune.diarization.embedding.head import EmbeddingHead
 from espnet_prune.encoder import SSLEncoder
 from espnet_prune.encoder.norm import length_mask
 from espnet_prune.espnet.teacher import Teacher

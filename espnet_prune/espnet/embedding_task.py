@@ -11,7 +11,7 @@ import numpy as np
 from espnet2.utils.nested_dict_action import NestedDictAction
 
 from espnet_prune.data.tables import read_table
-from espnet_prune.diarization.embedding import EmbeddingHead
+from espnet_prune.diarization.embedding.head import EmbeddingHead
 from espnet_prune.encoder import SSLEncoder
 from espnet_prune.espnet.embedding_model import UNKNOWN, ESPnetEmbeddingModel
 from espnet_prune.espnet.window_task import WindowTask

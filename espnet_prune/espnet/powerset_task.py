@@ -10,8 +10,8 @@ from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.train.class_choices import ClassChoices
 from espnet2.utils.nested_dict_action import NestedDictAction
 
-from espnet_prune.diarization.config import DiarizationConfig
 from espnet_prune.diarization.frames import FrameGrid
+from espnet_prune.diarization.head import DiarizationConfig
 from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.encoder.typed import read_typed
 from espnet_prune.espnet.frontend import PrunedSSLFrontend

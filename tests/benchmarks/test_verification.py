@@ -20,7 +20,7 @@ from benchmarks.verification import (
     rate_interval,
 )
 from espnet_prune.data import DataError
-from espnet_prune.diarization.embedding import PooledStates
+from espnet_prune.diarization.embedding.pooling import PooledStates
 from espnet_prune.diarization.embedding.utterances import UtteranceEmbedder, read_samples
 from tests.encoders import random_encoder, tiny_config
 

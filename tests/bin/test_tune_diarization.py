@@ -14,8 +14,7 @@ import yaml
 from espnet_prune.bin import diarize, score_der, tune_diarization
 from espnet_prune.bin.tune_diarization import changes_at, parse_grid
 from espnet_prune.data import DataError
-from espnet_prune.diarization.config import DiarizationConfig
-from espnet_prune.diarization.head import HeadConfig
+from espnet_prune.diarization.head import DiarizationConfig, HeadConfig
 from espnet_prune.diarization.inference_config import InferenceConfig
 from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.diarization.pipeline import Diarizer

@@ -15,8 +15,7 @@ import soundfile
 import torch
 from torch import Tensor, nn
 
-from espnet_prune.diarization.config import DiarizationConfig
-from espnet_prune.diarization.head import HeadConfig
+from espnet_prune.diarization.head import DiarizationConfig, HeadConfig
 from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.encoder import ConvLayerConfig, Featurizer, SSLConfig
 from tests.encoders import tiny_config

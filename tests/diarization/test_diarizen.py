@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from espnet_prune import Diarizer
-from espnet_prune.diarization.config import DiarizationConfig
 from espnet_prune.diarization.diarizen import read_released
+from espnet_prune.diarization.head import DiarizationConfig
 from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.encoder import ConfigError, SSLEncoder
+from espnet_prune.encoder.typed import read_typed
 from espnet_prune.storage import CheckpointError
 from tests.formats.diarizen_format import Release
 
@@ -183,9 +184,9 @@ def test_hub(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_heads_take_one_of_two_norms() -> None:
-    assert DiarizationConfig.from_dict({"head": {"num_layers": 1}}).head.norm == "group"
+    assert read_typed(DiarizationConfig, {"head": {"num_layers": 1}}).head.norm == "group"
     with pytest.raises(ConfigError, match="head.norm: expected .group. or .batch., found .layer."):
-        DiarizationConfig.from_dict({"head": {"norm": "layer"}})
+        read_typed(DiarizationConfig, {"head": {"norm": "layer"}})
 
 
 BAD = [-4, 0, 10**6, 10**12, 0.5, float("nan"), "many"]

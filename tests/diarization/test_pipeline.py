@@ -13,11 +13,11 @@ import torch
 from espnet_prune import Diarizer
 from espnet_prune.bin import diarize, pack
 from espnet_prune.data import DataError, read_rttm
-from espnet_prune.diarization.config import DiarizationConfig
-from espnet_prune.diarization.head import HeadConfig
+from espnet_prune.diarization.head import DiarizationConfig, HeadConfig
 from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.diarization.pipeline import InferenceConfig
 from espnet_prune.encoder import ConfigError, Featurizer
+from espnet_prune.encoder.typed import read_typed
 from espnet_prune.storage import CheckpointError
 from tests.diarization.scripted import real_convs
 from tests.encoders import random_encoder, tiny_config
@@ -216,7 +216,7 @@ def test_devices_that_are_not_there(model, device, capsys):
 )
 def test_bad_models(values, message):
     with pytest.raises(ConfigError, match=message):
-        DiarizationConfig.from_dict(values)
+        read_typed(DiarizationConfig, values)
 
 
 def test_the_commands(model, wav, tmp_path):

@@ -11,8 +11,8 @@ import soundfile
 
 from espnet_prune import Diarizer
 from espnet_prune.data import DataError, Turn
-from espnet_prune.diarization.clustering import BoundedClustering
-from espnet_prune.diarization.embedding import WESPEAKER
+from espnet_prune.diarization.clustering.base import BoundedClustering
+from espnet_prune.diarization.embedding.wespeaker import WESPEAKER
 from espnet_prune.diarization.inference_config import config_of_release, with_companions
 from espnet_prune.diarization.pipeline import InferenceConfig, recording_name
 from espnet_prune.encoder import ConfigError

@@ -15,7 +15,6 @@ from espnet_prune.data.tables import DataError
 from espnet_prune.data.uem import Region
 from espnet_prune.diarization.frames import FrameGrid
 from espnet_prune.diarization.windows import (
-    TurnIndex,
     Window,
     WindowAudio,
     WindowLabels,
@@ -146,14 +145,15 @@ def test_labels_agree_with_brute_force() -> None:
         assert np.array_equal(frame_labels(turns, start, 100, 4), expected)
 
 
-def test_turn_index_finds_the_turns_of_a_window() -> None:
-    rng = np.random.default_rng(1)
-    turns = random_turns(rng, 40)
-    index = TurnIndex(turns)
-    for start in np.arange(0, 35, 0.5):
-        expected = [turn for turn in turns if turn.start < start + 2 and turn.end > start]
-        found = index.between(start, start + 2)
-        assert sorted(found, key=repr) == sorted(expected, key=repr)
+def test_windows_find_their_turns(tmp_path: Path) -> None:
+    turns = random_turns(np.random.default_rng(1), 40)
+    write_rttm(tmp_path / "rttm", {"a": turns})
+    windows = cut_windows({"a": [Region("a", 0, 37)]}, 2, 0.5)
+    write_windows(tmp_path / "windows", windows)
+    found = WindowLabels(tmp_path / "windows", 4)
+    for window in windows:
+        expected = frame_labels(turns, window.start, FrameGrid().num_frames(32000), 4)
+        assert np.array_equal(found[window.id], expected)
 
 
 @pytest.fixture

@@ -15,10 +15,9 @@ from espnet_prune.bin import (
     pack,
     tune_diarization,
 )
-from espnet_prune.diarization.config import DiarizationConfig
-from espnet_prune.diarization.embedding import CAMPlusPlusEmbedder, EmbeddingHead, HeadEmbedder
-from espnet_prune.diarization.embedding.cam import CAMPlusPlus
-from espnet_prune.diarization.head import HeadConfig
+from espnet_prune.diarization.embedding.campplus import CAMPlusPlus, CAMPlusPlusEmbedder
+from espnet_prune.diarization.embedding.head import EmbeddingHead, HeadEmbedder
+from espnet_prune.diarization.head import DiarizationConfig, HeadConfig
 from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.diarization.pipeline import InferenceConfig
 from espnet_prune.encoder import Featurizer, SSLEncoder

@@ -11,8 +11,7 @@ from espnet2.train.dataset import DATA_TYPES
 
 from espnet_prune.data import Region, Turn, write_rttm
 from espnet_prune.diarization import FrameGrid, cut_windows, write_windows
-from espnet_prune.diarization.config import DiarizationConfig
-from espnet_prune.diarization.head import HeadConfig
+from espnet_prune.diarization.head import DiarizationConfig, HeadConfig
 from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.encoder import Featurizer, SSLConfig
 from espnet_prune.espnet.data_types import register_data_types

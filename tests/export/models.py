@@ -47,8 +47,7 @@ def encoder_of(model) -> SSLEncoder:
 
 
 def _diarizer(family: str, size: str, norm: str):
-    from espnet_prune.diarization.config import DiarizationConfig
-    from espnet_prune.diarization.head import HeadConfig
+    from espnet_prune.diarization.head import DiarizationConfig, HeadConfig
     from espnet_prune.diarization.model import DiarizationModel
 
     head = HeadConfig(hidden=12, num_layers=2, num_heads=2, ffn=20, kernel=5, norm=norm)

@@ -136,7 +136,7 @@ def test_our_own_folder(tmp_path: Path) -> None:
 
 def test_encoder_of_a_diarization_model(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     pytest.importorskip("pyannote.core")
-    from espnet_prune.diarization.config import DiarizationConfig, HeadConfig
+    from espnet_prune.diarization.head import DiarizationConfig, HeadConfig
     from espnet_prune.diarization.model import DiarizationModel
 
     encoder = random_encoder(tiny_config())

@@ -15,8 +15,7 @@ import torch
 
 from espnet_prune.bin import compare_der, score_der
 from espnet_prune.data import Region, Turn, write_rttm, write_uem
-from espnet_prune.diarization.config import DiarizationConfig
-from espnet_prune.diarization.head import HeadConfig
+from espnet_prune.diarization.head import DiarizationConfig, HeadConfig
 from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.encoder import (
     ConvLayerConfig,

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
-from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
-from espnet_prune.diarization.clustering.assignment import assign, centroids_of, normalised
-from espnet_prune.diarization.clustering.bounds import ANY_NUMBER, SpeakerBounds, in_order
+from espnet_prune.diarization.clustering.base import (
+    ANY_NUMBER,
+    Doubles,
+    Floats,
+    Indices,
+    SpeakerBounds,
+    assign,
+    centroids_of,
+    in_order,
+    normalised,
+)
 from espnet_prune.encoder import ConfigError
+from espnet_prune.encoder.typed import check_name
 
 LINKAGES = ("average", "centroid")
-# Far beyond any cosine distance, so that two speakers of one window never merge.
-_CANNOT_LINK = 1e3
-# Of the recording's embeddings, the least cluster is at most this share.
-_SMALLEST_SHARE = 0.1
+_CANNOT_LINK = 1e3  # far beyond any cosine distance: two speakers of one window never merge
+_SMALLEST_SHARE = 0.1  # of a recording's embeddings: what the least cluster is at most
 
 
+@dataclass(frozen=True)
 class AgglomerativeClustering:
     """Merge the nearest two clusters of length-normalised embeddings, again and again.
 
-    Args:
+    Attributes:
         threshold: distance at which merging stops, unless bounds on the number of speakers say
             otherwise: they take the nearest cut with an allowed number.
         linkage: ``average`` is the mean cosine distance, speakers of one window kept apart;
@@ -34,21 +44,25 @@ class AgglomerativeClustering:
         ConfigError: an unknown linkage, or a cluster of less than one.
     """
 
-    def __init__(self, threshold: float, linkage: str = "average", min_cluster_size: int = 1):
-        if linkage not in LINKAGES:
-            raise ConfigError(f"expected a linkage of {', '.join(LINKAGES)}, found {linkage!r}")
-        if min_cluster_size < 1:
-            raise ConfigError(f"expected a min_cluster_size of 1 or more, found {min_cluster_size}")
-        self.threshold, self.linkage = threshold, linkage
-        self.min_cluster_size = min_cluster_size
+    threshold: float
+    linkage: str = "average"
+    min_cluster_size: int = 1
+
+    def __post_init__(self) -> None:
+        check_name("a linkage", self.linkage, LINKAGES)
+        if self.min_cluster_size < 1:
+            raise ConfigError(
+                f"expected a min_cluster_size of 1 or more, found {self.min_cluster_size}"
+            )
 
     def __call__(
-        self,
-        embeddings: NDArray[np.float32],
-        windows: NDArray[np.int64],
-        bounds: SpeakerBounds = ANY_NUMBER,
-    ) -> NDArray[np.int64]:
-        """As of :class:`~espnet_prune.diarization.clustering.bounds.Clustering`."""
+        self, embeddings: Floats, windows: Indices, bounds: SpeakerBounds = ANY_NUMBER
+    ) -> Indices:
+        """Which local speakers are the same: labels ``(N,)`` from 0, every one of them used.
+
+        Of embeddings ``(N, E)``, one per window and local speaker, and the indices of the windows
+        ``(N,)`` that they are of.
+        """
         count = len(embeddings)
         if count < 2:
             return np.zeros(count, dtype=np.int64)
@@ -65,7 +79,7 @@ class AgglomerativeClustering:
             merges, smallest = count - allowed, 1
         return in_order(_join_small(embeddings, _cut(tree, merges), smallest))
 
-    def _tree(self, unit: NDArray[np.float32], windows: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _tree(self, unit: Floats, windows: Indices) -> Doubles:
         """SciPy's linkage matrix ``(N - 1, 4)`` of ``(N, E)``."""
         if self.linkage == "centroid":
             return linkage(unit, "centroid")
@@ -74,14 +88,14 @@ class AgglomerativeClustering:
         np.fill_diagonal(distance, 0.0)
         return linkage(squareform(distance.clip(min=0, out=distance), checks=False), "average")
 
-    def _at(self, heights: NDArray[np.float64], cuts: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _at(self, heights: Doubles, cuts: Indices) -> Doubles:
         """The threshold nearest to ours that cuts after so many merges."""
         bottom = np.concatenate([[-np.inf], heights])[cuts]
         top = np.concatenate([heights, [np.inf]])[cuts]
         return np.clip(self.threshold, bottom, top)
 
 
-def _large_clusters(tree: NDArray[np.float64], smallest: int) -> NDArray[np.int64]:
+def _large_clusters(tree: Doubles, smallest: int) -> Indices:
     """How many clusters have ``smallest`` members after 0, 1, ... merges, ``(N,)``."""
     leaves = len(tree) + 1
     sizes = np.concatenate([np.ones(leaves), tree[:, 3]])
@@ -91,16 +105,14 @@ def _large_clusters(tree: NDArray[np.float64], smallest: int) -> NDArray[np.int6
     return np.cumsum(np.concatenate([[is_large[:leaves].sum()], changes]))
 
 
-def _cut(tree: NDArray[np.float64], merges: int) -> NDArray[np.int64]:
+def _cut(tree: Doubles, merges: int) -> Indices:
     """Labels ``(N,)`` after so many merges, ties or not."""
     ranked = tree.copy()
     ranked[:, 2] = np.arange(len(tree))
     return fcluster(ranked, merges - 0.5, criterion="distance").astype(np.int64) - 1
 
 
-def _join_small(
-    embeddings: NDArray[np.float32], labels: NDArray[np.int64], smallest: int
-) -> NDArray[np.int64]:
+def _join_small(embeddings: Floats, labels: Indices, smallest: int) -> Indices:
     """Labels ``(N,)`` of ``(N, E)`` with every small cluster in the large one nearest to it."""
     sizes = np.bincount(labels)
     large = np.flatnonzero(sizes >= smallest)

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from espnet_prune.diarization.clustering.assignment import normalised
+from espnet_prune.diarization.clustering.base import Doubles, Floats, normalised
 from espnet_prune.encoder import ConfigError
 from espnet_prune.storage import CheckpointError
 from espnet_prune.storage.sniffing import ARRAYS, require_kind
 
-# A header may ask for more memory than there is.
-_UNREADABLE = (
-    OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error, MemoryError,
-    NotImplementedError, RuntimeError, OverflowError, SyntaxError
-)  # fmt: skip
 _TRANSFORM, _PLDA = "xvec_transform.npz", "plda.npz"
 
 
@@ -28,32 +20,22 @@ _TRANSFORM, _PLDA = "xvec_transform.npz", "plda.npz"
 class Plda:
     """Projects embeddings to where speakers differ by ``psi`` and one speaker's varies by 1.
 
-    Embeddings are centred, scaled to a length, projected by linear discriminant analysis, centred
-    and scaled again, and projected to directions that are independent of each other within and
-    between speakers.
-
-    Attributes:
-        centre: ``(E,)`` mean of embeddings.
-        lda: ``(E, D)``.
-        lda_centre: ``(D,)`` mean behind it.
-        mean: ``(D,)`` of what PLDA models.
-        transform: ``(K, D)`` directions, the one where speakers differ most first.
-        psi: ``(K,)`` variance between speakers in each, where that within speakers is 1.
+    Embeddings are less their mean ``centre`` ``(E,)``, scaled to a length, projected by linear
+    discriminant analysis ``lda`` ``(E, D)``, less ``lda_centre`` ``(D,)``, scaled again, less
+    ``mean`` ``(D,)``, and projected to the directions ``transform`` ``(K, D)``, which are
+    independent of each other within and between speakers: ``psi`` ``(K,)`` is the variance between
+    speakers in each, the largest first, where that within speakers is 1.
     """
 
-    centre: NDArray[np.float64]
-    lda: NDArray[np.float64]
-    lda_centre: NDArray[np.float64]
-    mean: NDArray[np.float64]
-    transform: NDArray[np.float64]
-    psi: NDArray[np.float64]
+    centre: Doubles
+    lda: Doubles
+    lda_centre: Doubles
+    mean: Doubles
+    transform: Doubles
+    psi: Doubles
 
-    def __call__(self, embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Embeddings ``(N, E)`` to vectors ``(N, K)``.
-
-        Raises:
-            ConfigError: embeddings of another size, which are those of another model.
-        """
+    def __call__(self, embeddings: Floats) -> Doubles:
+        """Embeddings ``(N, E)`` to vectors ``(N, K)``; ConfigError of those of another model."""
         expected, found = len(self.centre), embeddings.shape[1]
         if expected != found:
             raise ConfigError(
@@ -66,14 +48,10 @@ class Plda:
 
 
 def load_plda(folder: str | PathLike[str], dim: int) -> Plda:
-    """Read the ``plda`` folder of a DiariZen release: ``xvec_transform.npz`` and ``plda.npz``.
+    """Read ``xvec_transform.npz`` and ``plda.npz`` of the ``plda`` folder of a DiariZen release.
 
-    Args:
-        folder: where they are.
-        dim: of the directions, so many where speakers differ most.
-
-    Raises:
-        CheckpointError: a file is missing or damaged, or its arrays do not fit.
+    ``dim`` directions are used, those where speakers differ most. CheckpointError: a file is
+    missing or damaged, or its arrays do not fit.
     """
     folder = Path(folder)
     centre, lda, lda_centre = _read(folder / _TRANSFORM, "mean1", "lda", "mean2")
@@ -91,7 +69,7 @@ def load_plda(folder: str | PathLike[str], dim: int) -> Plda:
     return Plda(centre, lda, lda_centre, mean, transform[order], psi[order])
 
 
-def _read(path: Path, *names: str) -> list[NDArray[np.float64]]:
+def _read(path: Path, *names: str) -> list[Doubles]:
     require_kind(path, ARRAYS)
     try:
         with np.load(path) as arrays:
@@ -99,7 +77,7 @@ def _read(path: Path, *names: str) -> list[NDArray[np.float64]]:
         if all(np.isfinite(array).all() for array in found):
             return found
         raise ValueError("NaN or infinity in them")
-    except _UNREADABLE as error:
+    except Exception as error:  # of the dozen that damaged files raise, MemoryError among them
         raise CheckpointError(
             f"{path}: expected the arrays {', '.join(names)} of a PLDA, found none "
             f"({type(error).__name__}: {error}); pass the plda folder of a DiariZen release"

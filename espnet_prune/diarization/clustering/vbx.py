@@ -11,36 +11,29 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import logsumexp, softmax
 
 from espnet_prune.diarization.clustering.agglomerative import AgglomerativeClustering
-from espnet_prune.diarization.clustering.bounds import in_order
+from espnet_prune.diarization.clustering.base import Doubles, Floats, Indices, in_order
 from espnet_prune.diarization.clustering.plda import load_plda
 from espnet_prune.encoder import ConfigError
 from espnet_prune.encoder.typed import settle_types
 
-# Log odds of the first responsibilities: an embedding is a little of every speaker.
-_SHARPNESS = 7.0
-# A speaker of less prior probability is none.
-_SMALLEST_PRIOR = 1e-7
-# Keeps the logarithm of a prior finite.
-_PRIOR_FLOOR = 1e-8
-# Growth of the evidence lower bound at which iterations stop.
-_TOLERANCE = 1e-4
+_SHARPNESS = 7.0  # log odds at first: an embedding is a little of every speaker
+_SMALLEST_PRIOR = 1e-7  # a speaker of less probability is none
+_PRIOR_FLOOR = 1e-8  # keeps the logarithm finite
+_TOLERANCE = 1e-4  # growth of the evidence lower bound at which iterations stop
 
 
 class Responsibilities(NamedTuple):
-    """Which speaker each embedding is of.
+    """Which speaker each embedding is of: ``values`` ``(N, M)``, whose rows sum to 1.
 
-    Attributes:
-        values: ``(N, M)``, each row sums to 1.
-        priors: ``(M,)`` share of each speaker, sums to 1.
-        bounds: the evidence lower bound after each iteration, which never falls.
+    ``priors`` ``(M,)`` are the shares of the speakers, ``bounds`` the evidence lower bound after
+    each iteration, which never falls.
     """
 
-    values: NDArray[np.float64]
-    priors: NDArray[np.float64]
+    values: Doubles
+    priors: Doubles
     bounds: list[float]
 
 
@@ -80,9 +73,6 @@ class VBxClustering:
 
     The number of speakers is found, not given. That two embeddings of one window are of different
     speakers is not used here, but by the assignment afterwards.
-
-    Raises:
-        CheckpointError: no PLDA in its folder.
     """
 
     def __init__(self, config: VBxConfig):
@@ -90,16 +80,8 @@ class VBxClustering:
         self.initial = AgglomerativeClustering(config.threshold, linkage="centroid")
         self.config = config
 
-    def __call__(
-        self, embeddings: NDArray[np.float32], windows: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
-        """Embeddings ``(N, E)`` of windows ``(N,)`` to labels ``(N,)`` from 0, all of them used.
-
-        N is at least 1.
-
-        Raises:
-            ConfigError: embeddings of another size than the PLDA's.
-        """
+    def __call__(self, embeddings: Floats, windows: Indices) -> Indices:
+        """Embeddings ``(N, E)`` of windows ``(N,)`` to labels ``(N,)``, N at least 1."""
         vectors = self.plda(embeddings)
         first = one_hot_softened(self.initial(embeddings, windows))
         config = self.config
@@ -109,32 +91,21 @@ class VBxClustering:
         return in_order(values[:, priors > _SMALLEST_PRIOR].argmax(axis=1))
 
 
-def one_hot_softened(labels: NDArray[np.int64]) -> NDArray[np.float64]:
+def one_hot_softened(labels: Indices) -> Doubles:
     """Responsibilities ``(N, M)`` of labels ``(N,)`` from 0, most of each row in one entry."""
     return softmax(_SHARPNESS * np.eye(labels.max() + 1)[labels], axis=1)
 
 
 def infer(
-    vectors: NDArray[np.float64],
-    psi: NDArray[np.float64],
-    responsibilities: NDArray[np.float64],
-    Fa: float,
-    Fb: float,
-    max_iters: int,
+    vectors: Doubles, psi: Doubles, responsibilities: Doubles, Fa: float, Fb: float, max_iters: int
 ) -> Responsibilities:
     """Variational inference of who is who among vectors of a PLDA.
 
-    A speaker's mean is normal with variances ``psi``, and vectors are normal about it with
-    variances 1. Speaker models and responsibilities are estimated in turn until the evidence lower
-    bound grows no more.
-
-    Args:
-        vectors: ``(N, K)``.
-        psi: ``(K,)``.
-        responsibilities: ``(N, M)`` to start with, each row sums to 1.
-        Fa: scale of the evidence.
-        Fb: scale of the divergence of speaker models from their prior.
-        max_iters: at most so many times.
+    A speaker's mean is normal with variances ``psi`` ``(K,)``, and ``vectors`` ``(N, K)`` are
+    normal about it with variances 1. From ``responsibilities`` ``(N, M)``, whose rows sum to 1,
+    speaker models and responsibilities are estimated in turn until the evidence lower bound grows
+    no more, ``max_iters`` times at most. ``Fa`` scales the evidence, ``Fb`` the divergence of
+    speaker models from their prior.
     """
     scaled = vectors * np.sqrt(psi)
     constant = -0.5 * ((vectors**2).sum(axis=1) + len(psi) * np.log(2 * np.pi))

@@ -30,9 +30,6 @@ class ESPnetEmbedder(nn.Module):
 
     ESPnet's models pool in many ways, none under a mask: each local speaker takes a pass, whose
     cost grows with its speech. What is shorter than half a second is repeated.
-
-    Args:
-        model: a speaker model of ESPnet.
     """
 
     layers: Collection[int] = ()
@@ -46,33 +43,25 @@ class ESPnetEmbedder(nn.Module):
     def from_pretrained(cls, source: str) -> ESPnetEmbedder:
         """Load what ``espnet2.bin.spk_train`` wrote, strictly.
 
-        Args:
-            source: a ``*.pth`` file beside its ``config.yaml``, the folder of an unpacked archive
-                (with ``meta.yaml``), or the id of such a one on Hugging Face.
-
-        Raises:
-            CheckpointError: the source is missing, damaged or of another task.
+        That is a ``*.pth`` file beside its ``config.yaml``, the folder of an unpacked archive (with
+        ``meta.yaml``), or the id of such a one on Hugging Face. CheckpointError: it is missing,
+        damaged or of another task.
         """
         path = find_source(source, also=("*.yaml", "*.pth"))
         return cls(load_trained(SpeakerTask, _model_file(path) if path.is_dir() else path))
 
     def forward(self, stretch: Stretch, states: Mapping[int, Tensor], weights: Tensor) -> Tensor:
-        """As of :class:`~espnet_prune.diarization.embedding.base.SpeakerEmbedder`.
-
-        A frame with any weight counts in full.
-        """
+        """As of :class:`SpeakerEmbedder`; a frame with any weight counts in full."""
         heard = (weights > 0).any(1)
         if not heard.any():
             # The model tells the size of an embedding only by making one.
             return weights.new_zeros(*heard.shape, 1)
         found = heard.nonzero().tolist()
-        voices = [self._embed(_utterance(stretch, row, weights[row, :, s])) for row, s in found]
-        embeddings = weights.new_zeros(*heard.shape, voices[0].size(-1))
-        embeddings[heard] = torch.stack(voices)
+        voices = (_utterance(stretch, row, weights[row, :, speaker]) for row, speaker in found)
+        vectors = [self.model(speech=voice[None], extract_embd=True)[0] for voice in voices]
+        embeddings = weights.new_zeros(*heard.shape, vectors[0].size(-1))
+        embeddings[heard] = torch.stack(vectors)
         return embeddings
-
-    def _embed(self, samples: Tensor) -> Tensor:
-        return self.model(speech=samples[None], extract_embd=True)[0]
 
 
 def _utterance(stretch: Stretch, row: int, weights: Tensor) -> Tensor:

@@ -24,13 +24,9 @@ _MOST = {"states": 1000, "width": 10**5, "hidden": 10**4, "size": 10**4}
 
 @dataclass(frozen=True)
 class EmbeddingHeadConfig:
-    """Shape of a head; that of its encoder is part of it.
+    """Shape of a head, that of its encoder's N + 1 hidden states included.
 
-    Attributes:
-        states: hidden states of the encoder, N + 1.
-        width: of them, D.
-        hidden: channels that are pooled.
-        size: of an embedding, E.
+    ``width`` of them is D, ``hidden`` the channels that are pooled, ``size`` of an embedding E.
 
     Raises:
         ConfigError: a value of another type or out of its range.
@@ -70,28 +66,12 @@ class EmbeddingHead(nn.Module):
     def for_encoder(
         cls, encoder: SSLConfig, conf: Mapping[str, Any] | None = None
     ) -> EmbeddingHead:
-        """A new head for an encoder.
-
-        Args:
-            encoder: its hidden states are pooled.
-            conf: further keyword arguments of :class:`EmbeddingHeadConfig`.
-
-        Raises:
-            ConfigError: an unknown key, or a value out of its range.
-        """
+        """A new head for an encoder, with more arguments of :class:`EmbeddingHeadConfig`."""
         values = {**_shape(encoder), **(conf or {})}
         return cls(read_typed(EmbeddingHeadConfig, values, "head_conf"))
 
     def forward(self, states: Mapping[int, Tensor], weights: Tensor) -> Tensor:
-        """Embed the local speakers of windows.
-
-        Args:
-            states: all hidden states ``(B, L, D)`` by their number.
-            weights: ``(B, L, S)``, at least 0, of each frame for each local speaker.
-
-        Returns:
-            ``(B, S, E)``.
-        """
+        """All hidden states ``(B, L, D)``, and weights ``(B, L, S)``, to ``(B, S, E)``."""
         mixed = torch.stack([self.mix[n] * states[n] for n in range(len(self.mix))]).sum(0)
         features = self.projection(self.norm(mixed)).relu()
         # Nobody's frames are shared out as NaN.
@@ -104,29 +84,9 @@ class EmbeddingHead(nn.Module):
         """Write the head to ``folder``."""
         save_folder(folder, _KIND, asdict(self.config), self.state_dict())
 
-    @classmethod
-    def from_pretrained(cls, folder: str | PathLike[str]) -> EmbeddingHead:
-        """Load what :meth:`save_pretrained` wrote, strictly, in eval mode.
-
-        Raises:
-            CheckpointError: the folder is missing, damaged, or holds another kind of model.
-        """
-        values, state = load_folder(folder, _KIND)
-        try:
-            config = read_typed(EmbeddingHeadConfig, values)
-        except ConfigError as error:
-            raise CheckpointError(f"{folder}: {error}") from error
-        head = cls(config)
-        load_strictly(head, state, folder)
-        return head.eval()
-
 
 class HeadEmbedder(nn.Module):
-    """Embed local speakers by a head on the diarization model's own hidden states.
-
-    Args:
-        head: the head.
-    """
+    """Embed local speakers by a head on the diarization model's own hidden states."""
 
     def __init__(self, head: EmbeddingHead):
         super().__init__()
@@ -137,17 +97,21 @@ class HeadEmbedder(nn.Module):
     def from_pretrained(cls, folder: str, encoder: SSLConfig) -> HeadEmbedder:
         """Load the head of an encoder, strictly.
 
-        Raises:
-            CheckpointError: the folder is missing, damaged, or its head is of another encoder.
+        CheckpointError: the folder is missing, damaged, or its head is of another encoder.
         """
         if not folder:
             raise CheckpointError(
                 "expected an embedding head beside a diarization model, found none; train one "
                 "(embedding_train), or name its folder (head:FOLDER)"
             )
-        head = EmbeddingHead.from_pretrained(folder)
-        expected = _shape(encoder)
-        if (found := {key: getattr(head.config, key) for key in expected}) != expected:
+        values, state = load_folder(folder, _KIND)
+        try:
+            config = read_typed(EmbeddingHeadConfig, values)
+        except ConfigError as error:
+            raise CheckpointError(f"{folder}: {error}") from error
+        head, expected = EmbeddingHead(config), _shape(encoder)
+        load_strictly(head, state, folder)
+        if (found := {key: getattr(config, key) for key in expected}) != expected:
             raise CheckpointError(
                 f"{folder}: expected an embedding head for {expected}, found one for {found}; "
                 "train one on this encoder"
@@ -155,7 +119,7 @@ class HeadEmbedder(nn.Module):
         return cls(head)
 
     def forward(self, stretch: Stretch, states: Mapping[int, Tensor], weights: Tensor) -> Tensor:
-        """As of :class:`~espnet_prune.diarization.embedding.base.SpeakerEmbedder`."""
+        """As of :class:`SpeakerEmbedder`."""
         return self.head(states, weights) * (weights > 0).any(1)[:, :, None]
 
 

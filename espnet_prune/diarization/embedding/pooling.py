@@ -1,10 +1,16 @@
-"""Mean and deviation over the frames of each local speaker."""
+"""Mean and deviation over the frames of each local speaker: of spectra or hidden states, too."""
 
 from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from espnet_prune.diarization.embedding.base import Stretch, cut_windows, log_mel
+from espnet_prune.encoder import ConfigError, SSLConfig
 
 _TINY = 1e-8
 
@@ -12,17 +18,11 @@ _TINY = 1e-8
 def weighted_statistics(
     features: Tensor, weights: Tensor, floor: float = 0.0, unbiased: bool = False
 ) -> Tensor:
-    """Weighted mean and standard deviation over frames, side by side.
+    """Weighted mean and standard deviation over frames, side by side: ``(B, S, 2 D)``.
 
-    Args:
-        features: ``(B, L, D)``.
-        weights: ``(B, L, S)``, at least 0, of frames.
-        floor: of the variance.
-        unbiased: the variance of reliability weights, which is n / (n - 1) times the biased one
-            for n equal weights; 0 of a single frame.
-
-    Returns:
-        ``(B, S, 2 D)``; zeros where all weights are.
+    Of features ``(B, L, D)`` under weights ``(B, L, S)``, at least 0; zeros where all weights are.
+    The variance is at least ``floor``; ``unbiased`` it is that of reliability weights, n / (n - 1)
+    times the biased one for n equal weights, and 0 of a single frame.
     """
     total = weights.sum(1, keepdim=True)
     share = weights / total.clamp(min=_TINY)
@@ -51,3 +51,41 @@ def resampled(weights: Tensor, size: int) -> Tensor:
     averaged = functional.adaptive_avg_pool1d(weights, size)
     missed = picked.sum(-1, keepdim=True) == 0
     return torch.where(missed, averaged, picked).transpose(1, 2)
+
+
+@dataclass(frozen=True)
+class PooledStates:
+    """Mean and deviation of hidden state ``layer`` over a local speaker's frames, E = 2 D."""
+
+    layer: int = 0
+
+    @classmethod
+    def of(cls, encoder: SSLConfig, layer: int) -> PooledStates:
+        """Of a state that may be counted from the end; ConfigError if there is none."""
+        states = len(encoder.layers) + 1
+        if not -states <= layer < states:
+            raise ConfigError(
+                f"expected an embedding_layer of {-states} to {states - 1}, found {layer}"
+            )
+        return cls(layer % states)
+
+    @property
+    def layers(self) -> Collection[int]:
+        """That one."""
+        return (self.layer,)
+
+    def __call__(self, stretch: Stretch, states: Mapping[int, Tensor], weights: Tensor) -> Tensor:
+        """As of :class:`SpeakerEmbedder`."""
+        return weighted_statistics(states[self.layer], weights, floor=_TINY)
+
+
+class PooledSpectra:
+    """Mean and deviation of Kaldi's log mel spectra over a local speaker's frames, E = 160."""
+
+    layers: Collection[int] = ()
+
+    def __call__(self, stretch: Stretch, states: Mapping[int, Tensor], weights: Tensor) -> Tensor:
+        """As of :class:`SpeakerEmbedder`."""
+        spectra = log_mel(stretch.samples.to(weights), "povey")
+        windows = cut_windows(spectra, stretch.starts, stretch.size)
+        return weighted_statistics(windows, resampled(weights, windows.size(1)))

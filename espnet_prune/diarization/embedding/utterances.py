@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from espnet_prune.data.audio import open_audio
 from espnet_prune.data.tables import DataError
@@ -13,21 +15,15 @@ from espnet_prune.diarization.embedding.base import SpeakerEmbedder, Stretch
 from espnet_prune.encoder import SSLEncoder
 
 
+@dataclass(frozen=True)
 class UtteranceEmbedder:
-    """Embeds an utterance as a window whose only speaker is active in a part of it.
+    """Embeds an utterance as a window whose only speaker is active in a part of it."""
 
-    Args:
-        embedder: what makes the embedding.
-        encoder: makes the hidden states that the embedder pools, in evaluation mode.
-    """
-
-    def __init__(self, embedder: SpeakerEmbedder, encoder: SSLEncoder):
-        self.embedder, self.encoder = embedder, encoder
+    embedder: SpeakerEmbedder
+    encoder: SSLEncoder
 
     @torch.no_grad()
-    def __call__(
-        self, samples: torch.Tensor, start: int = 0, size: int | None = None
-    ) -> torch.Tensor:
+    def __call__(self, samples: Tensor, start: int = 0, size: int | None = None) -> Tensor:
         """The embedding ``(E,)`` of ``size`` samples from ``start`` of ``(T,)`` at 16 kHz."""
         kept = {}
         if self.embedder.layers:
@@ -55,11 +51,7 @@ def read_whole_utterances(folder: Path) -> UtteranceDir:
     return data
 
 
-def read_samples(path: str) -> torch.Tensor:
-    """The samples ``(T,)`` of a file of 16 kHz, mono.
-
-    Raises:
-        DataError: it is damaged.
-    """
+def read_samples(path: str) -> Tensor:
+    """The samples ``(T,)`` of a file of 16 kHz, mono."""
     with open_audio(path) as audio:
         return torch.from_numpy(audio.read(dtype="float32"))

@@ -7,8 +7,8 @@ import pytest
 import sklearn.cluster
 from scipy.cluster.hierarchy import fcluster, linkage
 
-from espnet_prune.diarization.clustering import LINKAGES, AgglomerativeClustering, SpeakerBounds
-from espnet_prune.diarization.clustering.assignment import normalised
+from espnet_prune.diarization.clustering.agglomerative import LINKAGES, AgglomerativeClustering
+from espnet_prune.diarization.clustering.base import SpeakerBounds, normalised
 from espnet_prune.encoder import ConfigError
 from tests.diarization.clustering.voices import DIM, noisy, same_partition
 

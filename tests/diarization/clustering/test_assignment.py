@@ -6,8 +6,7 @@ from itertools import permutations
 
 import numpy as np
 
-from espnet_prune.diarization.clustering import assign, centroids_of
-from espnet_prune.diarization.clustering.assignment import normalised
+from espnet_prune.diarization.clustering.base import assign, centroids_of, normalised
 from tests.diarization.clustering.voices import DIM, noisy
 
 

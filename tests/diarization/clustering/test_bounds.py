@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from espnet_prune.diarization.clustering import BoundedClustering, SpeakerBounds
-from espnet_prune.diarization.clustering.bounds import in_order
+from espnet_prune.diarization.clustering.base import BoundedClustering, SpeakerBounds, in_order
 from espnet_prune.encoder import ConfigError
 from tests.diarization.clustering.voices import noisy, same_partition
 

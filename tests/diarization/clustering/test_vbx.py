@@ -9,7 +9,7 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
-from espnet_prune.diarization.clustering.bounds import BoundedClustering, SpeakerBounds
+from espnet_prune.diarization.clustering.base import BoundedClustering, SpeakerBounds
 from espnet_prune.diarization.clustering.vbx import (
     VBxClustering,
     VBxConfig,

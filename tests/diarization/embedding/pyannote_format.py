@@ -21,7 +21,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from espnet_prune.diarization.embedding.resnet import SpeakerResNet
+from espnet_prune.diarization.embedding.wespeaker import SpeakerResNet
 
 # Blocks of the ResNet34 by stage, and the channels that they make.
 STAGES = {"layer1": (3, 32), "layer2": (4, 64), "layer3": (6, 128), "layer4": (3, 256)}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from espnet_prune.diarization.embedding import CAMPlusPlusEmbedder, Stretch, make_embedder
 from espnet_prune.diarization.embedding import campplus as module
-from espnet_prune.diarization.embedding.cam import CAMPlusPlus
+from espnet_prune.diarization.embedding import make_embedder
+from espnet_prune.diarization.embedding.base import Stretch, log_mel
+from espnet_prune.diarization.embedding.campplus import CAMPlusPlus, CAMPlusPlusEmbedder
 from espnet_prune.diarization.embedding.pooling import resampled
-from espnet_prune.diarization.embedding.spectra import log_mel
 from espnet_prune.storage import CheckpointError
 from tests.diarization.embedding.three_d_speaker import embed, published_shapes, random_state
 from tests.encoders import tiny_config

@@ -8,7 +8,8 @@ import yaml
 from espnet2.bin.spk_inference import Speech2Embedding
 from espnet2.tasks.spk import SpeakerTask
 
-from espnet_prune.diarization.embedding import Stretch, make_embedder
+from espnet_prune.diarization.embedding import make_embedder
+from espnet_prune.diarization.embedding.base import Stretch
 from espnet_prune.diarization.embedding.espnet import ESPnetEmbedder
 from espnet_prune.storage import CheckpointError
 from tests.encoders import tiny_config

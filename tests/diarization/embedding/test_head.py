@@ -5,13 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from espnet_prune.diarization.embedding import (
-    EmbeddingHead,
-    EmbeddingHeadConfig,
-    HeadEmbedder,
-    Stretch,
-    make_embedder,
-)
+from espnet_prune.diarization.embedding import make_embedder
+from espnet_prune.diarization.embedding.base import Stretch
+from espnet_prune.diarization.embedding.head import EmbeddingHead, EmbeddingHeadConfig, HeadEmbedder
 from espnet_prune.diarization.inference_config import InferenceConfig, with_companions
 from espnet_prune.encoder import ConfigError
 from espnet_prune.storage import CheckpointError

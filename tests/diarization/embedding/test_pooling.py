@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from espnet_prune.diarization.embedding import PooledStates, Stretch
-from espnet_prune.diarization.embedding.pooling import weighted_statistics
+from espnet_prune.diarization.embedding.base import Stretch
+from espnet_prune.diarization.embedding.pooling import PooledStates, weighted_statistics
 
 STRETCH = Stretch(torch.zeros(0), (), 0)
 

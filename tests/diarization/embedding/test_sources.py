@@ -6,13 +6,9 @@ import sys
 
 import pytest
 
-from espnet_prune.diarization.embedding import (
-    EMBEDDINGS,
-    WESPEAKER,
-    PooledStates,
-    embeddings_help,
-    make_embedder,
-)
+from espnet_prune.diarization.embedding import EMBEDDINGS, embeddings_help, make_embedder
+from espnet_prune.diarization.embedding.pooling import PooledStates
+from espnet_prune.diarization.embedding.wespeaker import WESPEAKER
 from espnet_prune.storage import CheckpointError
 from tests.encoders import tiny_config
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from espnet_prune.diarization.embedding import Stretch, WeSpeakerEmbedder, make_embedder
+from espnet_prune.diarization.embedding import make_embedder
 from espnet_prune.diarization.embedding import wespeaker as module
-from espnet_prune.diarization.embedding.resnet import SpeakerResNet
-from espnet_prune.diarization.embedding.spectra import cut_windows, log_mel
+from espnet_prune.diarization.embedding.base import Stretch, cut_windows, log_mel
+from espnet_prune.diarization.embedding.wespeaker import SpeakerResNet, WeSpeakerEmbedder
 from espnet_prune.storage import CheckpointError
 from tests.diarization.embedding.pyannote_format import (
     published_shapes,

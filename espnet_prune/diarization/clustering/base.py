@@ -1,17 +1,22 @@
-"""How many speakers a recording may have, and clusterings that respect it."""
+"""What clusterings share: bounds on the number of speakers, assignment, labels in order."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
 
-from espnet_prune.diarization.clustering.assignment import normalised
 from espnet_prune.encoder import ConfigError
+
+F = TypeVar("F", np.float32, np.float64)
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -62,51 +67,20 @@ class SpeakerBounds:
 ANY_NUMBER = SpeakerBounds()
 
 
-class Clustering(Protocol):
-    """Tells which local speakers are the same."""
-
-    def __call__(
-        self,
-        embeddings: NDArray[np.float32],
-        windows: NDArray[np.int64],
-        bounds: SpeakerBounds = ...,
-    ) -> NDArray[np.int64]:
-        """Cluster.
-
-        Args:
-            embeddings: ``(N, E)``, one per window and local speaker, N at least 1.
-            windows: ``(N,)`` index of the window that each embedding is of.
-            bounds: on the number of clusters.
-
-        Returns:
-            ``(N,)`` labels from 0, every one of them used.
-        """
-        ...
-
-
+@dataclass(frozen=True)
 class BoundedClustering:
     """A clustering that finds the number of speakers itself, held to bounds afterwards.
 
     Where it finds fewer or more than allowed, k-means makes the nearest allowed number out of the
     length-normalised embeddings, as pyannote.audio does after VBx.
-
-    Args:
-        clustering: embeddings ``(N, E)``, windows ``(N,)`` to labels ``(N,)``.
     """
 
-    def __init__(
-        self,
-        clustering: Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.int64]],
-    ):
-        self.clustering = clustering
+    clustering: Callable[[Floats, Indices], Indices]
 
     def __call__(
-        self,
-        embeddings: NDArray[np.float32],
-        windows: NDArray[np.int64],
-        bounds: SpeakerBounds = ANY_NUMBER,
-    ) -> NDArray[np.int64]:
-        """As of :class:`Clustering`."""
+        self, embeddings: Floats, windows: Indices, bounds: SpeakerBounds = ANY_NUMBER
+    ) -> Indices:
+        """As of AgglomerativeClustering."""
         labels = in_order(self.clustering(embeddings, windows))
         count = int(labels.max()) + 1
         allowed = bounds.nearest(count, len(embeddings))
@@ -116,9 +90,34 @@ class BoundedClustering:
         return in_order(means.fit_predict(normalised(embeddings)))
 
 
-def in_order(labels: NDArray[np.integer]) -> NDArray[np.int64]:
+def assign(embeddings: Floats, windows: Indices, centroids: Floats) -> Indices:
+    """The cluster of every local speaker: most similar centroids ``(M, E)``, each once per window.
+
+    Embeddings ``(N, E)`` lie in the order of their windows, whose indices are ``(N,)``. Of the
+    clusters ``(N,)`` those are -1 where a window has more speakers than there are clusters.
+    """
+    targets = normalised(centroids).T
+    labels = np.full(len(embeddings), -1, dtype=np.int64)
+    borders = np.flatnonzero(np.diff(windows)) + 1
+    for first, last in zip([0, *borders], [*borders, len(windows)], strict=True):
+        similarity = normalised(embeddings[first:last]) @ targets
+        chosen, clusters = linear_sum_assignment(-similarity)
+        labels[first + chosen] = clusters
+    return labels
+
+
+def centroids_of(embeddings: Floats, labels: Indices) -> Floats:
+    """The mean of each cluster's length-normalised embeddings ``(N, E)``: ``(M, E)``."""
+    unit = normalised(embeddings)
+    return np.stack([unit[labels == label].mean(axis=0) for label in range(labels.max() + 1)])
+
+
+def normalised(vectors: NDArray[F]) -> NDArray[F]:
+    """Vectors ``(..., E)`` scaled to length one."""
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True).clip(min=1e-12)
+
+
+def in_order(labels: NDArray[np.integer]) -> Indices:
     """Labels ``(N,)`` renamed from 0, in the order of their first appearance."""
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    ranks = np.empty(len(first), dtype=np.int64)
-    ranks[np.argsort(first)] = np.arange(len(first))
-    return ranks[inverse]
+    return first.argsort().argsort()[inverse].astype(np.int64)
