@@ -57,8 +57,8 @@ def apply() -> None:
     if importlib.util.find_spec("sox") is None:
         _placeholder("sox", ("Transformer",), "sox")
     if importlib.util.find_spec("catalyst") is None:
-        for name in ("catalyst", "catalyst.data"):
-            _placeholder(name, (), "catalyst")
+        _placeholder("catalyst", (), "catalyst")
+        _placeholder("catalyst.data", (), "catalyst")
         _placeholder("catalyst.data.sampler", ("DistributedSamplerWrapper",), "catalyst")
 
 

@@ -18,12 +18,7 @@ logger = logging.getLogger(__name__)
 class UpstreamExpert(nn.Module):
     """What s3prl asks of an upstream, around an :class:`~espnet_prune.SSLEncoder`.
 
-    Args:
-        ckpt: see :meth:`~espnet_prune.SSLEncoder.from_pretrained`.
-        model_config: is not read; s3prl's own upstreams take it, and the encoder has its config.
-
-    Raises:
-        CheckpointError: no encoder in ``ckpt``.
+    Its arguments are those of :func:`pruned_wavlm`.
     """
 
     def __init__(self, ckpt: str | PathLike[str], model_config: str | None = None):
@@ -84,8 +79,7 @@ def pruned_wavlm(
         refresh: download a URL again although s3prl has it already (``-r`` in s3prl).
 
     Raises:
-        ValueError: ``ckpt`` is missing.
-        CheckpointError: no encoder in ``ckpt``.
+        ValueError: ``ckpt`` is missing, or no encoder is in it.
     """
     if ckpt is None:
         raise ValueError(

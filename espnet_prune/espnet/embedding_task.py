@@ -48,12 +48,7 @@ class ESPnetEmbeddingModel(WindowModel):
         self.encoder = Teacher(encoder)
 
     def forward(
-        self,
-        speech: Tensor,
-        speech_lengths: Tensor,
-        speaker: Tensor,
-        embedding: Tensor,
-        **_: Any,
+        self, speech: Tensor, speech_lengths: Tensor, speaker: Tensor, embedding: Tensor, **_: Any
     ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """Loss, statistics and weight of utterances of one speaker each.
 
