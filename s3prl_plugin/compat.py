@@ -22,7 +22,6 @@ import argparse
 import importlib.util
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import ModuleType
 from typing import NoReturn
 
@@ -31,21 +30,17 @@ import torch
 import torchaudio
 
 
-@dataclass(frozen=True)
 class _Removed:
     """Stands in for a function or class that a library no longer has; any use of it raises."""
 
-    name: str
-    needs: str
+    def __init__(self, name: str, needs: str):
+        self._message = f"this part of s3prl needs {name} of {needs}; install that to run it"
 
     def __call__(self, *args: object, **kwargs: object) -> NoReturn:
-        raise RuntimeError(self._message())
+        raise RuntimeError(self._message)
 
     def __getattr__(self, attribute: str) -> NoReturn:
-        raise AttributeError(self._message())
-
-    def _message(self) -> str:
-        return f"this part of s3prl needs {self.name} of {self.needs}; install that to run it"
+        raise AttributeError(self._message)
 
 
 def apply() -> None:
@@ -62,8 +57,8 @@ def apply() -> None:
     if importlib.util.find_spec("sox") is None:
         _placeholder("sox", ("Transformer",), "sox")
     if importlib.util.find_spec("catalyst") is None:
-        for name in ("catalyst", "catalyst.data"):
-            _placeholder(name, (), "catalyst")
+        _placeholder("catalyst", (), "catalyst")
+        _placeholder("catalyst.data", (), "catalyst")
         _placeholder("catalyst.data.sampler", ("DistributedSamplerWrapper",), "catalyst")
 
 

@@ -1,4 +1,4 @@
-"""A dense or pruned encoder as an s3prl upstream."""
+"""A dense or pruned encoder as the s3prl upstream ``pruned_wavlm``."""
 
 from __future__ import annotations
 
@@ -18,12 +18,7 @@ logger = logging.getLogger(__name__)
 class UpstreamExpert(nn.Module):
     """What s3prl asks of an upstream, around an :class:`~espnet_prune.SSLEncoder`.
 
-    Args:
-        ckpt: see :meth:`~espnet_prune.SSLEncoder.from_pretrained`.
-        model_config: is not read; s3prl's own upstreams take it, and the encoder has its config.
-
-    Raises:
-        CheckpointError: no encoder in ``ckpt``.
+    Its arguments are those of :func:`pruned_wavlm`.
     """
 
     def __init__(self, ckpt: str | PathLike[str], model_config: str | None = None):
@@ -56,12 +51,13 @@ class UpstreamExpert(nn.Module):
                 + (", ".join(f"{tuple(w.shape)} {w.dtype}" for w in wavs[:3]) or "none")
             )
         dtype = self.encoder.get_parameter("front_end.projection.weight").dtype
-        wavs = [wav.to(dtype) for wav in wavs]
         samples = torch.tensor([len(wav) for wav in wavs], device=wavs[0].device)
-        padded = pad_sequence(wavs, batch_first=True)
+        padded = pad_sequence([wav.to(dtype) for wav in wavs], batch_first=True)
         padded, samples = pad_to_one_frame(padded, samples, self.encoder.config)
         states, frames = self.encoder(padded, samples)
-        size = max(states[0].size(1), self._fewest_frames(padded.size(1)))
+        # s3prl expects a frame per hop, begun or not, and refuses to stretch to twice or more.
+        fewest = -(-padded.size(1) // self.encoder.config.hop) // 2 + 1
+        size = max(states[0].size(1), fewest)
         if int(frames.min()) < size:
             real = torch.minimum(torch.arange(size, device=frames.device), frames[:, None] - 1)
             states = [
@@ -69,6 +65,29 @@ class UpstreamExpert(nn.Module):
             ]
         return {"hidden_states": states, "last_hidden_state": states[-1]}
 
-    def _fewest_frames(self, num_samples: int) -> int:
-        # s3prl expects a frame per hop, begun or not, and refuses to stretch to twice or more.
-        return -(-num_samples // self.encoder.config.hop) // 2 + 1
+
+def pruned_wavlm(
+    ckpt: str | PathLike[str] | None = None, model_config: str | None = None, refresh: bool = False
+) -> UpstreamExpert:
+    """A dense or pruned encoder, be it WavLM, HuBERT, wav2vec 2.0 or Whisper.
+
+    Args:
+        ckpt: anything that :meth:`~espnet_prune.SSLEncoder.from_pretrained` takes: a folder, a
+            file, ``whisper_tiny_en``, a URL or a Hugging Face id (``-k`` in s3prl,
+            ``path_or_url`` in ESPnet).
+        model_config: is not read; the encoder comes with its config (``-g`` in s3prl).
+        refresh: download a URL again although s3prl has it already (``-r`` in s3prl).
+
+    Raises:
+        ValueError: ``ckpt`` is missing, or no encoder is in it.
+    """
+    if ckpt is None:
+        raise ValueError(
+            "pruned_wavlm expects an encoder and found none; pass a folder, file, URL or Hugging "
+            "Face id with -k (s3prl's run_downstream) or path_or_url (S3PRLUpstream, ESPnet)"
+        )
+    if refresh and str(ckpt).startswith(("http://", "https://")):
+        from s3prl.util.download import urls_to_filepaths
+
+        urls_to_filepaths(str(ckpt), refresh=True)  # the encoder is read from s3prl's downloads
+    return UpstreamExpert(ckpt, model_config)

@@ -2,62 +2,30 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import yaml
 from espnet2.tasks.abs_task import AbsTask
-from espnet2.tasks.asr import ASRTask
-from espnet2.tasks.diar import DiarizationTask
-from espnet2.tasks.slu import SLUTask
 
 from espnet_prune.diarization.inference_config import HEAD
-from espnet_prune.diarization.model import DiarizationModel
-from espnet_prune.encoder import ConfigError, Featurizer, SSLEncoder
-from espnet_prune.espnet.distillation_model import ESPnetDistillationModel
-from espnet_prune.espnet.distillation_task import DistillationTask
-from espnet_prune.espnet.embedding_model import ESPnetEmbeddingModel
-from espnet_prune.espnet.embedding_task import EmbeddingTask
+from espnet_prune.encoder import ConfigError, SSLEncoder
+from espnet_prune.espnet.distillation_task import DistillationTask, ESPnetDistillationModel
+from espnet_prune.espnet.embedding_task import EmbeddingTask, ESPnetEmbeddingModel
 from espnet_prune.espnet.frontend import PrunedSSLFrontend
 from espnet_prune.espnet.objective import OPTIONS, EncoderObjective
-from espnet_prune.espnet.powerset_model import ESPnetPowersetModel
-from espnet_prune.espnet.powerset_task import PowersetDiarizationTask
+from espnet_prune.espnet.powerset_task import ESPnetPowersetModel, PowersetDiarizationTask
 from espnet_prune.espnet.pruned_tasks import PrunedASRTask, PrunedDiarizationTask, PrunedSLUTask
 from espnet_prune.formats.espnet import CONFIG, load_trained, read_config
 from espnet_prune.pruning import Pruner, count_macs, thresholds
 from espnet_prune.storage import CheckpointError
-from espnet_prune.storage.checkpoint import load_strictly
 from espnet_prune.storage.files import atomic_file, atomic_write
 
 ENCODER, WEIGHTS = "encoder", "model.pth"
-_FRONTEND = "frontend.featurizer.encoder."
-_OBJECTIVE = "frontend.objective."
 # Options that ESPnet's own commands do not have, and those that name files of the dense model.
 _DROPPED = (*OPTIONS, "ssl_lr", "grad_clip_percentile", "grad_clip_history", "init_param")
-
-
-class Trained(NamedTuple):
-    """What a training left, and what is asked of it.
-
-    Attributes:
-        model: with weights, in eval mode.
-        model_file: they came from, its config beside it.
-        output: folder to write.
-        round_to: what widths are made multiples of.
-    """
-
-    model: Any
-    model_file: Path
-    output: Path
-    round_to: int
-
-    def cut(self, objective: EncoderObjective | None, encoder: SSLEncoder) -> SSLEncoder:
-        """``encoder`` cut by the gates of ``objective``, if it has any."""
-        pruner = objective.pruner if objective else None
-        return cut(pruner, encoder, self.round_to) if pruner else encoder
 
 
 def apply_trained(model_file: Path, output: Path, round_to: int = 1) -> None:
@@ -81,19 +49,76 @@ def apply_trained(model_file: Path, output: Path, round_to: int = 1) -> None:
             "this project (espnet_prune.bin.*_train), found that of another task"
         )
     task, write = kinds[0]
-    write(Trained(load_trained(task, model_file), model_file, output, round_to))
+    write(load_trained(task, model_file), config, output, round_to)
 
 
-def cut(pruner: Pruner, encoder: SSLEncoder, round_to: int = 1) -> SSLEncoder:
-    """``encoder`` cut by its trained gates; says how small it becomes, by which thresholds.
+def _write_encoder(
+    model: ESPnetDistillationModel, _: dict[str, Any], output: Path, round_to: int
+) -> None:
+    _save_cut(model.student, model.objective, output, round_to)
 
-    Raises:
-        BudgetMissed: training ended away from a target.
-        ValueError: a multiple for gates that leave widths alone.
+
+def _write_diarizer(
+    model: ESPnetPowersetModel, _: dict[str, Any], output: Path, round_to: int
+) -> None:
+    """The whole model, and its encoder alone in ``encoder``."""
+    encoder = model.featurizer.encoder
+    small = _save_cut(encoder, model.objective, output / ENCODER, round_to)
+    model.featurizer.encoder = small
+    model.model.save_pretrained(output)
+
+
+def _write_head(model: ESPnetEmbeddingModel, _: dict[str, Any], output: Path, __: int) -> None:
+    model.head.save_pretrained(output / HEAD)
+
+
+def _write_task(model: Any, config: dict[str, Any], output: Path, round_to: int) -> None:
+    """``encoder/``, ``model.pth`` and ``config.yaml`` as ESPnet's own task loads them.
+
+    The config comes last, so that a folder with one is whole.
     """
-    sparse = pruner.gates.sparse
+    frontend = getattr(model, "frontend", None)
+    if not isinstance(frontend, PrunedSSLFrontend):
+        raise ConfigError(
+            f"expected frontend: pruned_ssl in the training's {CONFIG}, found another; there is no "
+            "encoder to cut"
+        )
+    small = _save_cut(frontend.ssl_encoder, frontend.objective, output / ENCODER, round_to)
+    frontend.featurizer.encoder, frontend.objective = small, None
+    with atomic_file(output / WEIGHTS) as file:
+        torch.save(model.state_dict(), file)
+    kept = {key: value for key, value in config.items() if key not in _DROPPED}
+    kept["frontend_conf"] = {**config["frontend_conf"], "model": str(output / ENCODER)}
+    atomic_write(output / CONFIG, yaml.safe_dump(kept, sort_keys=False, allow_unicode=True))
+    total = sum(parameter.numel() for parameter in model.parameters())
+    print(f"{output}: {total} parameters with the task's own layers")
+
+
+# By an option that none of the later trainings has.
+_KINDS: dict[str, tuple[type[AbsTask], Callable[[Any, dict[str, Any], Path, int], None]]] = {
+    "student": (DistillationTask, _write_encoder),
+    "diarization_conf": (PowersetDiarizationTask, _write_diarizer),
+    "speaker_weight": (EmbeddingTask, _write_head),
+    "label_aggregator": (PrunedDiarizationTask, _write_task),
+    "deliberationencoder": (PrunedSLUTask, _write_task),
+    "token_list": (PrunedASRTask, _write_task),
+}
+
+
+def _save_cut(
+    encoder: SSLEncoder, objective: EncoderObjective | None, folder: Path, round_to: int
+) -> SSLEncoder:
+    """``encoder`` cut by the gates of ``objective``, if it has any, and saved."""
+    pruner = objective.pruner if objective else None
+    small = _cut(pruner, encoder, round_to) if pruner else encoder
+    small.save_pretrained(folder, sparse=pruner is not None and pruner.gates.sparse)
+    return small
+
+
+def _cut(pruner: Pruner, encoder: SSLEncoder, round_to: int) -> SSLEncoder:
+    """``encoder`` cut by its trained gates; says how small it becomes, by which thresholds."""
     exact = pruner.apply_to(encoder)
-    dense, kept = _size(encoder), _size(exact, sparse)
+    dense, kept = _size(encoder), _size(exact, pruner.gates.sparse)
     macs = [count_macs(e.config, pruner.config.reference_seconds).total for e in (encoder, exact)]
     print(f"{dense} -> {kept} parameters, sparsity {1 - kept / dense:.4f}")
     print(f"{macs[0]} -> {macs[1]} MACs of {pruner.config.reference_seconds:g} s of audio")
@@ -114,79 +139,3 @@ def _size(encoder: SSLEncoder, sparse: bool = False) -> int:
     """Number of parameters; with ``sparse``, of those that are not zero."""
     parameters = encoder.parameters()
     return sum(int(p.count_nonzero()) if sparse else p.numel() for p in parameters)
-
-
-def _is_sparse(objective: EncoderObjective | None) -> bool:
-    pruner = objective.pruner if objective else None
-    return pruner is not None and pruner.gates.sparse
-
-
-def _write_encoder(trained: Trained) -> None:
-    model: ESPnetDistillationModel = trained.model
-    encoder = trained.cut(model.objective, model.student)
-    encoder.save_pretrained(trained.output, sparse=_is_sparse(model.objective))
-
-
-def _write_diarizer(trained: Trained) -> None:
-    """The whole model, and its encoder alone in ``encoder``."""
-    model: ESPnetPowersetModel = trained.model
-    encoder = trained.cut(model.objective, model.model.encoder)
-    diarizer = DiarizationModel(Featurizer(encoder), model.model.config)
-    ours = "featurizer.encoder."
-    state = {k: v for k, v in model.model.state_dict().items() if not k.startswith(ours)}
-    state |= {f"{ours}{name}": tensor for name, tensor in encoder.state_dict().items()}
-    load_strictly(diarizer, state, trained.model_file)
-    encoder.save_pretrained(trained.output / ENCODER, sparse=_is_sparse(model.objective))
-    diarizer.save_pretrained(trained.output)
-
-
-def _write_head(trained: Trained) -> None:
-    model: ESPnetEmbeddingModel = trained.model
-    model.head.save_pretrained(trained.output / HEAD)
-
-
-def _task_writer(plain_task: type[AbsTask]) -> Callable[[Trained], None]:
-    """What writes ``encoder/``, ``model.pth`` and ``config.yaml`` as ESPnet's own task loads them.
-
-    The config comes last, so that a folder with one is whole.
-    """
-
-    def write(trained: Trained) -> None:
-        model, output = trained.model, trained.output
-        if not isinstance(getattr(model, "frontend", None), PrunedSSLFrontend):
-            raise ConfigError(
-                f"{trained.model_file.with_name(CONFIG)}: expected frontend: pruned_ssl, found "
-                "another; there is no encoder to cut"
-            )
-        objective = model.frontend.objective
-        encoder = trained.cut(objective, model.frontend.ssl_encoder)
-        encoder.save_pretrained(output / ENCODER, sparse=_is_sparse(objective))
-        config = {k: v for k, v in read_config(trained.model_file).items() if k not in _DROPPED}
-        config["frontend_conf"] = {**config["frontend_conf"], "model": str(output / ENCODER)}
-        state = {
-            name: tensor
-            for name, tensor in model.state_dict().items()
-            if not name.startswith((_FRONTEND, _OBJECTIVE))
-        }
-        state |= {f"{_FRONTEND}{name}": tensor for name, tensor in encoder.state_dict().items()}
-        # Some of ESPnet's tasks write into the namespace that they build from.
-        plain = plain_task.build_model(argparse.Namespace(**config))
-        load_strictly(plain, state, output / WEIGHTS)
-        with atomic_file(output / WEIGHTS) as file:
-            torch.save(plain.state_dict(), file)
-        atomic_write(output / CONFIG, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
-        total = sum(parameter.numel() for parameter in plain.parameters())
-        print(f"{output}: {total} parameters with the task's own layers")
-
-    return write
-
-
-# By an option that none of the later trainings has.
-_KINDS: dict[str, tuple[type[AbsTask], Callable[[Trained], None]]] = {
-    "student": (DistillationTask, _write_encoder),
-    "diarization_conf": (PowersetDiarizationTask, _write_diarizer),
-    "speaker_weight": (EmbeddingTask, _write_head),
-    "label_aggregator": (PrunedDiarizationTask, _task_writer(DiarizationTask)),
-    "deliberationencoder": (PrunedSLUTask, _task_writer(SLUTask)),
-    "token_list": (PrunedASRTask, _task_writer(ASRTask)),
-}

@@ -27,13 +27,15 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 from espnet2.train import trainer
+from torch import nn
 
 from espnet_prune.formats.pickles import REPORTED, load_pickle
 from espnet_prune.inference import fast_dtype
@@ -51,17 +53,13 @@ def atomic_torch_save() -> Iterator[None]:
         with atomic_file(f) as file:
             save(obj, file, *args, **kwargs)
 
-    with _replaced(torch, save=save_atomically):
+    with replaced(torch, save=save_atomically):
         yield
 
 
 @contextlib.contextmanager
 def tensors_only() -> Iterator[None]:
-    """Make ``torch.load`` read tensors and plain values alone inside the ``with`` block.
-
-    Raises:
-        CheckpointError: in it, for a file that needs more.
-    """
+    """Make ``torch.load`` refuse all but tensors and plain values inside the ``with`` block."""
     load = torch.load
 
     def load_data(f: Any, *args: Any, **kwargs: Any) -> Any:
@@ -69,7 +67,7 @@ def tensors_only() -> Iterator[None]:
             return load(f, *args, **{**kwargs, "weights_only": True})
         return load_pickle(Path(f), also=REPORTED)
 
-    with _replaced(torch, load=load_data):
+    with replaced(torch, load=load_data):
         yield
 
 
@@ -85,44 +83,37 @@ def amp_on_cpu() -> Iterator[None]:
         enabled = enabled and fast_dtype("bfloat16") == torch.bfloat16
         return torch.autocast("cpu", torch.bfloat16, enabled)
 
-    with _replaced(trainer, GradScaler=scaler, autocast=autocast):
+    with replaced(trainer, GradScaler=scaler, autocast=autocast):
         yield
 
 
-def restore_epoch_files(
-    output_dir: Path,
-    model_state: dict,
-    epoch: int,
-    criteria: Sequence[Sequence[str]],
-    keep_nbest: int,
-    reporter: Any,
-) -> None:
-    """Write ``<epoch>epoch.pth`` and its links as the trainer would have after its checkpoint.
+def restore_epoch_files(folder: Path, model: nn.Module, reporter: Any, options: Any) -> None:
+    """Write ``<N>epoch.pth`` and its links as the trainer would have after its checkpoint.
 
-    The files of epochs that are no longer among the ``keep_nbest`` best go, and what killed
-    writers have left.
+    The files of epochs that are no longer among the best go, and what killed writers have left.
     """
-    for left in output_dir.glob(".*.tmp"):
-        sweep(output_dir / left.name[1:].removesuffix(".tmp").rpartition(".")[0])
+    for left in folder.glob(".*.tmp"):
+        sweep(folder / left.name[1:].removesuffix(".tmp").rpartition(".")[0])
+    epoch, keep = reporter.get_epoch(), int(np.max(options.keep_nbest_models))
     name = f"{epoch}epoch.pth"
-    if not (output_dir / name).exists():
-        torch.save(model_state, output_dir / name)
-    _link(output_dir / "latest.pth", name)
-    for phase, key, mode in criteria:
-        if reporter.has(phase, key) and reporter.get_best_epoch(phase, key, mode) == epoch:
-            _link(output_dir / f"{phase}.{key}.best.pth", name)
-    kept = {
-        best
-        for phase, key, mode in criteria
-        if reporter.has(phase, key)
-        for best in reporter.sort_epochs(phase, key, mode)[:keep_nbest]
-    }
+    if not (folder / name).exists():
+        torch.save(model.state_dict(), folder / name)
+    links, kept = ["latest.pth"], set[int]()
+    for phase, key, mode in options.best_model_criterion:
+        if reporter.has(phase, key):
+            best = reporter.sort_epochs(phase, key, mode)
+            kept.update(best[:keep])
+            links += [f"{phase}.{key}.best.pth"] if best[0] == epoch else []
+    for link in links:
+        (folder / link).unlink(missing_ok=True)
+        (folder / link).symlink_to(name)
     for surplus in set(range(1, epoch)) - kept:
-        (output_dir / f"{surplus}epoch.pth").unlink(missing_ok=True)
+        (folder / f"{surplus}epoch.pth").unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def _replaced(module: ModuleType, **functions: Any) -> Iterator[None]:
+def replaced(module: ModuleType, **functions: Any) -> Iterator[None]:
+    """Put ``functions`` in the place of those of a module inside the ``with`` block."""
     kept = {name: getattr(module, name) for name in functions}
     vars(module).update(functions)
     try:
@@ -131,14 +122,11 @@ def _replaced(module: ModuleType, **functions: Any) -> Iterator[None]:
         vars(module).update(kept)
 
 
-def _link(path: Path, target: str) -> None:
-    path.unlink(missing_ok=True)
-    path.symlink_to(target)
-
-
-def stopped_early(reporter: Any, patience: int | None, criterion: Sequence[str]) -> bool:
+def stopped_early(reporter: Any, options: Any) -> bool:
     """Whether early stopping had already ended the training that ``reporter`` recorded."""
-    if patience is None or reporter.get_epoch() == 0:
-        return False
-    phase, key, mode = criterion
-    return reporter.has(phase, key) and reporter.check_early_stopping(patience, phase, key, mode)
+    phase, key, mode = options.early_stopping_criterion
+    return (
+        options.patience is not None
+        and reporter.has(phase, key)
+        and reporter.check_early_stopping(options.patience, phase, key, mode)
+    )

@@ -3,23 +3,99 @@
 from __future__ import annotations
 
 import argparse
+import zlib
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
+import numpy as np
 from espnet2.iterators.abs_iter_factory import AbsIterFactory
+from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.collate_fn import CommonCollateFn
 from espnet2.utils.types import str2bool
+from torch import Tensor
 
+from espnet_prune.distillation import LayerwiseDistillation
 from espnet_prune.encoder import SSLEncoder
-from espnet_prune.espnet.crops import EpochIterFactory, RandomCrops
-from espnet_prune.espnet.distillation_model import ESPnetDistillationModel
-from espnet_prune.espnet.objective import add_objective_arguments, build_distillation, build_pruner
-from espnet_prune.espnet.window_task import WindowTask
+from espnet_prune.espnet.guarded_task import WindowModel, WindowTask
+from espnet_prune.espnet.objective import (
+    EncoderObjective,
+    Teacher,
+    add_objective_arguments,
+    build_distillation,
+    build_pruner,
+)
+from espnet_prune.pruning import Pruner
+
+
+class RandomCrops:
+    """Collation of utterances, each cropped at random to the shortest of its batch.
+
+    DPHuBERT's batches (Peng et al., 2023), without padding. Where a crop begins follows from
+    ``seed`` (0 or more), ``epoch`` and the utterance's name alone: neither workers, processes nor a
+    resumed training change it. ``collate`` makes a batch of utterances that are equally long.
+    """
+
+    def __init__(self, seed: int, collate: Callable[..., tuple[list[str], dict[str, Tensor]]]):
+        self.seed, self.collate, self.epoch = seed, collate, 0
+
+    def __call__(
+        self, data: Collection[tuple[str, dict[str, np.ndarray]]]
+    ) -> tuple[list[str], dict[str, Tensor]]:
+        """From ``speech`` ``(T_i,)`` each to ``speech`` ``(B, T)``, ``speech_lengths`` ``(B,)``."""
+        shortest = min(len(values["speech"]) for _, values in data)
+        return self.collate(
+            [(name, {"speech": self._crop(name, v["speech"], shortest)}) for name, v in data]
+        )
+
+    def _crop(self, name: str, speech: np.ndarray, length: int) -> np.ndarray:
+        random = np.random.default_rng((self.seed, self.epoch, zlib.crc32(name.encode())))
+        start = random.integers(len(speech) - length + 1)
+        return speech[start : start + length]
+
+
+class EpochIterFactory(AbsIterFactory):
+    """ESPnet's batches of an epoch, collated by crops that are told which epoch it is."""
+
+    def __init__(self, factory: AbsIterFactory, crops: RandomCrops):
+        self.factory, self.crops = factory, crops
+
+    def build_iter(self, epoch: int, shuffle: bool | None = None) -> Iterator[Any]:
+        """The batches of ``epoch``, counted from 1."""
+        self.crops.epoch = epoch
+        return self.factory.build_iter(epoch, shuffle)
+
+
+class ESPnetDistillationModel(WindowModel):
+    """A student drawn to its teacher's hidden states while its gates close under a budget.
+
+    The projections of ``distillation`` learn with the student; without a ``pruner`` it is small
+    already.
+    """
+
+    def __init__(
+        self,
+        student: SSLEncoder,
+        teacher: SSLEncoder,
+        distillation: LayerwiseDistillation,
+        pruner: Pruner | None,
+        teacher_precision: str = "float32",
+    ):
+        super().__init__()
+        self.student = student
+        self.objective = EncoderObjective(pruner, distillation, Teacher(teacher, teacher_precision))
+
+    def forward(
+        self, speech: Tensor, speech_lengths: Tensor, **_: Any
+    ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        """Loss, statistics and weight of a batch of waveforms ``(B, T)``, samples ``(B,)``."""
+        output = self.objective(self.student, speech, speech_lengths)
+        loss, stats = self.objective.add_to(None, self.student)
+        weight = output.lengths.sum().to(loss.dtype)
+        return force_gatherable((loss, stats, weight), loss.device)
 
 
 class DistillationTask(WindowTask):
     """Joint layer-wise distillation and pruning, then distillation alone."""
-
-    class_choices_list = ()
 
     @classmethod
     def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
@@ -66,6 +142,6 @@ class DistillationTask(WindowTask):
             student,
             SSLEncoder.from_pretrained(args.teacher),
             build_distillation(student, args.distill_conf),
-            build_pruner(student, args.pruning_conf, args.accum_grad),
+            build_pruner(student, args),
             args.teacher_precision,
         )

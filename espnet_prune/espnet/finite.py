@@ -12,45 +12,34 @@ from espnet2.train.reporter import SubReporter
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
+from espnet_prune.espnet.compat import replaced
+
 _ADVICE = "the last checkpoint stays; lower the learning rates, in another output_dir"
 # Far above any loss of a task.
 _DIVERGED = 1e6
+
+_Batch = tuple[Sequence[str], Mapping[str, Tensor]]
 
 
 class NotFinite(ValueError):
     """NaN or infinity where a training cannot do with it."""
 
 
-class FiniteBatches:
-    """Batches of ESPnet's iterators, ``(names, tensors by name)``, none of them with NaN or inf.
-
-    Raises:
-        NotFinite: while they are iterated; names the utterances.
-    """
-
-    def __init__(self, batches: Iterable[tuple[Sequence[str], Mapping[str, Tensor]]]):
-        self.batches = batches
-
-    def __len__(self) -> int:
-        return len(self.batches)  # type: ignore[arg-type]
-
-    def __iter__(self) -> Iterator[tuple[Sequence[str], Mapping[str, Tensor]]]:
-        for names, batch in self._batches():
+def finite_batches(batches: Iterable[_Batch]) -> Iterator[_Batch]:
+    """ESPnet's batches, names and tensors by name; NaN or infinity raises :class:`NotFinite`."""
+    try:
+        for names, batch in batches:
             for key, values in batch.items():
                 # A sum is cheap, and finite only if all of its terms are.
                 if values.is_floating_point() and not math.isfinite(values.sum()):
                     _require_finite_rows(names, key, values)
             yield names, batch
-
-    def _batches(self) -> Iterator[tuple[Sequence[str], Mapping[str, Tensor]]]:
-        try:
-            yield from self.batches
-        except KeyError as error:  # ESPnet looks up what the shape file lists
-            key = str(error).rpartition("KeyError: ")[2].strip()  # a loader's worker says more
-            raise ValueError(
-                f"expected utterance {key} of the shape file in every table of data, found none "
-                "in one of them; make shape files and tables of the same set"
-            ) from error
+    except KeyError as error:  # ESPnet looks up what the shape file lists
+        key = str(error).rpartition("KeyError: ")[2].strip()  # a loader's worker says more
+        raise ValueError(
+            f"expected utterance {key} of the shape file in every table of data, found none in "
+            "one of them; make shape files and tables of the same set"
+        ) from error
 
 
 def watch_loss(reporter: SubReporter, model: nn.Module) -> None:
@@ -74,7 +63,6 @@ def watched_gradients(reporter: SubReporter, model: nn.Module, scaler: Any) -> I
     ESPnet skips such a step. That is right only while a ``scaler`` looks for its scale, which it
     halves at every such step.
     """
-    clip = torch.nn.utils.clip_grad_norm_
 
     def watched(parameters: Iterable[Tensor], max_norm: float, norm_type: float = 2.0) -> Tensor:
         parameters = list(parameters)
@@ -84,11 +72,8 @@ def watched_gradients(reporter: SubReporter, model: nn.Module, scaler: Any) -> I
         clip_grads_with_norm_(parameters, max_norm, norm)
         return norm
 
-    torch.nn.utils.clip_grad_norm_ = watched
-    try:
+    with replaced(torch.nn.utils, clip_grad_norm_=watched):
         yield
-    finally:
-        torch.nn.utils.clip_grad_norm_ = clip
 
 
 def require_finite_state(
@@ -96,8 +81,8 @@ def require_finite_state(
 ) -> None:
     """Raise :class:`NotFinite` if a weight, a gate or what an optimizer remembers is not finite."""
     bad = _first_bad(model.state_dict().items(), "weight")
-    for optimizer in () if bad else optimizers:
-        names = {id(parameter): name for name, parameter in model.named_parameters()}
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    for optimizer in optimizers:
         for parameter, state in optimizer.state.items():
             name = names.get(id(parameter), "?")
             bad = bad or _first_bad(((f"{k} of {name}", v) for k, v in state.items()), "state")
@@ -108,9 +93,7 @@ def require_finite_state(
 def divergence(losses: Sequence[float], pruned: bool) -> str | None:
     """What is to be said of the validation ``losses`` of all epochs; None if all is well.
 
-    Args:
-        losses: at least one.
-        pruned: whether a budget rose meanwhile, with which a loss rises as well.
+    While a budget rises, a loss rises as well, if ``pruned``.
     """
     first, last = losses[0], losses[-1]
     margin = 10 * max(1.0, abs(first)) if pruned else 0.0
@@ -144,7 +127,6 @@ def _stopped(reporter: SubReporter, message: str, model: nn.Module) -> NotFinite
 
 def _first_bad(tensors: Iterable[tuple[str, Any]], kind: str) -> str | None:
     for name, tensor in tensors:
-        floats = isinstance(tensor, Tensor) and tensor.is_floating_point()
-        if floats and not bool(tensor.isfinite().all()):
+        if isinstance(tensor, Tensor) and not bool(tensor.isfinite().all()):
             return f"NaN or infinity in {kind} {name}"
     return None

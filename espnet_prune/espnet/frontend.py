@@ -18,8 +18,7 @@ class PrunedSSLFrontend(AbsFrontend):
     """Weighted sum of an SSL encoder's layers.
 
     Args:
-        model: see :meth:`~espnet_prune.SSLEncoder.from_pretrained`: a folder, a file, a URL or a
-            Hugging Face id, or ``whisper_tiny_en``, which comes with this package.
+        model: see :meth:`~espnet_prune.SSLEncoder.from_pretrained`.
         fs: sampling rate in Hz, which ESPnet's recipes pass on; must be 16 kHz.
         freeze: keep the encoder as it is, in evaluation mode; only the layer weights learn.
         hop_length, win_length: samples from frame to frame and of one frame, which ESPnet's
@@ -30,7 +29,6 @@ class PrunedSSLFrontend(AbsFrontend):
 
     Raises:
         ConfigError: another sampling rate, hop or length of a frame.
-        CheckpointError: no encoder in ``model``.
     """
 
     def __init__(
@@ -46,13 +44,14 @@ class PrunedSSLFrontend(AbsFrontend):
             raise ConfigError(f"expected fs 16000 (SSL encoders hear 16 kHz only), found {fs}")
         encoder = SSLEncoder.from_pretrained(model)
         self.hop_length = encoder.config.hop
-        asked = {"hop_length": hop_length, "win_length": win_length}
-        own = {"hop_length": self.hop_length, "win_length": encoder.config.receptive_field}
-        for name, value in asked.items():
-            if value not in (None, own[name]):
+        for name, value, own in (
+            ("hop_length", hop_length, self.hop_length),
+            ("win_length", win_length, encoder.config.receptive_field),
+        ):
+            if value not in (None, own):
                 raise ConfigError(
-                    f"expected {name} {own[name]}, which is that of {model}, found {value}; "
-                    "set it so or leave it out"
+                    f"expected {name} {own}, which is that of {model}, found {value}; set it so or "
+                    "leave it out"
                 )
         self.featurizer = Featurizer(encoder, freeze)
         self.objective: EncoderObjective | None = None

@@ -8,18 +8,21 @@ import errno
 import inspect
 import logging
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from espnet2.tasks.abs_task import AbsTask, optim_classes, scheduler_classes
+from espnet2.train.abs_espnet_model import AbsESPnetModel
+from espnet2.train.collate_fn import CommonCollateFn
+from torch import Tensor
 
 from espnet_prune.encoder import ConfigError
 from espnet_prune.encoder.typed import read_arguments, shortened, shown, similar
 from espnet_prune.espnet import compat
-from espnet_prune.espnet.clipping import clip_as_asked
 from espnet_prune.espnet.layered_config import LayeredArgumentParser, layered
-from espnet_prune.espnet.objective import parameter_groups
+from espnet_prune.espnet.optimizers import clip_as_asked, parameter_groups
+from espnet_prune.espnet.registration import register_tables
 from espnet_prune.espnet.running import remember_options, require_same_options
 from espnet_prune.espnet.trainer import ResumableTrainer
 
@@ -29,6 +32,9 @@ _COUNTS = (
 )  # fmt: skip
 _MOST = 10**12
 _AGAIN = "the last checkpoint stays: run the same command again"
+
+# At import, because ESPnet's processes for several GPUs start from the class alone.
+register_tables()
 
 
 class GuardedTask(AbsTask):
@@ -46,11 +52,7 @@ class GuardedTask(AbsTask):
 
     @classmethod
     def check_required_command_args(cls, args: argparse.Namespace) -> None:
-        """Refuse what is missing, unknown, or not on this machine, before any work.
-
-        Raises:
-            ConfigError: names it.
-        """
+        """Refuse what is missing, unknown, or not on this machine, before any work."""
         missing = [f"--{name}" for name in args.required if getattr(args, name) is None]
         if missing:
             raise ConfigError(f"expected {', '.join(missing)}, found none; --help tells")
@@ -61,7 +63,9 @@ class GuardedTask(AbsTask):
         found = torch.cuda.device_count()
         if args.ngpu > found:
             raise ConfigError(f"expected --ngpu up to {found}, as many as here, found {args.ngpu}")
-        for option, classes in cls._classes().items():
+        known = {choices.name: choices.classes for choices in cls.class_choices_list}
+        known |= {"optim": optim_classes, "scheduler": scheduler_classes}
+        for option, classes in known.items():
             name, conf = getattr(args, option, ""), getattr(args, f"{option}_conf", None)
             if conf and name in classes:
                 _check_arguments(classes[name], conf, f"{option}_conf")
@@ -70,46 +74,35 @@ class GuardedTask(AbsTask):
     def build_optimizers(
         cls, args: argparse.Namespace, model: torch.nn.Module
     ) -> list[torch.optim.Optimizer]:
-        """The task's own, or one whose groups have rates of their own; clipped as asked."""
+        """The task's own, or one whose groups have rates of their own; clipped as asked.
+
+        ESPnet calls this when its options are final, and writes config.yaml next: so here it is
+        seen that a training is resumed as what it is.
+        """
         groups = parameter_groups(model, getattr(args, "ssl_lr", None))
         if len(groups) == 1:
             optimizers = super().build_optimizers(args, model)
         else:
-            _refuse(args, "exclude_weight_decay", "sharded_ddp")
+            for option in ("exclude_weight_decay", "sharded_ddp"):
+                if getattr(args, option):
+                    raise ConfigError(
+                        f"expected {option} false beside pruning_conf or ssl_lr, whose parameters "
+                        "have groups of their own, found true; leave it out"
+                    )
             optimizers = [optim_classes[args.optim](groups, **args.optim_conf)]
-        cls.settle_optimizers(args, optimizers)
-        return optimizers
-
-    @classmethod
-    def settle_optimizers(
-        cls, args: argparse.Namespace, optimizers: Collection[torch.optim.Optimizer]
-    ) -> None:
-        """Clip as asked, and see that a training is resumed as what it is.
-
-        ESPnet calls for optimizers when its options are final, and writes config.yaml next.
-
-        Raises:
-            ConfigError: see :func:`clip_as_asked` and :func:`require_same_options`.
-        """
         require_same_options(args)
         for optimizer in optimizers:
             clip_as_asked(optimizer, args)
             remember_options(args, optimizer)
+        return optimizers
 
     @classmethod
     def main_worker(cls, args: argparse.Namespace) -> None:
-        """One process of the training.
-
-        Raises:
-            ValueError, OSError: in one line, for whatever options, files and machine can cause.
-        """
+        """One process of the training; what options, files and machine can cause is explained."""
         cls.trainer.begun = False
+        amp = contextlib.nullcontext() if args.ngpu else compat.amp_on_cpu()
         try:
-            with contextlib.ExitStack() as stack:
-                stack.enter_context(compat.atomic_torch_save())
-                stack.enter_context(compat.tensors_only())
-                if not args.ngpu:
-                    stack.enter_context(compat.amp_on_cpu())
+            with compat.atomic_torch_save(), compat.tensors_only(), amp:
                 super().main_worker(args)
         except Exception as error:
             logging.debug("where it was raised", exc_info=True)
@@ -118,19 +111,29 @@ class GuardedTask(AbsTask):
                 raise
             raise explained from error
 
+
+class WindowTask(GuardedTask):
+    """Base of this project's own tasks: audio that comes ready, by default, padded with zeros."""
+
     @classmethod
-    def _classes(cls) -> dict[str, Mapping[str, Any]]:
-        own = {choices.name: choices.classes for choices in cls.class_choices_list}
-        return {**own, "optim": optim_classes, "scheduler": scheduler_classes}
+    def build_collate_fn(cls, args: argparse.Namespace, train: bool) -> Any:
+        """Pad with zeros."""
+        return CommonCollateFn(float_pad_value=0.0, int_pad_value=-1)
+
+    @classmethod
+    def build_preprocess_fn(cls, args: argparse.Namespace, train: bool) -> Callable | None:
+        return None
+
+    @classmethod
+    def optional_data_names(cls, train: bool = True, inference: bool = False) -> tuple[str, ...]:
+        return ()
 
 
-def _refuse(args: argparse.Namespace, *options: str) -> None:
-    for option in options:
-        if getattr(args, option, False):
-            raise ConfigError(
-                f"expected {option} false beside pruning_conf or ssl_lr, whose parameters have "
-                "groups of their own, found true; leave it out"
-            )
+class WindowModel(AbsESPnetModel):
+    """Base of their models, which need no statistics stage."""
+
+    def collect_feats(self, **_: Tensor) -> dict[str, Tensor]:
+        return {}
 
 
 def _listed(value: object) -> list[Any]:
@@ -170,7 +173,7 @@ def _explained(error: Exception, begun: bool, output_dir: object) -> Exception:
     if "DataLoader worker" in text:
         return ChildProcessError(f"a data loader's worker ended: {_first_line(text)}; {_AGAIN}")
     if "out of memory" in text or "can't allocate memory" in text:
-        return MemoryShort(f"not enough memory ({_first_line(text)}); lower the batch size")
+        return ValueError(f"not enough memory ({_first_line(text)}); lower the batch size")
     if isinstance(error, OSError) and error.errno == errno.ENOSPC and not error.filename:
         message = "no space left on the disk; make room and run the same command again"
         return OSError(errno.ENOSPC, message, str(output_dir))
@@ -180,10 +183,6 @@ def _explained(error: Exception, begun: bool, output_dir: object) -> Exception:
         "expected options and data that ESPnet can train with, found none "
         f"({type(error).__name__}: {_first_line(text)}); --log_level DEBUG shows where"
     )
-
-
-class MemoryShort(ValueError):
-    """The memory of the machine or its GPU does not suffice for what was asked."""
 
 
 def _first_line(text: str) -> str:

@@ -26,7 +26,6 @@ class LayeredArgumentParser(config_argparse.ArgumentParser):
     def parse_known_args(
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
-        """As usual; what the file says are defaults."""
         # Past ESPnet's own method, which would read the file without its base.
         plain = argparse.ArgumentParser.parse_known_args
         given, _ = plain(self, args, namespace)
@@ -101,11 +100,7 @@ def _with(base: object, keys: Sequence[str], value: Any) -> dict[str, Any]:
 
 
 def _typed(action: argparse.Action, value: Any) -> Any:
-    """What the command line would make of a ``value`` of a file.
-
-    Raises:
-        ValueError: says what the option expects.
-    """
+    """What the command line would make of a ``value`` of a file; errors say what is expected."""
     if isinstance(action, NestedDictAction):
         if value is not None and not isinstance(value, Mapping):
             raise ValueError("values by name")
@@ -122,18 +117,15 @@ def _scalar(action: argparse.Action, value: Any) -> Any:
     expected = _EXPECTED.get(action.type, "what --help says")
     if action.choices:
         expected = "one of " + shortened([str(c) for c in action.choices], 30)
-    if isinstance(value, Mapping | list) or (value is None and action.type in _EXPECTED):
-        if value is None and action.default is None:
-            return None
-        raise ValueError(expected)
-    if value is None:
+    if value is None and (action.default is None or action.type not in _EXPECTED):
         return None
+    if value is None or isinstance(value, Mapping | list):
+        raise ValueError(expected)
     try:
         read = action.type(str(value)) if callable(action.type) else value
     except Exception as error:  # types of options raise anything
         raise ValueError(expected) from error
-    if isinstance(read, float) and math.isnan(read):
-        raise ValueError(expected)
-    if action.choices and read is not None and read not in action.choices:
+    unlisted = action.choices and read is not None and read not in action.choices
+    if unlisted or (isinstance(read, float) and math.isnan(read)):
         raise ValueError(expected)
     return read if isinstance(value, str) else value

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, TypeVar
 
+import torch
 from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.utils.nested_dict_action import NestedDictAction
 from torch import Tensor, nn
 
 from espnet_prune.distillation import DistillationLoss, LayerwiseDistillation
-from espnet_prune.encoder import ConfigError, EncoderOutput, Featurizer, SSLEncoder
+from espnet_prune.encoder import ConfigError, EncoderOutput, SSLEncoder
 from espnet_prune.encoder.typed import read_arguments, read_typed
-from espnet_prune.espnet.schedules import at_own_rate
-from espnet_prune.espnet.teacher import Teacher
-from espnet_prune.inference import PRECISIONS
+from espnet_prune.inference import PRECISIONS, fast_dtype, inference_form
 from espnet_prune.pruning import Pruner, PruningConfig
+
+Model = TypeVar("Model", bound=nn.Module)
 
 OPTIONS = ("pruning_conf", "distill_conf", "teacher", "teacher_precision")
 """What :func:`add_objective_arguments` adds."""
@@ -49,47 +50,35 @@ def add_objective_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def build_objective(args: argparse.Namespace, encoder: SSLEncoder) -> EncoderObjective:
-    """What the options of :func:`add_objective_arguments` ask of ``encoder``.
+def add_task_pruning_arguments(
+    parser: argparse.ArgumentParser, ssl_lr: float | None = None
+) -> None:
+    """The same beside a task's own, and ``--ssl_lr`` with its default."""
+    add_objective_arguments(parser)
+    parser.add_argument(
+        "--ssl_lr",
+        type=float,
+        default=ssl_lr,
+        help="Learning rate of the SSL encoder; default: that of the rest of the model",
+    )
 
-    Raises:
-        ConfigError: a value of another type, an unknown name or a layer that does not exist.
-        CheckpointError: there is no such teacher.
-    """
-    pruner = build_pruner(encoder, args.pruning_conf, args.accum_grad)
-    if not args.teacher:
-        return EncoderObjective(pruner)
-    teacher = Teacher(SSLEncoder.from_pretrained(args.teacher), args.teacher_precision)
-    return EncoderObjective(pruner, build_distillation(encoder, args.distill_conf), teacher)
 
-
-def build_pruner(
-    encoder: SSLEncoder, pruning_conf: Mapping[str, Any], accum_grad: int
-) -> Pruner | None:
-    """The gates that ``--pruning_conf`` asks for; None if it is empty.
-
-    Raises:
-        ConfigError: see :class:`~espnet_prune.pruning.PruningConfig`.
-    """
-    if not pruning_conf:
+def build_pruner(encoder: SSLEncoder, args: argparse.Namespace) -> Pruner | None:
+    """The gates that ``--pruning_conf`` asks for; None if it is empty."""
+    if not args.pruning_conf:
         return None
-    config = read_typed(PruningConfig, pruning_conf, "pruning_conf")
+    config = read_typed(PruningConfig, args.pruning_conf, "pruning_conf")
     # The target rises with every forward pass, of which a step has ``accum_grad``.
-    return Pruner(encoder, replace(config, warmup_steps=config.warmup_steps * accum_grad))
+    return Pruner(encoder, replace(config, warmup_steps=config.warmup_steps * args.accum_grad))
 
 
 def build_distillation(
     encoder: SSLEncoder, distill_conf: Mapping[str, Any]
 ) -> LayerwiseDistillation:
-    """The loss between ``encoder`` and a teacher that ``--distill_conf`` asks for.
-
-    Raises:
-        ConfigError: a value of another type, an unknown name or a layer that does not exist.
-    """
+    """The loss between ``encoder`` and a teacher that ``--distill_conf`` asks for."""
     given = {"width": encoder.config.embed_dim, **distill_conf}
-    distillation = LayerwiseDistillation(
-        **read_arguments(LayerwiseDistillation, given, "distill_conf")
-    )
+    arguments = read_arguments(LayerwiseDistillation, given, "distill_conf")
+    distillation = LayerwiseDistillation(**arguments)
     last = len(encoder.config.layers)
     if max(distillation.layers) > last:
         raise ConfigError(
@@ -98,16 +87,81 @@ def build_distillation(
     return distillation
 
 
+def join_objective(model: Model, args: argparse.Namespace) -> Model:
+    """``model`` of a task, with gates and a teacher beside its encoder if ``args`` ask for them.
+
+    The part of it that has a ``featurizer`` and a place for an ``objective`` owns them.
+
+    Raises:
+        ConfigError: another front end, or options that do not fit together.
+    """
+    names = ("pruning_conf", "distill_conf", "teacher", "ssl_lr")
+    asked = [name for name in names if getattr(args, name) not in (None, {})]
+    if not asked:
+        return model
+    owner: Any = next((part for part in model.modules() if hasattr(part, "objective")), None)
+    if owner is None:
+        raise ConfigError(
+            f"expected frontend: pruned_ssl for {', '.join(asked)}, found {args.frontend}; set it, "
+            "with frontend_conf: model"
+        )
+    if bool(args.distill_conf) != bool(args.teacher):
+        raise ConfigError(
+            "expected distill_conf and teacher together, found one alone; give both or none"
+        )
+    encoder = owner.featurizer.encoder
+    pruner, distillation, teacher = build_pruner(encoder, args), None, None
+    if args.teacher:
+        teacher = Teacher(SSLEncoder.from_pretrained(args.teacher), args.teacher_precision)
+        distillation = build_distillation(encoder, args.distill_conf)
+    if pruner or teacher:
+        owner.objective = EncoderObjective(pruner, distillation, teacher)
+        owner.featurizer.through = owner.objective.forward
+        model.register_forward_hook(lambda _, __, output: _with_terms(owner, *output))
+    return model
+
+
+def _with_terms(owner: Any, loss: Tensor, stats: dict[str, Any], weight: Tensor) -> tuple:
+    """What an ESPnet model returns, with what the encoder of ``owner`` owes."""
+    loss, more = owner.objective.add_to(loss, owner.featurizer.encoder)
+    return loss, {**stats, **force_gatherable(more, loss.device)}, weight
+
+
+class Teacher(nn.Module):
+    """Hidden states of an encoder that stays as it is.
+
+    It follows to devices, and is no part of the state dict, the optimizer or the average of
+    checkpoints. ``precision`` is one of :data:`~espnet_prune.inference.PRECISIONS`.
+    """
+
+    def __init__(self, encoder: SSLEncoder, precision: str = "float32"):
+        super().__init__()
+        self.precision = precision
+        self._unregistered = (encoder.eval().requires_grad_(False),)
+        self._form: tuple[SSLEncoder] | None = None
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True):
+        # Devices and dtypes must reach the encoder, which is not registered as a submodule.
+        self._unregistered[0]._apply(fn)
+        self._form = None
+        return super()._apply(fn, recurse)
+
+    @torch.no_grad()
+    @torch.autocast("cpu", enabled=False)  # oneDNN's products take the weights' own dtype
+    def forward(self, wavs: Tensor, lengths: Tensor | None) -> list[Tensor]:
+        """Hidden states ``(B, L, D)`` of waveforms ``(B, T)`` of ``lengths`` ``(B,)`` samples."""
+        if self._form is None:
+            dtype = fast_dtype(self.precision, wavs.device)
+            self._form = (inference_form(self._unregistered[0], dtype),)
+        states = self._form[0](wavs, lengths).hidden_states
+        return [state.to(wavs.dtype) for state in states]
+
+
 class EncoderObjective(nn.Module):
     """Terms of a loss that concern an encoder alone, beside the loss of the task it works for.
 
     A featurizer runs its encoder through this module; :meth:`add_to` then adds what that batch
-    has to pay.
-
-    Args:
-        pruner: gates and budgets of the encoder, or None.
-        distillation: the loss between the encoder and its teacher, or None.
-        teacher: the encoder's teacher; given with ``distillation``.
+    has to pay. ``distillation`` and ``teacher`` are given together or not at all.
     """
 
     def __init__(
@@ -125,7 +179,7 @@ class EncoderObjective(nn.Module):
     def forward(self, encoder: SSLEncoder, wavs: Tensor, lengths: Tensor | None) -> EncoderOutput:
         """The gated ``encoder`` on waveforms ``(B, T)`` of ``lengths`` ``(B,)`` samples.
 
-        The gates are sampled once; the distance to the teacher is kept for :meth:`add_to`.
+        Gates are sampled once; the distance to the teacher is kept for :meth:`add_to`.
         """
         output = self.pruner(encoder, wavs, lengths) if self.pruner else encoder(wavs, lengths)
         if self.distillation and self.teacher:
@@ -139,64 +193,16 @@ class EncoderObjective(nn.Module):
         In training the budget's ramp moves on by a step. Without a task, what is left is
         distillation.
         """
-        stats = {} if loss is None else {"loss_task": loss.detach()}
+        stats: dict[str, Tensor] = {} if loss is None else {"loss_task": loss}
         distance, self._distance = self._distance, None
-        total = loss
         if distance:
-            total = distance.total if total is None else total + distance.total
-            stats |= {
-                "loss_distill": distance.total.detach(),
-                "l1": distance.l1.detach(),
-                "cosine": distance.cosine.detach(),
-            }
-        if total is None:
+            loss = distance.total if loss is None else loss + distance.total
+            stats |= {"loss_distill": distance.total, "l1": distance.l1, "cosine": distance.cosine}
+        if loss is None:
             raise ValueError("expected a task or a teacher to learn from, found neither")
         if self.pruner:
             penalty = self.pruner.penalty(encoder)
-            stats |= penalty.stats
-            stats["loss_on_target"] = penalty.on_target(total)
-            total = total + penalty.loss
-        stats["loss"] = total.detach()
-        return total, stats
-
-    def attach(self, model: nn.Module, owner: Owner) -> None:
-        """Join the training of ``model``, an ESPnet model that returns loss, stats and weight.
-
-        Args:
-            model: pays what the encoder of ``owner`` owes.
-            owner: the part of ``model`` in whose state dict this module goes, as ``objective``.
-        """
-
-        def add(_: nn.Module, __: Any, output: tuple[Tensor, dict, Tensor]) -> Any:
-            loss, stats, weight = output
-            loss, more = self.add_to(loss, owner.featurizer.encoder)
-            return loss, {**stats, **force_gatherable(more, loss.device)}, weight
-
-        owner.objective = self
-        owner.featurizer.through = self.forward
-        model.register_forward_hook(add)
-
-
-class Owner(Protocol):
-    """A module with a featurizer, in whose state dict the objective goes."""
-
-    objective: EncoderObjective | None
-
-    @property
-    def featurizer(self) -> Featurizer:
-        """The encoder and its weighted layers."""
-        ...
-
-
-def parameter_groups(model: nn.Module, ssl_lr: float | None = None) -> list[dict[str, Any]]:
-    """Optimizer groups: the model, its encoder at ``ssl_lr``, gates, multipliers."""
-    featurizer = next((m for m in model.modules() if isinstance(m, Featurizer)), None)
-    objective = next((m for m in model.modules() if isinstance(m, EncoderObjective)), None)
-    own: list[dict[str, Any]] = []
-    if ssl_lr is not None and featurizer:
-        own.append({"params": list(featurizer.encoder.parameters()), "lr": ssl_lr})
-    if objective and objective.pruner:
-        own += at_own_rate(objective.pruner.parameter_groups())
-    taken = {id(parameter) for group in own for parameter in group["params"]}
-    rest = [parameter for parameter in model.parameters() if id(parameter) not in taken]
-    return [group for group in ({"params": rest}, *own) if group["params"]]
+            stats |= {**penalty.stats, "loss_on_target": penalty.on_target(loss)}
+            loss = loss + penalty.loss
+        stats["loss"] = loss
+        return loss, {name: value.detach() for name, value in stats.items()}

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import argparse
 import re
+from typing import Any
 
 from espnet2.asr.frontend.abs_frontend import AbsFrontend
-from espnet2.train.abs_espnet_model import AbsESPnetModel
+from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.class_choices import ClassChoices
 from espnet2.utils.nested_dict_action import NestedDictAction
+from torch import Tensor
 
 from espnet_prune.diarization.frames import FrameGrid
 from espnet_prune.diarization.head import DiarizationConfig
 from espnet_prune.diarization.model import DiarizationModel
+from espnet_prune.encoder import Featurizer
 from espnet_prune.encoder.typed import read_typed
 from espnet_prune.espnet.frontend import PrunedSSLFrontend
-from espnet_prune.espnet.objective import Owner
-from espnet_prune.espnet.powerset_model import ESPnetPowersetModel
-from espnet_prune.espnet.task_pruning import TaskPruning
-from espnet_prune.espnet.window_task import WindowTask
+from espnet_prune.espnet.guarded_task import WindowModel, WindowTask
+from espnet_prune.espnet.objective import (
+    EncoderObjective,
+    add_task_pruning_arguments,
+    join_objective,
+)
+from espnet_prune.espnet.statistics import per_frame
 
 frontend_choices = ClassChoices(
     name="frontend",
@@ -28,14 +34,69 @@ frontend_choices = ClassChoices(
 )
 
 
-class PowersetTask(WindowTask):
-    """Weighted layer sum, projection, Conformer, powerset classifier."""
+class ESPnetPowersetModel(WindowModel):
+    """Permutation-free powerset cross entropy (Plaquet and Bredin, 2023).
+
+    Attributes:
+        objective: what a training that prunes or distils runs the encoder through.
+    """
+
+    def __init__(self, model: DiarizationModel):
+        super().__init__()
+        self.model = model
+        self.objective: EncoderObjective | None = None
+
+    @property
+    def featurizer(self) -> Featurizer:
+        """The encoder and its weighted layers."""
+        return self.model.featurizer
+
+    def forward(
+        self,
+        speech: Tensor,
+        speech_lengths: Tensor,
+        spk_labels: Tensor,
+        spk_labels_lengths: Tensor | None = None,
+        **_: Any,
+    ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        """Loss, statistics and weight of a batch.
+
+        Args:
+            speech, speech_lengths: windows ``(B, T)``, samples ``(B,)``.
+            spk_labels, spk_labels_lengths: who is active, ``(B, L, S)``, in how many frames
+                ``(B,)``.
+
+        Raises:
+            ValueError: labels on another grid of frames than the encoder's.
+        """
+        log_probs, frames = self.model(speech, speech_lengths)
+        if spk_labels_lengths is not None and not frames.equal(spk_labels_lengths.to(frames)):
+            grid = FrameGrid.of(self.model.encoder.config)
+            raise ValueError(
+                f"expected labels of {frames.tolist()} frames, found {spk_labels_lengths.tolist()};"
+                f" give the labels as window_labels_{self.model.config.max_speakers}_{grid.name}"
+            )
+        powerset = self.model.powerset
+        labels = spk_labels[:, : log_probs.size(1)]
+        loss = powerset.permutation_free_loss(log_probs, labels, frames)[0]
+        errors = powerset.frame_errors(powerset.to_multilabel(log_probs), labels, frames)
+        # The loss is a mean over frames: their number makes its mean over processes exact.
+        weight = frames.sum().to(loss.dtype)
+        stats = {"loss": loss.detach(), **per_frame(errors, weight)}
+        return force_gatherable((loss, stats, weight), loss.device)
+
+
+class PowersetDiarizationTask(WindowTask):
+    """Weighted layer sum, projection, Conformer, powerset classifier, at two learning rates.
+
+    With gates and a teacher if asked for.
+    """
 
     class_choices_list = (frontend_choices,)
 
     @classmethod
     def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        """``--frontend`` and ``--diarization_conf``."""
+        """``--frontend``, ``--diarization_conf``, and those of pruning."""
         group = parser.add_argument_group(description="Powerset diarization")
         group.add_argument(
             "--diarization_conf",
@@ -44,8 +105,8 @@ class PowersetTask(WindowTask):
             help="Keyword arguments of DiarizationConfig: head, max_speakers, max_simultaneous, "
             "window_size",
         )
-        for choices in cls.class_choices_list:
-            choices.add_arguments(group)
+        frontend_choices.add_arguments(group)
+        add_task_pruning_arguments(parser, ssl_lr=2e-5)
 
     @classmethod
     def required_data_names(cls, train: bool = True, inference: bool = False) -> tuple[str, ...]:
@@ -66,22 +127,7 @@ class PowersetTask(WindowTask):
             option = f"{split}_data_path_and_name_and_type"
             data = getattr(args, option, None) or []
             setattr(args, option, [(*entry[:2], _on_grid(entry[2], grid)) for entry in data])
-        return ESPnetPowersetModel(model)
-
-
-class PowersetDiarizationTask(TaskPruning, PowersetTask):
-    """The same at two learning rates, with gates and a teacher if asked for."""
-
-    @classmethod
-    def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        """The task's own, and those of pruning."""
-        super().add_task_arguments(parser)
-        parser.set_defaults(ssl_lr=2e-5)
-
-    @classmethod
-    def objective_owner(cls, model: AbsESPnetModel) -> Owner | None:
-        """The model itself."""
-        return model
+        return join_objective(ESPnetPowersetModel(model), args)
 
 
 def _on_grid(kind: str, grid: str) -> str:

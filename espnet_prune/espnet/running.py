@@ -16,43 +16,15 @@ from espnet_prune.formats.pickles import REPORTED, load_pickle
 
 _KEY = "options"
 # What changes neither the numbers of a training nor which of its epochs are kept.
-_MAY_CHANGE = frozenset(
-    {
-        "config",
-        "print_config",
-        "log_level",
-        "dry_run",
-        "output_dir",
-        "resume",
-        "version",
-        "required",
-        "ngpu",
-        "num_workers",
-        "num_att_plot",
-        "max_epoch",
-        "patience",
-        "log_interval",
-        "detect_anomaly",
-        "distributed",
-        "local_rank",
-        "multiprocessing_distributed",
-        "unused_parameters",
-        "gradient_as_bucket_view",
-        "ddp_comm_hook",
-        "use_matplotlib",
-        "use_tensorboard",
-        "create_graph_in_tensorboard",
-        "use_wandb",
-        "wandb_project",
-        "wandb_id",
-        "wandb_entity",
-        "wandb_name",
-        "wandb_model_log_interval",
-        "max_cache_size",
-        "max_cache_fd",
-        "valid_max_cache_size",
-    }
-)
+_MAY_CHANGE = (
+    "config", "print_config", "log_level", "dry_run", "output_dir", "resume", "version", "required",
+    "ngpu", "num_workers", "num_att_plot", "max_epoch", "patience", "log_interval",
+    "detect_anomaly", "distributed", "local_rank", "multiprocessing_distributed",
+    "unused_parameters", "gradient_as_bucket_view", "ddp_comm_hook", "use_matplotlib",
+    "use_tensorboard", "create_graph_in_tensorboard", "use_wandb", "wandb_project", "wandb_id",
+    "wandb_entity", "wandb_name", "wandb_model_log_interval", "max_cache_size", "max_cache_fd",
+    "valid_max_cache_size",
+)  # fmt: skip
 
 
 def remember_options(args: argparse.Namespace, optimizer: torch.optim.Optimizer) -> None:
@@ -64,9 +36,7 @@ def remember_options(args: argparse.Namespace, optimizer: torch.optim.Optimizer)
 def require_same_options(args: argparse.Namespace) -> None:
     """Refuse to resume a training with options other than those it runs with.
 
-    Raises:
-        ConfigError: names each option that differs, with both values.
-        CheckpointError: the checkpoint is damaged.
+    The ConfigError names each option that differs, with both values.
     """
     checkpoint = Path(args.output_dir) / "checkpoint.pth"
     if not args.resume or not checkpoint.exists():
@@ -85,11 +55,8 @@ def require_same_options(args: argparse.Namespace) -> None:
 
 
 def _lasting(args: argparse.Namespace) -> dict[str, Any]:
-    return {
-        key: _plain(value)
-        for key, value in vars(args).items()
-        if key not in _MAY_CHANGE and not key.startswith("dist_")
-    }
+    options = {key: value for key, value in vars(args).items() if key not in _MAY_CHANGE}
+    return {key: _plain(value) for key, value in options.items() if not key.startswith("dist_")}
 
 
 def _plain(value: Any) -> Any:
@@ -107,13 +74,9 @@ def _differences(path: str, running: Mapping, asked: Mapping) -> Iterator[str]:
         old, new = running.get(key), asked.get(key)
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             yield from _differences(name, old, new)
-        elif old != new and not _same_file(old, new):
+        elif old != new and not (
+            isinstance(old, str)
+            and isinstance(new, str)
+            and os.path.realpath(old) == os.path.realpath(new)
+        ):
             yield f"{name} {shown(new)} instead of {shown(old)}"
-
-
-def _same_file(old: object, new: object) -> bool:
-    return (
-        isinstance(old, str)
-        and isinstance(new, str)
-        and os.path.realpath(old) == os.path.realpath(new)
-    )

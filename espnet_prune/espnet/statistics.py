@@ -20,12 +20,7 @@ _SPEECH = "speech"
 
 
 def per_frame(errors: FrameErrors, frames: Tensor) -> dict[str, Tensor]:
-    """The statistics that a model returns: errors and speech per frame.
-
-    Args:
-        errors: of a batch.
-        frames: its number of frames ``()``, the weight that the model returns with them.
-    """
+    """The statistics of a batch of ``frames`` ``()``, its weight: errors and speech per frame."""
     speech = errors.speech / frames
     return {**{name: getattr(errors, name) * speech for name in _RATES}, _SPEECH: speech}
 

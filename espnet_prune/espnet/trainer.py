@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sized
 from pathlib import Path
 
 from espnet2.train.reporter import aggregate
 from espnet2.train.trainer import Trainer
 
 from espnet_prune.espnet import compat
-from espnet_prune.espnet.clipping import add_clipping_arguments
 from espnet_prune.espnet.finite import (
-    FiniteBatches,
     divergence,
+    finite_batches,
     require_finite_state,
     watch_loss,
     watched_gradients,
 )
+from espnet_prune.espnet.optimizers import add_clipping_arguments
 from espnet_prune.espnet.statistics import relate_to_speech
 from espnet_prune.progress import progress, progress_stream
 from espnet_prune.storage import CheckpointError
@@ -39,16 +40,10 @@ class ResumableTrainer(Trainer):
 
     @classmethod
     def run(cls, trainer_options, distributed_option, **kwargs) -> None:
-        """Train as ESPnet does; says loudly if that has led away from where it began.
-
-        Raises:
-            NotFinite: at the first step whose data, loss, gradients or weights are not finite.
-            CheckpointError: the checkpoint to resume is of another training, or damaged.
-        """
+        """Train as ESPnet does; says loudly if that has led away from where it began."""
         cls._options, cls._losses, cls._pruned = trainer_options, {}, False
-        super().run(
-            trainer_options=trainer_options, distributed_option=distributed_option, **kwargs
-        )
+        options = {"trainer_options": trainer_options, "distributed_option": distributed_option}
+        super().run(**options, **kwargs)
         losses = [loss for _, loss in sorted(cls._losses.items())]
         if losses and (message := divergence(losses, cls._pruned)):
             logging.warning(message)
@@ -68,20 +63,11 @@ class ResumableTrainer(Trainer):
                 f"({found}); remove it, or give another output_dir"
             ) from error
         require_finite_state(str(checkpoint), model)
-        options = cls._options
-        keep = options.keep_nbest_models
-        compat.restore_epoch_files(
-            Path(checkpoint).parent,
-            model.state_dict(),
-            reporter.get_epoch(),
-            options.best_model_criterion,
-            keep if isinstance(keep, int) else max(keep, default=1),
-            reporter,
-        )
+        compat.restore_epoch_files(Path(checkpoint).parent, model, reporter, cls._options)
         for epoch, splits in reporter.stats.items():
             cls._remember(epoch, splits.get("valid", {}))
-        if compat.stopped_early(reporter, options.patience, options.early_stopping_criterion):
-            reporter.set_epoch(options.max_epoch)
+        if compat.stopped_early(reporter, cls._options):
+            reporter.set_epoch(cls._options.max_epoch)
 
     @classmethod
     def train_one_epoch(cls, model, iterator, reporter, optimizers, scaler, **kwargs) -> bool:
@@ -90,15 +76,11 @@ class ResumableTrainer(Trainer):
         watch_loss(reporter, model)
         for optimizer in optimizers:
             optimizer.zero_grad()
+        total = len(iterator) if isinstance(iterator, Sized) else None
+        batches = progress(finite_batches(iterator), f"epoch {reporter.epoch}", total)
+        kwargs |= {"reporter": reporter, "optimizers": optimizers, "scaler": scaler}
         with watched_gradients(reporter, model, scaler):
-            invalid = super().train_one_epoch(
-                model=model,
-                iterator=progress(FiniteBatches(iterator), f"epoch {reporter.epoch}"),
-                reporter=reporter,
-                optimizers=optimizers,
-                scaler=scaler,
-                **kwargs,
-            )
+            invalid = super().train_one_epoch(model=model, iterator=batches, **kwargs)
         require_finite_state(f"epoch {reporter.epoch}", model, optimizers)
         cls.begun = True
         return invalid
@@ -108,9 +90,8 @@ class ResumableTrainer(Trainer):
         """One pass over the validation set."""
         relate_to_speech(reporter)
         watch_loss(reporter, model)
-        super().validate_one_epoch(
-            model=model, iterator=FiniteBatches(iterator), reporter=reporter, **kwargs
-        )
+        batches = finite_batches(iterator)
+        super().validate_one_epoch(model=model, iterator=batches, reporter=reporter, **kwargs)
         cls._remember(reporter.epoch, {k: aggregate(v) for k, v in reporter.stats.items()})
 
     @classmethod

@@ -8,7 +8,7 @@ import torch
 
 from espnet_prune.bin import powerset_train
 from espnet_prune.encoder import ConfigError
-from espnet_prune.espnet.clipping import PercentileClipping
+from espnet_prune.espnet.optimizers import PercentileClipping
 from espnet_prune.report.history import read_checkpoint
 from tests.espnet.test_training import assert_same, powerset, weights
 

@@ -14,8 +14,7 @@ from espnet2.train.distributed_utils import DistributedOption
 
 from espnet_prune.bin import apply_pruning, distill_train
 from espnet_prune.encoder import SSLEncoder
-from espnet_prune.espnet.crops import EpochIterFactory, RandomCrops
-from espnet_prune.espnet.distillation_task import DistillationTask
+from espnet_prune.espnet.distillation_task import DistillationTask, EpochIterFactory, RandomCrops
 from espnet_prune.espnet.trainer import ResumableTrainer
 from espnet_prune.report.history import read_checkpoint, read_history
 from tests.espnet.test_training import Killed, assert_same, weights

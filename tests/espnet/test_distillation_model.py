@@ -4,9 +4,8 @@ import pytest
 import torch
 
 from espnet_prune.distillation import LayerwiseDistillation
-from espnet_prune.espnet.distillation_model import ESPnetDistillationModel
-from espnet_prune.espnet.objective import parameter_groups
-from espnet_prune.espnet.schedules import WarmupLinearDecayLR
+from espnet_prune.espnet.distillation_task import ESPnetDistillationModel
+from espnet_prune.espnet.optimizers import WarmupLinearDecayLR, parameter_groups
 from espnet_prune.pruning import Pruner, PruningConfig
 from tests.encoders import random_encoder, tiny_config
 

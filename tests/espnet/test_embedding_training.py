@@ -21,7 +21,7 @@ from espnet_prune.diarization.head import DiarizationConfig, HeadConfig
 from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.diarization.pipeline import InferenceConfig
 from espnet_prune.encoder import Featurizer, SSLEncoder
-from espnet_prune.espnet.embedding_model import UNKNOWN, ESPnetEmbeddingModel
+from espnet_prune.espnet.embedding_task import UNKNOWN, ESPnetEmbeddingModel
 from tests.diarization.embedding.three_d_speaker import random_state
 from tests.espnet.speech_corpus import write_corpus
 from tests.espnet.trainer_options import trainer_options

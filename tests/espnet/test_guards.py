@@ -71,7 +71,7 @@ def test_an_absurd_rate_stops_the_training(tmp_path, train, refused):
 
 @pytest.mark.parametrize("split, named", [("train", "step 1 of train"), ("valid", "of valid")])
 def test_a_loss_that_is_none_stops_either_split(tmp_path, refused, monkeypatch, split, named):
-    from espnet_prune.espnet.powerset_model import ESPnetPowersetModel
+    from espnet_prune.espnet.powerset_task import ESPnetPowersetModel
 
     forward = ESPnetPowersetModel.forward
 

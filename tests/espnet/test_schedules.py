@@ -12,7 +12,7 @@ from espnet2.tasks.abs_task import scheduler_classes
 
 from espnet_prune.bin import distill_train
 from espnet_prune.encoder import ConfigError
-from espnet_prune.espnet.schedules import WarmupLinearDecayLR, at_own_rate
+from espnet_prune.espnet.optimizers import WarmupLinearDecayLR, at_own_rate
 from espnet_prune.report.history import read_checkpoint
 from tests.espnet.test_training import distillation
 

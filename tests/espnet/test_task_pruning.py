@@ -7,7 +7,7 @@ import torch
 from espnet2.tasks.asr import ASRTask
 
 from espnet_prune.bin import asr_train
-from espnet_prune.espnet.objective import parameter_groups
+from espnet_prune.espnet.optimizers import parameter_groups
 from espnet_prune.espnet.pruned_tasks import PrunedASRTask, PrunedDiarizationTask, PrunedSLUTask
 from espnet_prune.report.history import read_history
 from tests.espnet.conftest import EACH_FAMILY

@@ -130,6 +130,14 @@ def test_kill_9_and_again(tmp_path, options, encoder_folder):
     assert_same(weights(whole), weights(cut))
 
 
+def test_chunks_train(tmp_path, options, encoder_folder):
+    """The iterator of chunks has no length."""
+    chunks = ["--iterator_type", "chunk", "--chunk_length", "16000", "--num_cache_chunks", "8"]
+    task = distillation(encoder_folder) + chunks
+    distill_train.main(options(tmp_path, labels=False, max_epoch=1) + task)
+    assert (tmp_path / "1epoch.pth").exists()
+
+
 @pytest.mark.parametrize("task", ["powerset", "distillation"])
 def test_one_process_equals_two(tmp_path, options, encoder_folder, teacher_folder, task):
     if task == "powerset":

@@ -19,8 +19,7 @@ from s3prl.util import download
 
 import s3prl_plugin
 from espnet_prune.storage import CheckpointError
-from s3prl_plugin.expert import UpstreamExpert
-from s3prl_plugin.registration import pruned_wavlm
+from s3prl_plugin.expert import UpstreamExpert, pruned_wavlm
 from tests.formats.fairseq_models import s3prl_checkpoint, s3prl_model
 from tests.formats.parity import randomise
 from tests.s3prl_plugin.published_files import published_config
