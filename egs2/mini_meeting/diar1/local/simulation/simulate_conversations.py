@@ -115,7 +115,7 @@ def _read_corpus(name: str, path: Path) -> Corpus:
     if data.segments:
         raise DataError(
             f"{path}: expected one file of each utterance, found segments; cut them with "
-            "format_speech"
+            "format_data"
         )
     utterances: dict[str, list[str]] = {}
     for utterance, speaker in data.speakers.items():
