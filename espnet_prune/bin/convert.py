@@ -1,6 +1,7 @@
 """Convert an SSL encoder from anywhere to a folder of this package or of transformers."""
 
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Callable
 from pathlib import Path
 
 from espnet_prune.bin.errors import explained
@@ -10,7 +11,10 @@ from espnet_prune.pruning import count_params
 from espnet_prune.storage.checkpoint import CONFIG
 from espnet_prune.storage.files import new_folder
 
-FORMATS = {"espnet_prune": SSLEncoder.save_pretrained, "huggingface": export_huggingface}
+FORMATS: dict[str, Callable[[SSLEncoder, Path], None]] = {
+    "espnet_prune": SSLEncoder.save_pretrained,
+    "huggingface": export_huggingface,
+}
 
 
 def get_parser() -> ArgumentParser:

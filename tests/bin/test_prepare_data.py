@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from espnet_prune.bin import format_data, make_windows, prepare_data
+from espnet_prune.bin import check_data, make_windows, prepare_data
 from espnet_prune.data.corpora.meetings import CORPORA
 from espnet_prune.diarization.windows import WindowAudio, WindowLabels
 from tests.data.corpora.meetings.trees import SIZES, make_tree
@@ -20,7 +20,7 @@ def test_corpus_to_windows(name: str, tmp_path: Path, capsys: pytest.CaptureFixt
     for split, recordings in SIZES[name].items():
         assert f"{data / split}: {recordings} recordings of 0.00 hours" in output
         raw = tmp_path / "raw" / split
-        format_data.main([str(data / split), "--output", str(raw)])
+        check_data.main([str(data / split), "--output", str(raw)])
         make_windows.main([str(raw), "--window_size", "0.5", "--window_shift", "0.25"])
         audio = WindowAudio(raw / "windows")
         labels = WindowLabels(raw / "windows", 4)
@@ -52,8 +52,8 @@ def test_merge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         prepare_data.main([name, str(corpus), "--output", str(output), "--allow_incomplete"])
     folders = [str(tmp_path / "data" / name / "train") for name in CORPORA]
     output = tmp_path / "data" / "train"
-    format_data.main([*folders, "--output", str(output)])
+    check_data.main([*folders, "--output", str(output)])
     assert f"{output}: 7 recordings" in capsys.readouterr().out
-    format_data.main([str(output), "--output", str(tmp_path / "raw")])
-    with pytest.raises(SystemExit, match="format_data: .* of the same name"):
-        format_data.main([folders[0], folders[0], "--output", str(output)])
+    check_data.main([str(output), "--output", str(tmp_path / "raw")])
+    with pytest.raises(SystemExit, match="check_data: .* of the same name"):
+        check_data.main([folders[0], folders[0], "--output", str(output)])

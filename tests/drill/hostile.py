@@ -237,7 +237,7 @@ def _audio(folder: Path, witness: Path) -> Iterator[Hostile]:
         yield Hostile(f"WAV {name}", _diarize("exp/pruned", path.name), accepted=name == "4 GB")
     piped = _copied(folder, "data", "pipe")
     (piped / "wav.scp").write_text(f"a touch {witness}; cat data/a.wav |\n")
-    yield Hostile("pipe in wav.scp", ["format_data", str(piped), "--output", "out"])
+    yield Hostile("pipe in wav.scp", ["check_data", str(piped), "--output", "out"])
     for times in ("nan 2.0", "1.0 -2.0", "1.0 1e300", "inf 1", "1.0 nan"):
         path = folder / f"{times.replace(' ', '_')}.rttm"
         path.write_text(f"SPEAKER a 1 {times} <NA> <NA> A <NA> <NA>\n")

@@ -42,7 +42,7 @@ convert encoder out
 diarize exp/pruned data/a.wav --output out --device cpu --config decode.yaml
 export encoder out.pt2 --output last_hidden_state --no-check
 embed_utterances encoder speech --embedding mel --output out
-format_data speech --output out --min_seconds 0.1 --max_seconds 9 --nj 1
+check_data speech --output out --min_seconds 0.1 --max_seconds 9 --nj 1
 macro_der exp/diarized_dense/test.json --published 10.0
 make_windows data --window_size 2 --window_shift 1 --output out
 measure data/rttm data/uem --output out.yaml

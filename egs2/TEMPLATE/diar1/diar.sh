@@ -109,7 +109,7 @@ stage_1() {
 stage_2() {
     local set
     for set in ${train_set} ${valid_set} ${test_sets}; do
-        verb format_data "data/${set}" --output "${raw}/${set}"
+        verb check_data "data/${set}" --output "${raw}/${set}"
     done
 }
 
@@ -173,7 +173,7 @@ train_embedding() {
     for split in train valid; do
         set=embedding_${split}_set
         dir=${raw}/embedding_${split}
-        verb format_data "data/${!set}" --nj "${nj}" --output "${dir}"
+        verb check_data "data/${!set}" --nj "${nj}" --output "${dir}"
         verb embed_utterances "${expdir}/pruned" "${dir}" --embedding campplus --output "${dir}/campplus"
         data+=("--${split}_data_path_and_name_and_type" "${dir}/wav.scp,speech,sound"
             "--${split}_data_path_and_name_and_type" "${dir}/utt2spk,speaker,text"

@@ -28,7 +28,7 @@ def get_parser() -> ArgumentParser:
     return parser
 
 
-@explained("format_data", logs=True)
+@explained("check_data", logs=True)
 def main(cmd: list[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
     limits = LengthLimits(args.min_seconds, args.max_seconds)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from espnet_prune.bin.format_data import main
+from espnet_prune.bin.check_data import main
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_unsound_data_leaves_earlier_results(folder: Path, tmp_path: Path) -> No
     main([str(folder), "--output", str(output)])
     earlier = {path.name: path.read_text() for path in output.iterdir()}
     (folder / "rttm").write_text("SPEAKER a 1 0 9 <NA> <NA> x <NA> <NA>\n")
-    with pytest.raises(SystemExit, match=r"format_data: .*rttm:1: expected an end within") as exit_:
+    with pytest.raises(SystemExit, match=r"check_data: .*rttm:1: expected an end within") as exit_:
         main([str(folder), "--output", str(output)])
     assert exit_.value.code == 2
     assert {path.name: path.read_text() for path in output.iterdir()} == earlier
@@ -41,5 +41,5 @@ def test_unsound_data_leaves_earlier_results(folder: Path, tmp_path: Path) -> No
 
 def test_unwritable_output_is_one_message(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(SystemExit, match=r"format_data: .*Not a directory"):
+    with pytest.raises(SystemExit, match=r"check_data: .*Not a directory"):
         main([str(folder), "--output", str(tmp_path / "file" / "dump")])
