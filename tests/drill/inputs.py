@@ -30,7 +30,7 @@ _FILES = (
     "egs2/TEMPLATE/ssl1/probing/*.py", "egs2/superb/local/*.py",
     "egs2/mini_meeting/diar1/local/simulation/*.py",
 )  # fmt: skip
-# A verb and its words a line; those of the trainings are added by build().
+# A verb (@ what tells two of its lines apart) and its words; those of the trainings: see build().
 _TABLE = """
 apply_pruning trained/distill/latest.pth --output out
 asr_report dense=exp/dense pruned=exp/pruned --seed 0 --output out.md
@@ -42,7 +42,8 @@ convert encoder out
 diarize exp/pruned data/a.wav --output out --device cpu --config decode.yaml
 export encoder out.pt2 --output last_hidden_state --no-check
 embed_utterances encoder speech --embedding mel --output out
-check_data speech --output out --min_seconds 0.1 --max_seconds 9 --nj 1
+check_data data data2 --output out
+check_data@utterances speech --output out --min_seconds 0.1 --max_seconds 9 --nj 1
 macro_der exp/diarized_dense/test.json --published 10.0
 make_windows data --window_size 2 --window_shift 1 --output out
 measure data/rttm data/uem --output out.yaml
