@@ -1,5 +1,7 @@
 """Tell how well speaker embeddings tell voices apart: equal error rates over pairs of crops.
 
+Where the data directory has spk2gender and spk2age (years), pairs within groups of one sex and age,
+under 18 or not, are scored as well.
 Example: python -m benchmarks.score_embedding exp/pruned data/test --embedding head campplus
 """
 

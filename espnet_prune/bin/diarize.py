@@ -1,8 +1,8 @@
 """Diarize a data directory or audio files of any format, rate and channel count; writes RTTM.
 
-Of a data directory all turns go to one RTTM file. What is done of a call that ended early, say at a
-damaged recording, is kept beside that file, in a hidden folder, and the next call of the same
-model, configuration and audio goes on from there.
+Of audio files each gets an RTTM file of its name; of a data directory all turns go to one. What
+is done of a call that ended early, say at a damaged recording, is kept beside that one, in a hidden
+folder, and the next call of the same model, configuration and audio goes on from there.
 """
 
 import contextlib
@@ -38,18 +38,8 @@ def get_parser() -> ArgumentParser:
     add_diarizer_options(parser)
     add = parser.add_argument
     add("--nj", type=positive, default=1, help="recordings at a time, which share the cores (1)")
-    add(
-        "audio",
-        type=Path,
-        nargs="+",
-        help="a data directory with wav.scp, or audio files, or folders to search for them",
-    )
-    add(
-        "--output",
-        type=Path,
-        required=True,
-        help="RTTM file of a data directory; else folder for RTTM files named after the audio",
-    )
+    add("audio", type=Path, nargs="+", help="a data directory, or audio files and folders of them")
+    add("--output", type=Path, required=True, help="RTTM file; of audio files, a folder")
     add("--redo", action="store_true", help="also the files whose RTTM file is there already")
     return parser
 

@@ -40,12 +40,7 @@ def embedder_parser(description: str | None) -> ArgumentParser:
         formatter_class=RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", help="a diarization model, or an encoder of any format")
-    parser.add_argument(
-        "data_dir",
-        type=Path,
-        help="wav.scp and utt2spk; spk2gender and spk2age (years) make groups of one sex and age, "
-        "under 18 or not, within which pairs are scored as well",
-    )
+    parser.add_argument("data_dir", type=Path, help="directory with wav.scp and utt2spk")
     add_config_option(parser)
     return parser
 

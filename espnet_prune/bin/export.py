@@ -43,11 +43,7 @@ def get_parser() -> ArgumentParser:
         "diarization model, else hidden_states); of a diarization model, hidden_states and "
         "last_hidden_state are its encoder's",
     )
-    add(
-        "--quantize",
-        choices=("int8",),
-        help="store and compute an ONNX file's linear maps in 8 bits: smaller, faster, inexact",
-    )
+    add("--quantize", choices=("int8",), help="8-bit linear maps of ONNX: smaller, faster, inexact")
     add(
         "--check",
         action=BooleanOptionalAction,

@@ -1,4 +1,7 @@
-"""Write data directories of a corpus as distributed: meetings, or utterances."""
+"""Write data directories of a corpus as distributed: meetings, or utterances.
+
+The files of meetings may lie in several folders.
+"""
 
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
@@ -26,13 +29,7 @@ def get_parser() -> ArgumentParser:
     add = parser.add_argument
     corpora = [*meetings.CORPORA, *utterances.CORPORA]
     add("corpus", metavar="CORPUS", choices=corpora, help="see below")
-    add(
-        "corpus_dirs",
-        metavar="CORPUS_DIR",
-        nargs="+",
-        type=Path,
-        help="where its files lie; those of meetings may lie in several folders",
-    )
+    add("corpus_dirs", metavar="CORPUS_DIR", nargs="+", type=Path, help="where its files lie")
     add(
         "--output",
         type=Path,
@@ -61,7 +58,7 @@ def _prepare(args: Namespace) -> dict[str, meetings.Size] | dict[str, utterances
     if corpus in meetings.CORPORA:
         if args.sets or args.audio_only:
             raise DataError(
-                f"expected no --sets or --audio_only of meetings, found them; leave them out for "
+                "expected no --sets or --audio_only of meetings, found them; leave them out for "
                 f"{corpus}"
             )
         found = meetings.CORPORA[corpus]
