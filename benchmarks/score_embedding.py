@@ -1,12 +1,14 @@
 """Tell how well speaker embeddings tell voices apart: equal error rates over pairs of crops.
 
+Where the data directory has spk2gender and spk2age (years), pairs within groups of one sex and age,
+under 18 or not, are scored as well.
 Example: python -m benchmarks.score_embedding exp/pruned data/test --embedding head campplus
 """
 
 from __future__ import annotations
 
-import argparse
 import json
+from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,23 +20,17 @@ from benchmarks.verification import (
     equal_error_rate,
     rate_interval,
 )
-from espnet_prune.bin.embed_utterances import add_embedder_options, load_embedders
+from espnet_prune.bin.embed_utterances import embedder_parser, load_embedders
 from espnet_prune.bin.errors import explained
 from espnet_prune.bin.numbers import amount, positive, seed
 from espnet_prune.bin.score_der import percent
-from espnet_prune.diarization.embedding import embeddings_help
 from espnet_prune.diarization.embedding.utterances import UtteranceEmbedder
 from espnet_prune.report.markdown import markdown_table
 
 
-def get_parser() -> argparse.ArgumentParser:
+def get_parser() -> ArgumentParser:
     """Make the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog=f"An embedding is one of\n{embeddings_help()}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_embedder_options(parser)
+    parser = embedder_parser(__doc__)
     parser.add_argument(
         "--embedding",
         nargs="+",
@@ -68,9 +64,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
         print(json.dumps(rows, indent=2) if args.json else _table(rows))
 
 
-def _scores(
-    embed: UtteranceEmbedder, crops: Sequence[Crop], args: argparse.Namespace
-) -> dict[str, Any]:
+def _scores(embed: UtteranceEmbedder, crops: Sequence[Crop], args: Namespace) -> dict[str, Any]:
     embeddings = embed_crops(embed, crops, args.seconds)
     every, grouped = compare_pairs(embeddings, crops)
     found: dict[str, Any] = {"size": embeddings.shape[1]}

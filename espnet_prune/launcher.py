@@ -18,19 +18,15 @@ def launcher_parser(prog: str, description: str, example: str) -> argparse.Argum
     return parser
 
 
-def _is_readable(script: Path) -> bool:
+def _is_readable(script: str) -> bool:
     with open(script, "rb") as file:
         return bool(file.read(1))
 
 
 def launch(args: argparse.Namespace) -> None:
-    """Run what :func:`launcher_parser` parsed.
-
-    Raises:
-        SystemExit: with status 2, there is no such module or script.
-    """
+    """Run what :func:`launcher_parser` parsed; end with status 2 where there is no such command."""
     try:
-        found = find_spec(args.target) if args.as_module else _is_readable(Path(args.target))
+        found = find_spec(args.target) if args.as_module else _is_readable(args.target)
     except (ImportError, ValueError, OSError):
         found = None
     if not found:

@@ -7,7 +7,8 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
-from typing import TextIO, TypeVar
+from functools import partial
+from typing import Any, TextIO, TypeVar
 
 T = TypeVar("T")
 
@@ -30,54 +31,45 @@ def progress(items: Iterable[T], description: str, total: int | None = None) -> 
 def counter(
     description: str, total: int | None = None, unit: str = "it"
 ) -> Iterator[Callable[[int], object]]:
-    """A function that is told how many more are done, and shows it.
+    """A function that is told how many more are done, of ``total``, and shows it.
 
     A bar goes to the terminal that ``PROGRESS_FILE`` names, which the recipes set to their own,
     or else to standard error. Where that is none, there are plain lines, ever fewer of them, and
-    none of what takes seconds.
-
-    Args:
-        description: of what is done.
-        total: how many there will be, where that is known.
-        unit: what they are; ``B`` are bytes.
+    none of what takes seconds. Of the unit ``B``, bytes, 1024 are 1 k.
     """
     try:
         from tqdm import tqdm
     except ImportError:  # the core needs torch alone
         yield lambda _: None
         return
-    scale = {"unit": unit, "unit_scale": unit == "B", "unit_divisor": 1024 if unit == "B" else 1000}
+    form: dict[str, Any] = {"total": total, "unit": unit}
+    if unit == "B":
+        form |= {"unit_scale": True, "unit_divisor": 1024}
     with progress_stream() as stream:
         if stream.isatty():
-            with tqdm(
-                None, description, total, file=stream, mininterval=0.5, leave=False,
-                dynamic_ncols=True, **scale,
-            ) as bar:  # fmt: skip
+            options = {"mininterval": 0.5, "leave": False, "dynamic_ncols": True}
+            with tqdm(desc=description, file=stream, **options, **form) as bar:
                 yield bar.update
         else:
-            yield _Lines(stream, {"prefix": description, "total": total, **scale}).advance
+            form |= {"prefix": description, "bar_format": _LINE}
+            yield _lines(stream, partial(tqdm.format_meter, **form))
 
 
-class _Lines:
-    """Writes how far something has come, a line at a time."""
+def _lines(stream: TextIO, meter: Callable[..., str]) -> Callable[[int], None]:
+    """What writes how far something has come, a line at a time."""
+    done, wait, start = 0, _FIRST, time.monotonic()
+    due = start + wait
 
-    def __init__(self, stream: TextIO, form: dict[str, object]):
-        self._stream, self._form = stream, form
-        self._done, self._since = 0, time.monotonic()
-        self._wait, self._next = _FIRST, self._since + _FIRST
-
-    def advance(self, number: int) -> None:
-        """So many more are done."""
-        self._done += number
-        if (now := time.monotonic()) < self._next:
+    def advance(number: int) -> None:
+        nonlocal done, wait, due
+        done += number
+        if (now := time.monotonic()) < due:
             return
-        self._wait = min(2 * self._wait, _LONGEST)
-        self._next = now + self._wait
-        from tqdm import tqdm
+        wait = min(2 * wait, _LONGEST)
+        due = now + wait
+        print(meter(n=done, elapsed=now - start), file=stream, flush=True)
 
-        elapsed = now - self._since
-        line = tqdm.format_meter(self._done, elapsed=elapsed, bar_format=_LINE, **self._form)
-        print(line, file=self._stream, flush=True)
+    return advance
 
 
 @contextlib.contextmanager

@@ -4,8 +4,7 @@ One thin file per verb; :data:`GROUPS` is their order in ``espnet-prune --help``
 """
 
 GROUPS = {
-    "data": ("prepare_data", "merge_data", "check_data", "format_speech",
-             "make_windows"),
+    "data": ("prepare_data", "check_data", "make_windows"),
     "training (options of ESPnet)": ("distill_train", "powerset_train", "asr_train", "slu_train",
                                      "diar_train", "embedding_train", "run"),
     "models": ("convert", "profile", "apply_pruning", "export", "pack"),

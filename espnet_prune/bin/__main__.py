@@ -1,35 +1,31 @@
 """``espnet-prune VERB ...``: all commands of this project under one name."""
 
-from __future__ import annotations
-
-import argparse
 import ast
 import importlib
 import sys
-from collections.abc import Sequence
+from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from espnet_prune import __version__
 from espnet_prune.bin import GROUPS
 
 
-def get_parser() -> argparse.ArgumentParser:
-    """Make the parser of the verb; what follows it is the verb's own."""
-    parser = argparse.ArgumentParser(
+def get_parser() -> ArgumentParser:
+    """The parser of the verb; what follows it is the verb's own."""
+    parser = ArgumentParser(
         prog="espnet-prune",
         usage="%(prog)s VERB ...",
         description="Structured pruning of speech encoders. espnet-prune VERB --help tells more.",
         epilog=_listed(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("verb", metavar="VERB", type=_verb, help="one of those below")
     return parser
 
 
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Run the verb."""
-    words = list(sys.argv[1:] if cmd is None else cmd)
+def main(cmd: list[str] | None = None) -> None:
+    words = sys.argv[1:] if cmd is None else cmd
     verb = get_parser().parse_args(words[:1]).verb
     # What argparse shows in a usage.
     sys.argv[0] = f"espnet-prune {verb}"
@@ -39,7 +35,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
 def _verb(word: str) -> str:
     name = word.replace("-", "_")
     if not any(name in verbs for verbs in GROUPS.values()):
-        raise argparse.ArgumentTypeError(f"found {word!r}; espnet-prune --help lists all")
+        raise ArgumentTypeError(f"found {word!r}; espnet-prune --help lists all")
     return name
 
 

@@ -1,14 +1,11 @@
 """Write what a training made, cut to its final shape, exactly on budget: a folder of its own.
 
 distill_train gives an encoder, powerset_train a diarization model and its encoder, asr_train,
-slu_train and diar_train an ESPnet model that ESPnet's own commands load, embedding_train a head
-beside its model. A training without gates is only exported.
+slu_train and diar_train an ESPnet model that ESPnet's own commands load, embedding_train a head,
+which goes into the folder of its diarization model. A training without gates is only exported.
 """
 
-from __future__ import annotations
-
-import argparse
-from collections.abc import Sequence
+from argparse import ArgumentParser
 from pathlib import Path
 
 from espnet_prune.bin.errors import explained
@@ -16,19 +13,12 @@ from espnet_prune.bin.numbers import positive
 from espnet_prune.espnet.apply_trained import apply_trained
 
 
-def get_parser() -> argparse.ArgumentParser:
-    """Make the parser of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "model_file", type=Path, help="weights that a training wrote, config.yaml beside them"
-    )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        required=True,
-        help="folder for the result; of embedding_train, the folder of its diarization model",
-    )
-    parser.add_argument(
+def get_parser() -> ArgumentParser:
+    parser = ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("model_file", type=Path, help="weights that a training wrote, config.yaml beside them")
+    add("--output", type=Path, required=True, help="folder for the result")
+    add(
         "--round_to",
         type=positive,
         default=1,
@@ -39,11 +29,10 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Run the command."""
+@explained("apply_pruning")
+def main(cmd: list[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
-    with explained("apply_pruning"):
-        apply_trained(args.model_file, args.output, args.round_to)
+    apply_trained(args.model_file, args.output, args.round_to)
 
 
 if __name__ == "__main__":

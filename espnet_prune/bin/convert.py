@@ -1,10 +1,7 @@
 """Convert an SSL encoder from anywhere to a folder of this package or of transformers."""
 
-from __future__ import annotations
-
-import argparse
-import logging
-from collections.abc import Callable, Sequence
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Callable
 from pathlib import Path
 
 from espnet_prune.bin.errors import explained
@@ -14,25 +11,22 @@ from espnet_prune.pruning import count_params
 from espnet_prune.storage.checkpoint import CONFIG
 from espnet_prune.storage.files import new_folder
 
-_Write = Callable[[SSLEncoder, Path], None]
-FORMATS: dict[str, _Write] = {
+FORMATS: dict[str, Callable[[SSLEncoder, Path], None]] = {
     "espnet_prune": SSLEncoder.save_pretrained,
     "huggingface": export_huggingface,
 }
 
 
-def get_parser() -> argparse.ArgumentParser:
-    """Make the parser of the command line."""
-    parser = argparse.ArgumentParser(
+def get_parser() -> ArgumentParser:
+    parser = ArgumentParser(
         description=__doc__,
         epilog=f"SRC is one of\n{SOURCES}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=RawDescriptionHelpFormatter,
     )
-    parser.add_argument("source", metavar="SRC", help="the encoder to read, see below")
-    parser.add_argument(
-        "destination", metavar="DST", type=Path, help="folder to write, new or empty"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("source", metavar="SRC", help="the encoder to read, see below")
+    add("destination", metavar="DST", type=Path, help="folder to write, new or empty")
+    add(
         "--format",
         choices=tuple(FORMATS),
         default="espnet_prune",
@@ -42,19 +36,17 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Run the command."""
+@explained("convert", logs=True)
+def main(cmd: list[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
-    with explained("convert"):
-        with new_folder(args.destination, last=CONFIG) as folder:
-            encoder = import_encoder(args.source)
-            FORMATS[args.format](encoder, folder)
-        config = encoder.config
-        print(
-            f"{args.destination}: {config.family}, {len(config.layers)} layers, "
-            f"{count_params(config).total / 1e6:.2f} M parameters"
-        )
+    with new_folder(args.destination, last=CONFIG) as folder:
+        encoder = import_encoder(args.source)
+        FORMATS[args.format](encoder, folder)
+    config = encoder.config
+    print(
+        f"{args.destination}: {config.family}, {len(config.layers)} layers, "
+        f"{count_params(config).total / 1e6:.2f} M parameters"
+    )
 
 
 if __name__ == "__main__":

@@ -1,93 +1,76 @@
 """Diarize a data directory or audio files of any format, rate and channel count; writes RTTM.
 
-Of a data directory all turns go to one RTTM file. What is done of a call that ended early, say at a
-damaged recording, is kept beside that file, in a hidden folder, and the next call of the same
-model, configuration and audio goes on from there.
+Of audio files each gets an RTTM file of its name; of a data directory all turns go to one. What
+is done of a call that ended early, say at a damaged recording, is kept beside that one, in a hidden
+folder, and the next call of the same model, configuration and audio goes on from there.
 """
 
-from __future__ import annotations
-
-import argparse
 import contextlib
 import hashlib
+import itertools
 import logging
 import os
+import threading
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
 
-from espnet_prune.bin.diarizer_options import (
-    add_diarizer_options,
-    add_job_option,
-    diarize_missing,
-    find_diarizer,
-    load_diarizer,
-)
-from espnet_prune.bin.errors import explained
-from espnet_prune.data import DataError, read_rttm, write_rttm
+import torch
+
+from espnet_prune.bin.diarizer_options import add_diarizer_options, find_diarizer
+from espnet_prune.bin.errors import explained, refused
+from espnet_prune.bin.numbers import positive
+from espnet_prune.data import DataError, Turn, read_rttm, write_rttm
 from espnet_prune.data.audio import FOREIGN, SUFFIXES
-from espnet_prune.diarization.pipeline import recording_name, without_blanks
+from espnet_prune.diarization.pipeline import Diarizer, recording_name, without_blanks
 from espnet_prune.diarization.windows import read_wavs
+from espnet_prune.progress import progress
 from espnet_prune.storage.files import require_writable
 
+logger = logging.getLogger(__name__)
 
-def get_parser() -> argparse.ArgumentParser:
-    """Make the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+
+def get_parser() -> ArgumentParser:
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     add_diarizer_options(parser)
-    add_job_option(parser)
-    parser.add_argument(
-        "audio",
-        type=Path,
-        nargs="+",
-        help="a data directory with wav.scp, or audio files, or folders to search for them",
-    )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        required=True,
-        help="RTTM file of a data directory; else folder for RTTM files named after the audio",
-    )
-    parser.add_argument(
-        "--redo", action="store_true", help="also the files whose RTTM file is there already"
-    )
+    add = parser.add_argument
+    add("--nj", type=positive, default=1, help="recordings at a time, which share the cores (1)")
+    add("audio", type=Path, nargs="+", help="a data directory, or audio files and folders of them")
+    add("--output", type=Path, required=True, help="RTTM file; of audio files, a folder")
+    add("--redo", action="store_true", help="also the files whose RTTM file is there already")
     return parser
 
 
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Run the command."""
+@explained("diarize", logs=True)
+def main(cmd: list[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
-    with explained("diarize"):
-        if len(args.audio) == 1 and (args.audio[0] / "wav.scp").is_file():
-            return _diarize_data_dir(args)
-        files = find_audio(args.audio)
-        outputs = {name: args.output / f"{name}.rttm" for name in files}
-        diarize_missing("diarize", partial(load_diarizer, args), files, outputs, args.nj, args.redo)
+    if len(args.audio) == 1 and (args.audio[0] / "wav.scp").is_file():
+        _diarize_data_dir(args)
+    else:
+        files = _find_audio(args.audio)
+        _diarize_missing(args, files, {name: args.output / f"{name}.rttm" for name in files})
 
 
-def _diarize_data_dir(args: argparse.Namespace) -> None:
+def _diarize_data_dir(args: Namespace) -> None:
     require_writable(args.output)
     wavs = read_wavs(args.audio[0] / "wav.scp")
     model, config = find_diarizer(args)
-    settings = [repr(config), *_state(model), *_state(*_paths(asdict(config)))]
+    settings = [repr(config), *_state(model), *_state(*_paths(vars(config)))]
     parts = args.output.with_name(f".{args.output.name}.parts")
-    outputs = {
-        name: parts / f"{_digest([name, *settings, path, *_state(path)])}.rttm"
-        for name, path in wavs.items()
-    }
-    load = partial(load_diarizer, args)
-    diarize_missing("diarize", load, wavs, outputs, args.nj, args.redo)
+    outputs = {}
+    for name, path in wavs.items():
+        key = "\0".join([name, *settings, path, *_state(path)])
+        digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+        outputs[name] = parts / f"{digest}.rttm"
+    _diarize_missing(args, wavs, outputs)
     write_rttm(args.output, {name: read_rttm(outputs[name]).get(name, []) for name in wavs})
-    _remove(parts)
-
-
-def _digest(texts: Iterable[str]) -> str:
-    return hashlib.sha256("\0".join(texts).encode("utf-8", "surrogateescape")).hexdigest()
+    for part in parts.glob("*.rttm"):  # of this and of earlier calls
+        part.unlink()
+    with contextlib.suppress(OSError):  # something else is in it
+        parts.rmdir()
 
 
 def _state(*paths: str | Path) -> Iterator[str]:
@@ -101,22 +84,65 @@ def _state(*paths: str | Path) -> Iterator[str]:
 
 def _paths(values: object) -> Iterator[str]:
     """The texts among the values of a configuration that name something on the disk."""
-    if isinstance(values, dict):
+    if isinstance(values, Mapping):
         for value in values.values():
             yield from _paths(value)
     elif isinstance(values, str) and Path(values).exists():
         yield values
 
 
-def _remove(parts: Path) -> None:
-    """Remove the files of this and of earlier calls, and their folder if nothing else is in it."""
-    for part in parts.glob("*.rttm"):
-        part.unlink()
-    with contextlib.suppress(OSError):
-        parts.rmdir()
+def _diarize_missing(
+    args: Namespace, files: Mapping[str, str | Path], outputs: Mapping[str, Path]
+) -> None:
+    """Diarize the recordings without an RTTM file, write each as it comes, and list failures."""
+    todo = [name for name in files if args.redo or not outputs[name].is_file()]
+    for folder in {outputs[name].parent for name in todo}:
+        require_writable(folder / "any")
+    if done := len(files) - len(todo):
+        logger.info("skipping %d recording(s) with a result already", done)
+    if not todo:
+        return
+    diarizer = Diarizer.from_pretrained(*find_diarizer(args), args.device)
+    failures = []
+    with _started(diarizer, {name: files[name] for name in todo}, args.nj) as jobs:
+        for job in progress(as_completed(jobs), "recordings", len(jobs)):
+            name = jobs[job]
+            try:
+                turns = job.result()
+            except Exception as error:  # whatever it is, the other recordings do not wait for it
+                foreseen = isinstance(error, (ValueError, OSError))
+                logger.error("%s failed", files[name], exc_info=not foreseen)
+                failures.append(f"{files[name]}: {error}")
+            else:
+                write_rttm(outputs[name], {name: turns})
+    if failures:
+        count = f"diarize: {len(failures)} of {len(todo)} recording(s) failed:"
+        raise refused("\n".join([count, *failures]))
 
 
-def find_audio(paths: Iterable[Path]) -> dict[str, Path]:
+@contextlib.contextmanager
+def _started(
+    diarizer: Diarizer, files: Mapping[str, str | Path], nj: int
+) -> Iterator[dict[Future[list[Turn]], str]]:
+    """Jobs that diarize the files, ``nj`` at a time; they end with the ``with`` block."""
+    ended = threading.Event()
+
+    def watch(starts: Sequence[int], name: str) -> Iterator[int]:
+        return itertools.takewhile(lambda _: not ended.is_set(), progress(starts, name))
+
+    threads = max(1, torch.get_num_threads() // nj)
+    pool = ThreadPoolExecutor(nj, initializer=torch.set_num_threads, initargs=(threads,))
+    try:
+        yield {
+            pool.submit(diarizer.diarize, path, name, watch=partial(watch, name=name)): name
+            for name, path in files.items()
+        }
+    finally:
+        ended.set()
+        pool.shutdown(cancel_futures=True)
+
+
+def _find_audio(paths: Iterable[Path]) -> dict[str, Path]:
     """The files that ``paths`` name or contain, by the name of their recording.
 
     Files of one name go by their path below the folder that all have in common, without its
@@ -166,19 +192,11 @@ def _search(folder: Path) -> list[Path]:
     Those that libsndfile does not read are among them, so that their failure is told, unless they
     were converted already.
     """
-    files = [
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES | FOREIGN
-        and path.is_file()
-        and not path.name.startswith(".")
-    ]
-    readable = {path.with_suffix("") for path in files if path.suffix.lower() in SUFFIXES}
-    return sorted(
-        path
-        for path in files
-        if path.suffix.lower() in SUFFIXES or path.with_suffix("") not in readable
-    )
+    files = [path for path in folder.rglob("[!.]*") if path.is_file()]
+    audio = [path for path in files if path.suffix.lower() in SUFFIXES]
+    converted = {path.with_suffix("") for path in audio}
+    foreign = [path for path in files if path.suffix.lower() in FOREIGN]
+    return sorted(audio + [path for path in foreign if path.with_suffix("") not in converted])
 
 
 if __name__ == "__main__":

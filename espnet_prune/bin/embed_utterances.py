@@ -4,14 +4,12 @@ Example: python -m espnet_prune.bin.embed_utterances exp/pruned data/train --emb
     --output data/train/campplus
 """
 
-from __future__ import annotations
-
-import argparse
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from espnet_prune.bin.diarizer_options import read_config
+from espnet_prune.bin.diarizer_options import add_config_option, read_config
 from espnet_prune.bin.errors import explained
 from espnet_prune.data.tables import write_lines
 from espnet_prune.diarization.embedding import embeddings_help, make_embedder
@@ -27,41 +25,28 @@ from espnet_prune.progress import progress
 from espnet_prune.storage.files import require_writable
 
 
-def get_parser() -> argparse.ArgumentParser:
-    """Make the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog=f"An embedding is one of\n{embeddings_help()}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_embedder_options(parser)
+def get_parser() -> ArgumentParser:
+    parser = embedder_parser(__doc__)
     parser.add_argument("--embedding", metavar="NAME", help="in place of the configuration's")
     parser.add_argument("--output", type=Path, required=True, help="file to write")
     return parser
 
 
-def add_embedder_options(parser: argparse.ArgumentParser) -> None:
-    """Add the model, the data and the configuration of commands that embed utterances."""
+def embedder_parser(description: str | None) -> ArgumentParser:
+    """The model, the data and the configuration of commands that embed utterances."""
+    parser = ArgumentParser(
+        description=description,
+        epilog=f"An embedding is one of\n{embeddings_help()}",
+        formatter_class=RawDescriptionHelpFormatter,
+    )
     parser.add_argument("model", help="a diarization model, or an encoder of any format")
-    parser.add_argument(
-        "data_dir",
-        type=Path,
-        help="wav.scp and utt2spk; spk2gender and spk2age (years) make groups of one sex and age, "
-        "under 18 or not, within which pairs are scored as well",
-    )
-    parser.add_argument(
-        "--config", type=Path, help="YAML with keyword arguments of InferenceConfig"
-    )
+    parser.add_argument("data_dir", type=Path, help="directory with wav.scp and utt2spk")
+    add_config_option(parser)
+    return parser
 
 
-def load_embedders(
-    args: argparse.Namespace, names: Sequence[str] | None
-) -> dict[str, UtteranceEmbedder]:
-    """The embedders of these names, or the configuration's.
-
-    Raises:
-        ConfigError, CheckpointError: see :func:`make_embedder`.
-    """
+def load_embedders(args: Namespace, names: Sequence[str] | None) -> dict[str, UtteranceEmbedder]:
+    """The embedders of these names, or the configuration's."""
     config = read_config(args.config, InferenceConfig())
     encoder = SSLEncoder.from_pretrained(args.model)
     form = inference_form(encoder, fast_dtype(config.precision))
@@ -73,19 +58,17 @@ def load_embedders(
     return embedders
 
 
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Run the command."""
+@explained("embed_utterances")
+def main(cmd: list[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
-    with explained("embed_utterances"):
-        require_writable(args.output)
-        data = read_whole_utterances(args.data_dir)
-        names = [args.embedding] if args.embedding else None
-        (embed,) = load_embedders(args, names).values()
-        lines = []
-        for key, path in progress(data.wavs.items(), "utterances"):
-            values = embed(read_samples(path)).tolist()
-            lines.append(" ".join([key, *(f"{value:.6g}" for value in values)]))
-        write_lines(args.output, lines)
+    require_writable(args.output)
+    data = read_whole_utterances(args.data_dir)
+    (embed,) = load_embedders(args, [args.embedding] if args.embedding else None).values()
+    lines = []
+    for key, path in progress(data.wavs.items(), "utterances"):
+        values = embed(read_samples(path)).tolist()
+        lines.append(" ".join([key, *(f"{value:.6g}" for value in values)]))
+    write_lines(args.output, lines)
 
 
 if __name__ == "__main__":

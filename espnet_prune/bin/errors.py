@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -12,28 +13,23 @@ from collections.abc import Iterator
 from espnet_prune.pruning import BudgetMissed
 
 
-class Refused(SystemExit):
-    """The end of a command that could not do what was asked; status 2, as argparse has it."""
-
-    def __init__(self, message: str):
-        super().__init__(message)
-        self.code = 2
-
-
 @contextlib.contextmanager
-def explained(command: str) -> Iterator[None]:
-    """Print the message of an expected error raised inside the block, and exit with status 2.
+def explained(command: str, logs: bool = False) -> Iterator[None]:
+    """Print the message of an expected error raised inside, and exit with status 2.
 
     Bad data, configurations and checkpoints are all ``ValueError``; a full disk is ``OSError``.
-    What the block prints is written when it ends, so that it holds results, too.
+    What is printed inside is written when it ends, so that it holds results, too.
 
-    Raises:
-        Refused: with the message.
+    Args:
+        command: begins the message.
+        logs: show what is logged, from INFO on.
     """
     # A terminal may lack the letters of a path or of a speaker's name.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    if logs:
+        logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     try:
         yield
         sys.stdout.flush()
@@ -47,15 +43,17 @@ def explained(command: str) -> Iterator[None]:
         sys.exit(130)  # as shells say it
 
 
-def refused(message: str) -> Refused:
-    """Print ``message``, and make what is to be raised then."""
+def refused(message: str) -> SystemExit:
+    """Print ``message``, and make what is to be raised then: status 2, as argparse has it."""
     try:
         sys.stdout.flush()
     except OSError:
         _give_up_output()
     with contextlib.suppress(OSError):  # a full disk has no room for a log either
         print(message, file=sys.stderr, flush=True)
-    return Refused(message)
+    end = SystemExit(message)
+    end.code = 2
+    return end
 
 
 def _give_up_output() -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
-from collections.abc import Sequence
+from argparse import ArgumentParser, BooleanOptionalAction, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,36 +25,27 @@ TOLERANCES = {None: 1e-4, "int8": 1.0}
 logger = logging.getLogger(__name__)
 
 
-def get_parser() -> argparse.ArgumentParser:
-    """Make the parser of the command line."""
-    parser = argparse.ArgumentParser(
+def get_parser() -> ArgumentParser:
+    parser = ArgumentParser(
         description=__doc__,
         epilog="MODEL is a diarization model's folder, ours or DiariZen's (exported whole),\n"
         f"or one of\n{SOURCES}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", metavar="MODEL", help="what to export, see below")
-    parser.add_argument(
-        "destination",
-        metavar="DST",
-        type=Path,
-        help="file to write, *.onnx or *.pt2 (torch.export)",
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="what to export, see below")
+    add("destination", metavar="DST", type=Path, help="file, *.onnx or *.pt2 (torch.export)")
+    add(
         "--output",
         choices=OUTPUTS,
         help="what the file gives beside the number of frames (default: log_probs of a "
         "diarization model, else hidden_states); of a diarization model, hidden_states and "
         "last_hidden_state are its encoder's",
     )
-    parser.add_argument(
-        "--quantize",
-        choices=("int8",),
-        help="store and compute an ONNX file's linear maps in 8 bits: smaller, faster, inexact",
-    )
-    parser.add_argument(
+    add("--quantize", choices=("int8",), help="8-bit linear maps of ONNX: smaller, faster, inexact")
+    add(
         "--check",
-        action=argparse.BooleanOptionalAction,
+        action=BooleanOptionalAction,
         default=True,
         help="run the file on padded batches and print by how much it differs from PyTorch; by "
         f"more than {TOLERANCES[None]:g} of the largest value, unless quantized, it is not written "
@@ -64,28 +54,22 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Run the command."""
+@explained("export")
+def main(cmd: list[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s: %(message)s")
     logging.getLogger("espnet_prune").setLevel(logging.INFO)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # names what it can do without
-    with explained("export"):
-        _check_arguments(args)
-        model = _load(args.model)
-        with replacing(args.destination) as file:
-            TARGETS[file.suffix].write(model, file, args.output, args.quantize)
-            found = ""
-            if args.check:
-                logger.info("comparing it with PyTorch")
-                difference = largest_difference(file, model, args.output)
-                _check_difference(difference, TOLERANCES[args.quantize])
-                found = f", differs from PyTorch by {difference:.1e} of the largest value"
-            size = sum(each.stat().st_size for each in file.parent.iterdir())
-        print(f"{args.destination}: {size / 1e6:.1f} MB{found}")
+    _check_arguments(args)
+    model = _load(args.model)
+    with replacing(args.destination) as file:
+        TARGETS[file.suffix].write(model, file, args.output, args.quantize)
+        found = _check(file, model, args) if args.check else ""
+        size = sum(each.stat().st_size for each in file.parent.iterdir())
+    print(f"{args.destination}: {size / 1e6:.1f} MB{found}")
 
 
-def _check_arguments(args: argparse.Namespace) -> None:
+def _check_arguments(args: Namespace) -> None:
     target = TARGETS.get(args.destination.suffix)
     if target is None:
         raise ExportError(
@@ -105,26 +89,26 @@ def _load(source: str) -> SSLEncoder | DiarizationModel:
     if source.startswith("torchaudio:"):
         return SSLEncoder.from_pretrained(source)
     path = find_source(source)
-    if not _diarizes(path):
+    diarizes = (path / diarizen.CONFIG).is_file()
+    if (path / CONFIG).is_file():
+        diarizes = read_config(path / CONFIG).get("kind") == "diarization_model"
+    if not diarizes:
         return SSLEncoder.from_pretrained(path)
     from espnet_prune.diarization.model import DiarizationModel
 
     return DiarizationModel.from_pretrained(path)
 
 
-def _diarizes(folder: Path) -> bool:
-    if (folder / CONFIG).is_file():
-        return read_config(folder / CONFIG).get("kind") == "diarization_model"
-    return (folder / diarizen.CONFIG).is_file()
-
-
-def _check_difference(difference: float, limit: float) -> None:
+def _check(file: Path, model: SSLEncoder | DiarizationModel, args: Namespace) -> str:
+    logger.info("comparing it with PyTorch")
+    difference, limit = largest_difference(file, model, args.output), TOLERANCES[args.quantize]
     if not difference <= limit:  # NaN included
         raise ExportError(
             f"expected a file that differs from PyTorch by at most {limit:g} of the largest value, "
             f"found {difference:g}; nothing was written. Please report this with the versions of "
             "torch, onnx, onnxscript and onnxruntime"
         )
+    return f", differs from PyTorch by {difference:.1e} of the largest value"
 
 
 if __name__ == "__main__":

@@ -8,12 +8,12 @@ import math
 
 def positive(text: str) -> int:
     """A whole number above zero."""
-    return _whole(text, 1, "a whole number above 0")
+    return _whole(text, 1, math.inf, "a whole number above 0")
 
 
 def seed(text: str) -> int:
     """A whole number, zero or above, that a generator takes."""
-    return _whole(text, 0, "a whole number from 0 to 2^32 - 1", 2**32 - 1)
+    return _whole(text, 0, 2**32 - 1, "a whole number from 0 to 2^32 - 1")
 
 
 def amount(text: str) -> float:
@@ -27,7 +27,7 @@ def amount(text: str) -> float:
     return number
 
 
-def _whole(text: str, least: int, expected: str, most: float = math.inf) -> int:
+def _whole(text: str, least: int, most: float, expected: str) -> int:
     if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
         raise argparse.ArgumentTypeError(f"expected {expected}, found {text!r}")
     return int(text)

@@ -1,10 +1,7 @@
 """Pack a model folder and the results that describe it into one zip file."""
 
-from __future__ import annotations
-
-import argparse
 import zipfile
-from collections.abc import Sequence
+from argparse import ArgumentParser
 from pathlib import Path
 
 from espnet_prune.bin.errors import explained
@@ -21,40 +18,29 @@ _FILES = (
 _CONFIGS = ("config.json", "config.yaml")
 
 
-def get_parser() -> argparse.ArgumentParser:
-    """Make the parser of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path, help="folder of a model")
-    parser.add_argument("files", type=Path, nargs="*", help="files to put beside the folder")
-    parser.add_argument("--output", type=Path, required=True, help="zip file to write")
+def get_parser() -> ArgumentParser:
+    parser = ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("model", type=Path, help="folder of a model")
+    add("files", type=Path, nargs="*", help="files to put beside the folder")
+    add("--output", type=Path, required=True, help="zip file to write")
     return parser
 
 
-def pack(model: Path, files: Sequence[Path], output: Path) -> None:
-    """Write the files of a model, and ``files`` beside its folder, to ``output`` atomically.
-
-    Raises:
-        CheckpointError: ``model`` is no model folder.
-        OSError: a file is missing, or the disk is full.
-    """
-    if not any((model / name).is_file() for name in _CONFIGS):
-        raise CheckpointError(
-            f"{model}: expected a model folder, found no {' or '.join(_CONFIGS)} in it"
-        )
-    with atomic_file(output) as raw, zipfile.ZipFile(raw, "w") as archive:
-        for name in _FILES:
-            if (model / name).is_file():
-                archive.write(model / name, Path(model.name) / name)
-        for path in files:
-            archive.write(path, path.name)
-
-
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Run the command."""
+@explained("pack")
+def main(cmd: list[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
-    with explained("pack"):
-        pack(args.model, args.files, args.output)
-        print(args.output)
+    if not any((args.model / name).is_file() for name in _CONFIGS):
+        raise CheckpointError(
+            f"{args.model}: expected a model folder, found no {' or '.join(_CONFIGS)} in it"
+        )
+    with atomic_file(args.output) as raw, zipfile.ZipFile(raw, "w") as archive:
+        for name in _FILES:
+            if (args.model / name).is_file():
+                archive.write(args.model / name, Path(args.model.name, name))
+        for path in args.files:
+            archive.write(path, path.name)
+    print(args.output)
 
 
 if __name__ == "__main__":

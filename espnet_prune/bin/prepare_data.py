@@ -1,10 +1,9 @@
-"""Write data directories of a corpus as distributed: meetings, or utterances."""
+"""Write data directories of a corpus as distributed: meetings, or utterances.
 
-from __future__ import annotations
+The files of meetings may lie in several folders.
+"""
 
-import argparse
-import logging
-from collections.abc import Sequence
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from espnet_prune.bin.errors import explained
@@ -13,8 +12,7 @@ from espnet_prune.data import DataError
 from espnet_prune.data.corpora import meetings, utterances
 
 
-def get_parser() -> argparse.ArgumentParser:
-    """Make the parser of the command line."""
+def get_parser() -> ArgumentParser:
     listed = ["CORPUS, what its folders hold, and where it comes from:", "", "meetings"]
     for name, meeting in meetings.CORPORA.items():
         listed += [f"  {name}: {meeting.folders}", f"    {meeting.home}"]
@@ -23,83 +21,54 @@ def get_parser() -> argparse.ArgumentParser:
         listed += [f"  {name}: {speech.layout}", f"    {speech.home}"]
         listed += [f"    sets: {' '.join(speech.sets)}"]
         listed += [f"    default: {' '.join(speech.default_sets)}"]
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         description=__doc__,
         epilog="\n".join(listed),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "corpus",
-        metavar="CORPUS",
-        choices=[*meetings.CORPORA, *utterances.CORPORA],
-        help="see below",
-    )
-    parser.add_argument(
-        "corpus_dirs",
-        metavar="CORPUS_DIR",
-        nargs="+",
-        type=Path,
-        help="where its files lie; those of meetings may lie in several folders",
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    corpora = [*meetings.CORPORA, *utterances.CORPORA]
+    add("corpus", metavar="CORPUS", choices=corpora, help="see below")
+    add("corpus_dirs", metavar="CORPUS_DIR", nargs="+", type=Path, help="where its files lie")
+    add(
         "--output",
         type=Path,
         default=Path("data"),
         help="where {train,dev,test}/{wav.scp,rttm,uem} of meetings go, with mono audio in "
         "local/audio, or <set>/{wav.scp,text,utt2spk,spk2utt} of utterances (default: data)",
     )
-    parser.add_argument(
-        "--allow_incomplete",
-        action="store_true",
-        help="prepare the part that is there if files are missing",
+    add(
+        "--allow_incomplete", action="store_true", help="prepare what is there if files are missing"
     )
-    parser.add_argument(
-        "--nj", type=positive, default=1, help="meetings to convert at a time (default: 1)"
-    )
-    parser.add_argument(
-        "--sets", metavar="SET", nargs="+", help="of utterances: sets to write, see below"
-    )
-    parser.add_argument(
-        "--audio_only",
-        action="store_true",
-        help="of utterances: transcripts are neither needed nor written",
-    )
+    add("--nj", type=positive, default=1, help="meetings to convert at a time (default: 1)")
+    add("--sets", metavar="SET", nargs="+", help="of utterances: sets to write, see below")
+    add("--audio_only", action="store_true", help="of utterances: no transcripts are written")
     return parser
 
 
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Run the command."""
+@explained("prepare_data", logs=True)
+def main(cmd: list[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
-    prepare = _prepare_meetings if args.corpus in meetings.CORPORA else _prepare_utterances
-    with explained("prepare_data"):
-        sizes = prepare(args)
-    for name, size in sizes.items():
+    for name, size in _prepare(args).items():
         print(f"{args.output / name}: {size}")
 
 
-def _prepare_meetings(args: argparse.Namespace) -> dict[str, meetings.Size]:
-    if args.sets or args.audio_only:
-        raise DataError(
-            f"expected no --sets or --audio_only of meetings, found them; leave them out for "
-            f"{args.corpus}"
-        )
-    return meetings.prepare(
-        meetings.CORPORA[args.corpus],
-        args.corpus_dirs,
-        args.output,
-        nj=args.nj,
-        allow_incomplete=args.allow_incomplete,
-    )
-
-
-def _prepare_utterances(args: argparse.Namespace) -> dict[str, utterances.Size]:
-    if len(args.corpus_dirs) > 1:
-        raise DataError(f"expected one folder of {args.corpus}, found {len(args.corpus_dirs)}")
+def _prepare(args: Namespace) -> dict[str, meetings.Size] | dict[str, utterances.Size]:
+    corpus, folders, output = args.corpus, args.corpus_dirs, args.output
+    if corpus in meetings.CORPORA:
+        if args.sets or args.audio_only:
+            raise DataError(
+                "expected no --sets or --audio_only of meetings, found them; leave them out for "
+                f"{corpus}"
+            )
+        found = meetings.CORPORA[corpus]
+        return meetings.prepare(found, folders, output, args.nj, args.allow_incomplete)
+    if len(folders) > 1:
+        raise DataError(f"expected one folder of {corpus}, found {len(folders)}")
     return utterances.prepare(
-        utterances.CORPORA[args.corpus],
-        args.corpus_dirs[0],
-        args.output,
+        utterances.CORPORA[corpus],
+        folders[0],
+        output,
         args.sets,
         args.allow_incomplete,
         args.audio_only,

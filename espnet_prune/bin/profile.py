@@ -1,9 +1,7 @@
 """Show where an encoder's parameters and multiply-accumulates (MACs) are, by part and by layer."""
 
-from __future__ import annotations
-
-import argparse
 import json
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
@@ -12,37 +10,32 @@ from espnet_prune.bin.errors import explained
 from espnet_prune.encoder import PRESETS, SSLConfig
 from espnet_prune.formats import SOURCES, import_encoder
 from espnet_prune.pruning import count_macs, count_params
-from espnet_prune.pruning.cost import Cost, Widths, built_widths
+from espnet_prune.pruning.cost import Cost, built_widths
 
 Costs = dict[str, int]
 """``params`` and ``macs`` of the whole or of a part."""
 
 
-def get_parser() -> argparse.ArgumentParser:
-    """Make the parser of the command line."""
-    parser = argparse.ArgumentParser(
+def get_parser() -> ArgumentParser:
+    parser = ArgumentParser(
         description=__doc__,
         epilog=f"MODEL is the name of a preset ({', '.join(PRESETS)}), or one of\n{SOURCES}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", metavar="MODEL", help="a shape or an encoder, see below")
-    parser.add_argument(
-        "--seconds", type=float, default=1.0, help="length of the one input (default: 1)"
-    )
-    parser.add_argument(
-        "--json", action="store_true", help="print JSON, without units, instead of tables"
-    )
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="a shape or an encoder, see below")
+    add("--seconds", type=float, default=1.0, help="length of the one input (default: 1)")
+    add("--json", action="store_true", help="print JSON, without units, instead of tables")
     return parser
 
 
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Run the command."""
+@explained("profile")
+def main(cmd: list[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
-    with explained("profile"):
-        preset = PRESETS.get(args.model)
-        config = preset() if preset else import_encoder(args.model).config
-        profile = {"model": args.model, **profile_encoder(config, args.seconds)}
-        print(json.dumps(profile, indent=1) if args.json else _render(profile))
+    preset = PRESETS.get(args.model)
+    config = preset() if preset else import_encoder(args.model).config
+    profile = {"model": args.model, **profile_encoder(config, args.seconds)}
+    print(json.dumps(profile, indent=1) if args.json else _render(profile))
 
 
 def profile_encoder(config: SSLConfig, seconds: float) -> dict[str, Any]:
@@ -54,35 +47,30 @@ def profile_encoder(config: SSLConfig, seconds: float) -> dict[str, Any]:
     Raises:
         ConfigError: the input is shorter than one frame.
     """
-    widths = built_widths(config)
-    parts = _costs(config, seconds, widths)
-    rest = _costs(config, seconds, widths._replace(layers=()))["total"]
+
+    def costs(part: str, config: SSLConfig = config, **changes: Any) -> Costs:
+        widths = built_widths(config)._replace(**changes)
+        params, macs = count_params(config, widths), count_macs(config, seconds, widths)
+        return {"params": getattr(params, part), "macs": getattr(macs, part)}
+
+    rest = costs("total", layers=())
     layers, convs = [], []
-    for layer, width in zip(config.layers, widths.layers, strict=True):
-        costs = _costs(config, seconds, widths._replace(layers=(width,)))["total"]
-        layers.append({"heads": len(layer.heads), "ffn": layer.ffn, **_difference(costs, rest)})
+    for layer, width in zip(config.layers, built_widths(config).layers, strict=True):
+        own = _difference(costs("total", layers=(width,)), rest)
+        layers.append({"heads": len(layer.heads), "ffn": layer.ffn, **own})
     before = {"params": 0, "macs": 0}
     for index, conv in enumerate(config.conv_layers):
         cut = replace(config, conv_layers=config.conv_layers[: index + 1])
-        costs = _costs(cut, seconds, built_widths(cut))["conv"]
-        convs.append({"channels": conv.channels, **_difference(costs, before)})
-        before = costs
+        convs.append({"channels": conv.channels, **_difference(costs("conv", cut), before)})
+        before = costs("conv", cut)
     return {
         "seconds": seconds,
         "num_heads": config.num_heads,
-        **parts.pop("total"),
-        "parts": parts,
+        **costs("total"),
+        "parts": {field.name: costs(field.name) for field in fields(Cost)},
         "layers": layers,
         "rest": rest,
         "conv_layers": convs,
-    }
-
-
-def _costs(config: SSLConfig, seconds: float, widths: Widths) -> dict[str, Costs]:
-    params, macs = count_params(config, widths), count_macs(config, seconds, widths)
-    return {
-        part: {"params": getattr(params, part), "macs": getattr(macs, part)}
-        for part in (*(field.name for field in fields(Cost)), "total")
     }
 
 

@@ -1,9 +1,6 @@
 """Run one of ESPnet's own commands with ``frontend: pruned_ssl`` registered."""
 
-from __future__ import annotations
-
-import argparse
-from collections.abc import Sequence
+from argparse import ArgumentParser
 
 from espnet_prune.bin.errors import refused
 from espnet_prune.data import DataError
@@ -13,8 +10,7 @@ from espnet_prune.launcher import launch, launcher_parser
 from espnet_prune.storage import CheckpointError
 
 
-def get_parser() -> argparse.ArgumentParser:
-    """Make the parser of the command line."""
+def get_parser() -> ArgumentParser:
     return launcher_parser(
         "python -m espnet_prune.bin.run",
         "Run an ESPnet command with the front end pruned_ssl registered for asr, diar and slu.",
@@ -23,8 +19,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
 
 
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Register, then run the command as ``python`` would."""
+def main(cmd: list[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
     register()
     try:

@@ -43,3 +43,16 @@ def test_unwritable_output_is_one_message(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SystemExit, match=r"check_data: .*Not a directory"):
         main([str(folder), "--output", str(tmp_path / "file" / "dump")])
+
+
+def test_what_is_neither_of_meetings_nor_of_utterances(folder: Path, tmp_path: Path) -> None:
+    output = ["--output", str(tmp_path / "dump")]
+    with pytest.raises(SystemExit, match="expected no limits of length of meetings"):
+        main([str(folder), *output, "--min_seconds", "1"])
+    (tmp_path / "list").write_text(f"{tmp_path}/a.wav\n")
+    with pytest.raises(SystemExit, match=r"check_data: expected one SOURCE.*, found 2"):
+        main([str(folder), f"{tmp_path}/list", *output])
+    (folder / "rttm").unlink()
+    with pytest.raises(SystemExit, match=r"check_data: .*with rttm or .* utt2spk, found neither"):
+        main([str(folder), *output])
+    assert not (tmp_path / "dump").exists()

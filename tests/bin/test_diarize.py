@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from espnet_prune.bin import diarize, diarizer_options
+from espnet_prune.bin import diarize
 from espnet_prune.data import read_rttm, write_rttm
 from espnet_prune.diarization.clustering.vbx import VBxClustering
 from espnet_prune.diarization.pipeline import Diarizer, InferenceConfig
@@ -29,7 +29,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[InferenceConfig]:
         asked.append(config)
         return Diarizer(scripted_model(), config, device)
 
-    monkeypatch.setattr(diarizer_options.Diarizer, "from_pretrained", from_pretrained)
+    monkeypatch.setattr(Diarizer, "from_pretrained", from_pretrained)
     return asked
 
 

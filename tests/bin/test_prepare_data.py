@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from espnet_prune.bin import check_data, make_windows, merge_data, prepare_data
+from espnet_prune.bin import check_data, make_windows, prepare_data
 from espnet_prune.data.corpora.meetings import CORPORA
 from espnet_prune.diarization.windows import WindowAudio, WindowLabels
 from tests.data.corpora.meetings.trees import SIZES, make_tree
@@ -52,8 +52,8 @@ def test_merge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         prepare_data.main([name, str(corpus), "--output", str(output), "--allow_incomplete"])
     folders = [str(tmp_path / "data" / name / "train") for name in CORPORA]
     output = tmp_path / "data" / "train"
-    merge_data.main([*folders, str(output)])
+    check_data.main([*folders, "--output", str(output)])
     assert f"{output}: 7 recordings" in capsys.readouterr().out
     check_data.main([str(output), "--output", str(tmp_path / "raw")])
-    with pytest.raises(SystemExit, match="merge_data: .* of the same name"):
-        merge_data.main([folders[0], folders[0], str(output)])
+    with pytest.raises(SystemExit, match="check_data: .* of the same name"):
+        check_data.main([folders[0], folders[0], "--output", str(output)])

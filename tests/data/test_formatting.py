@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from espnet_prune.bin import format_speech as command
+from espnet_prune.bin import check_data as command
 from espnet_prune.data import LengthLimits, format_speech, read_audio_list, read_utterance_dir
 from espnet_prune.data.tables import DataError
 from tests.data.corpora.utterances.trees import write_audio, write_table
@@ -114,5 +114,5 @@ def test_command(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> N
     )
     before = soundfile.info(tmp_path / "audio" / "a" / "a-1.wav").frames
     assert before == 4000
-    with pytest.raises(SystemExit, match="format_speech: expected 0 <= min_seconds"):
+    with pytest.raises(SystemExit, match="check_data: expected 0 <= min_seconds"):
         command.main([str(data), *options, "--max_seconds", "0.1"])

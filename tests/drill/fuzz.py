@@ -67,7 +67,7 @@ class Case(NamedTuple):
 
 def fuzz(verb: str, inputs: Path, work: Path, cases: int, seconds: float) -> Iterator[Case]:
     """The cases of a verb, first its valid command, until there are ``cases`` or time is up."""
-    main = import_module(modules()[verb]).main
+    main = import_module(modules()[verb.partition("@")[0]]).main
     start = time.monotonic()
     for number in range(cases):
         if time.monotonic() - start > seconds:
@@ -186,7 +186,8 @@ def _row(reference: Reference, names: list[str]) -> str:
     return summary([case for case in cases if case.outcome.fault])
 
 
+_VERBS = sorted({*modules(), *COMMANDS})
 ROWS = [
     Row(f"fuzz {name}", "a result or one refusal", partial(_row, names=[*names]), True)
-    for name, names in (("one", sorted(modules())[::2]), ("two", sorted(modules())[1::2]))
+    for name, names in (("one", _VERBS[::2]), ("two", _VERBS[1::2]))
 ]

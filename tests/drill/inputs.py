@@ -30,24 +30,23 @@ _FILES = (
     "egs2/TEMPLATE/ssl1/probing/*.py", "egs2/superb/local/*.py",
     "egs2/mini_meeting/diar1/local/simulation/*.py",
 )  # fmt: skip
-# A verb and its words a line; those of the trainings are added by build().
+# A verb (@ what tells two of its lines apart) and its words; those of the trainings: see build().
 _TABLE = """
 apply_pruning trained/distill/latest.pth --output out
 asr_report dense=exp/dense pruned=exp/pruned --seed 0 --output out.md
 run_bench --models wavlm_base_plus --inputs 1x0.2 --rounds 1 --limit 0.1 --threads 1 --output out
 run_bench_training --models whisper_tiny_en --inputs 1x0.2 --rounds 1 --threads 1 --output out
 run_bench_diarization --models whisper_tiny_en --minutes 0.1 --threads 1 --output out
-check_data data --output out
 compare_der data/rttm data/rttm data/rttm --uem data/uem
 convert encoder out
 diarize exp/pruned data/a.wav --output out --device cpu --config decode.yaml
 export encoder out.pt2 --output last_hidden_state --no-check
 embed_utterances encoder speech --embedding mel --output out
-format_speech speech --output out --min_seconds 0.1 --max_seconds 9 --nj 1
+check_data data data2 --output out
+check_data@utterances speech --output out --min_seconds 0.1 --max_seconds 9 --nj 1
 macro_der exp/diarized_dense/test.json --published 10.0
 make_windows data --window_size 2 --window_shift 1 --output out
 measure data/rttm data/uem --output out.yaml
-merge_data data data2 out
 pack exp/pruned exp/dense/config.json --output out.zip
 plot_pruning exp/prune_train encoder encoder --output out
 plot_timeline data/rttm data/rttm --recording a --output out.png --uem data/uem

@@ -34,4 +34,4 @@ def test_fuzz(verb: str, built: Path, tmp_path: Path) -> None:
 
 
 def test_every_verb_has_a_valid_command(built: Path) -> None:
-    assert set(inputs.modules()) == set(inputs.COMMANDS)
+    assert set(inputs.modules()) == {verb.partition("@")[0] for verb in inputs.COMMANDS}

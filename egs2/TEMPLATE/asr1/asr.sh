@@ -114,11 +114,11 @@ stage_1() {
 stage_2() {
     local set
     for set in ${train_set} ${valid_set}; do
-        verb format_speech "data/${set}" --output "${raw}/${set}" \
+        verb check_data "data/${set}" --output "${raw}/${set}" \
             --min_seconds "${min_wav_duration}" --max_seconds "${max_wav_duration}" --nj "${nj}"
     done
     for set in ${test_sets}; do
-        verb format_speech "data/${set}" --output "${raw}/${set}" --nj "${nj}"
+        verb check_data "data/${set}" --output "${raw}/${set}" --nj "${nj}"
     done
 }
 

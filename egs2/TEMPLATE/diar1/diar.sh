@@ -173,7 +173,7 @@ train_embedding() {
     for split in train valid; do
         set=embedding_${split}_set
         dir=${raw}/embedding_${split}
-        verb format_speech "data/${!set}" --nj "${nj}" --output "${dir}"
+        verb check_data "data/${!set}" --nj "${nj}" --output "${dir}"
         verb embed_utterances "${expdir}/pruned" "${dir}" --embedding campplus --output "${dir}/campplus"
         data+=("--${split}_data_path_and_name_and_type" "${dir}/wav.scp,speech,sound"
             "--${split}_data_path_and_name_and_type" "${dir}/utt2spk,speaker,text"

@@ -80,7 +80,7 @@ stage_1() {
 
 # format SOURCE SET: check audio, leave out what is too short or long.
 format() {
-    verb format_speech "$1" --output "${raw}/$2" \
+    verb check_data "$1" --output "${raw}/$2" \
         --min_seconds "${min_seconds}" --max_seconds "${max_seconds}" --nj "${nj}"
 }
 

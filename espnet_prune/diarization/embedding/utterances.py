@@ -45,7 +45,7 @@ def read_whole_utterances(folder: Path) -> UtteranceDir:
     data = read_utterance_dir(folder)
     if data.segments is not None:
         raise DataError(
-            f"{folder}: expected an audio file per utterance, found segments; format_speech makes "
+            f"{folder}: expected an audio file per utterance, found segments; check_data makes "
             "files of them"
         )
     return data

@@ -44,7 +44,7 @@ for corpus in "${names[@]}"; do
 done
 for set in train dev; do
     folders=("${names[@]/#/data/}")
-    "${python:-python3}" -m espnet_prune.bin.merge_data "${folders[@]/%//${set}}" "data/${set}"
+    "${python:-python3}" -m espnet_prune.bin.check_data "${folders[@]/%//${set}}" --output "data/${set}"
 done
 for corpus in "${names[@]}"; do
     ln -sfn "${corpus}/test" "data/${corpus}_test"

@@ -114,8 +114,7 @@ def _read_corpus(name: str, path: Path) -> Corpus:
     data = read_utterance_dir(path)
     if data.segments:
         raise DataError(
-            f"{path}: expected one file of each utterance, found segments; cut them with "
-            "format_speech"
+            f"{path}: expected one file of each utterance, found segments; cut them with check_data"
         )
     utterances: dict[str, list[str]] = {}
     for utterance, speaker in data.speakers.items():
