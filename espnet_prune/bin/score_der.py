@@ -5,19 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import math
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from espnet_prune.bin.errors import explained
 from espnet_prune.bin.numbers import amount, positive, seed
 from espnet_prune.data.rttm import read_rttm
 from espnet_prune.data.uem import read_uem
-from espnet_prune.scoring.der import Score, Scores, score
-from espnet_prune.scoring.significance import Intervals, rate_intervals
-
-RATES = ("der", "miss", "false_alarm", "confusion", "jer")
+from espnet_prune.report.rates import RATES
+from espnet_prune.report.table import Measure, Table, without_nan
+from espnet_prune.scoring.der import score
+from espnet_prune.scoring.significance import Interval, rate_intervals
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -72,51 +70,23 @@ def main(cmd: Sequence[str] | None = None) -> None:
             args.collar,
             args.skip_overlap,
         )
-        intervals = None
+        recordings = {name: without_nan(vars(each)) for name, each in scores.recordings.items()}
+        total = without_nan(vars(scores.total))
+        rows = [*recordings.items(), ("TOTAL", total)]
         if args.bootstrap is not None:
             intervals = rate_intervals(scores.counts.values(), args.bootstrap, args.seed)
-        print(_json(scores, intervals) if args.json else _table(scores, intervals))
-
-
-def or_null(value: float) -> float | None:
-    """The value for JSON, which has no NaN: that stands for rates of a set without speech."""
-    return None if math.isnan(value) else value
-
-
-def percent(rate: float) -> str:
-    """A rate in percent, or n/a where there is none."""
-    return "n/a" if math.isnan(rate) else f"{100 * rate:.2f}"
-
-
-def _json(scores: Scores, intervals: Intervals | None) -> str:
-    total = _values(scores.total)
-    for rate, interval in intervals._asdict().items() if intervals else ():
-        total |= {f"{rate}_low": or_null(interval.low), f"{rate}_high": or_null(interval.high)}
-    recordings = {name: _values(each) for name, each in scores.recordings.items()}
-    return json.dumps(total | {"recordings": recordings}, indent=2)
-
-
-def _values(each: Score) -> dict[str, float | None]:
-    return {name: or_null(value) for name, value in asdict(each).items()}
-
-
-def _table(scores: Scores, intervals: Intervals | None) -> str:
-    rows = [
-        [name, *(percent(getattr(each, rate)) for rate in RATES), f"{each.speech:.2f}"]
-        for name, each in [*scores.recordings.items(), ("TOTAL", scores.total)]
-    ]
-    if intervals:
-        rows += [
-            [f"95 % {end}", percent(der), "", "", "", percent(jer), ""]
-            for end, der, jer in zip(("low", "high"), *intervals, strict=True)
-        ]
-    header = ["recording", "DER %", "miss", "FA", "conf", "JER %", "speech s"]
-    width = max(len(row[0]) for row in [header, *rows])
-    lines = []
-    for name, *rates, speech in [header, *rows]:
-        cells = " ".join(f"{cell:>7}" for cell in rates)
-        lines.append(f"{name:{width}}  {cells} {speech:>9}".rstrip())
-    return "\n".join(lines)
+            for rate, interval in intervals._asdict().items():
+                ends = {f"{rate}_{end}": value for end, value in interval._asdict().items()}
+                total |= without_nan(ends)
+            rows += [
+                (f"95 % {end}", {rate: total[f"{rate}_{end}"] for rate in intervals._fields})
+                for end in Interval._fields
+            ]
+        if args.json:
+            print(json.dumps(total | {"recordings": recordings}, indent=2))
+        else:
+            measures = [*RATES, Measure("speech", "speech s", scale=1)]
+            print(Table.of("recording", measures, rows).text())
 
 
 if __name__ == "__main__":
