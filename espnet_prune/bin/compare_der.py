@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from espnet_prune.bin.errors import explained
-from espnet_prune.bin.numbers import amount, positive, seed
-from espnet_prune.bin.score_der import add_der_options, add_uem_option
+from espnet_prune.bin.numbers import amount
+from espnet_prune.bin.score_der import add_scoring_options
 from espnet_prune.data.rttm import read_rttm
 from espnet_prune.data.uem import read_uem
 from espnet_prune.report.table import Measure, Table, without_nan
@@ -28,8 +28,6 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("reference", type=Path, help="RTTM file of the true turns")
     parser.add_argument("hypothesis_a", type=Path, help="RTTM file of system A, say the dense one")
     parser.add_argument("hypothesis_b", type=Path, help="RTTM file of system B, say the pruned one")
-    add_uem_option(parser)
-    add_der_options(parser)
     parser.add_argument(
         "--margin",
         type=amount,
@@ -37,16 +35,8 @@ def get_parser() -> argparse.ArgumentParser:
         help="DER, as a fraction, that B may lose without it being called a degradation; "
         f"to be chosen before looking at results (default: {MARGIN})",
     )
-    parser.add_argument(
-        "--bootstrap",
-        type=positive,
-        default=RESAMPLES,
-        metavar="N",
-        help=f"resamples of the recordings (default: {RESAMPLES})",
-    )
-    parser.add_argument("--seed", type=seed, default=0, help="of the resamples (default: 0)")
-    parser.add_argument(
-        "--json", action="store_true", help="print fractions as JSON instead of a table in percent"
+    add_scoring_options(
+        parser, RESAMPLES, help=f"resamples of the recordings (default: {RESAMPLES})"
     )
     return parser
 
@@ -74,7 +64,8 @@ def main(cmd: Sequence[str] | None = None) -> None:
 def _json(found: Comparison, recordings: dict[str, dict[str, Any]]) -> str:
     low, high = found.interval
     values = {"low": low, "high": high, "conclusion": conclude(found), "recordings": recordings}
-    totals = {key: value for key, value in vars(found).items() if key != "interval"}
+    replaced = ("interval", "recordings")
+    totals = {key: value for key, value in vars(found).items() if key not in replaced}
     return json.dumps(totals | values, indent=2)
 
 

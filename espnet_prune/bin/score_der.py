@@ -23,25 +23,24 @@ def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("reference", type=Path, help="RTTM file of the true turns")
     parser.add_argument("hypothesis", type=Path, help="RTTM file of the turns to score")
-    add_uem_option(parser)
-    add_der_options(parser)
-    parser.add_argument(
-        "--bootstrap",
-        type=positive,
-        metavar="N",
+    add_scoring_options(
+        parser,
+        bootstrap=None,
         help="add 95 %% intervals of DER and JER from N resamples of the recordings, say 10000",
-    )
-    parser.add_argument("--seed", type=seed, default=0, help="of the resamples (default: 0)")
-    parser.add_argument(
-        "--json", action="store_true", help="print fractions as JSON instead of a table in percent"
     )
     return parser
 
 
-def add_uem_option(parser: argparse.ArgumentParser) -> None:
-    """Add what says which time is scored."""
+def add_scoring_options(parser: argparse.ArgumentParser, bootstrap: int | None, help: str) -> None:
+    """Add what is scored, by how many resamples as ``help`` says, and printed."""
     parser.add_argument(
         "--uem", type=Path, help="scored regions (default: the extent of each recording's turns)"
+    )
+    add_der_options(parser)
+    parser.add_argument("--bootstrap", type=positive, default=bootstrap, metavar="N", help=help)
+    parser.add_argument("--seed", type=seed, default=0, help="of the resamples (default: 0)")
+    parser.add_argument(
+        "--json", action="store_true", help="print fractions as JSON instead of a table in percent"
     )
 
 
