@@ -30,7 +30,7 @@ from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.diarization.pipeline import Diarizer, InferenceConfig
 from espnet_prune.diarization.stitching import stitch, to_turns
 from espnet_prune.encoder import PRESETS, Featurizer, SSLEncoder
-from espnet_prune.report.markdown import markdown_table
+from espnet_prune.report.table import Table
 
 STAGES = ("segmentation", "embedding", "clustering", "stitching")
 _EXPLANATION = """\
@@ -110,7 +110,7 @@ def measure(
 def render(rows: Sequence[StageRow]) -> str:
     """The whole ``bench_diarization.md``."""
     lines = ["# Cost of diarization", "", *_EXPLANATION.splitlines(), "", *describe(rows[0]), ""]
-    lines += markdown_table(_HEADER, [_cells(row) for row in rows], text=4)
+    lines.append(Table(_HEADER, [_cells(row) for row in rows], words=4).markdown())
     return "\n".join(lines) + "\n"
 
 

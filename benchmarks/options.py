@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.results import Setting, this_setting
 from espnet_prune.encoder import PRESETS
-from espnet_prune.report.timing import benchmark_device
+from espnet_prune.report.environment import benchmark_device
 from espnet_prune.storage.files import require_writable
 
 DENSE = [name for name in PRESETS if not name.endswith("_s80")]

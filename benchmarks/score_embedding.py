@@ -23,9 +23,8 @@ from benchmarks.verification import (
 from espnet_prune.bin.embed_utterances import embedder_parser, load_embedders
 from espnet_prune.bin.errors import explained
 from espnet_prune.bin.numbers import amount, positive, seed
-from espnet_prune.bin.score_der import percent
 from espnet_prune.diarization.embedding.utterances import UtteranceEmbedder
-from espnet_prune.report.markdown import markdown_table
+from espnet_prune.report.table import Table, percent
 
 
 def get_parser() -> ArgumentParser:
@@ -85,7 +84,7 @@ def _table(rows: Mapping[str, dict[str, Any]]) -> str:
     header = ["embedding", "size"]
     header += [f"EER %, {some[k]['same']} same and {some[k]['other']} other of {k}" for k in kinds]
     cells = [[n, str(row["size"]), *(_cell(row[k]) for k in kinds)] for n, row in rows.items()]
-    return "\n".join(markdown_table(header, cells, text=1))
+    return Table(header, cells).markdown()
 
 
 def _cell(score: Mapping[str, float]) -> str:

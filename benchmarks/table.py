@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.results import Row, Setting, groups
-from espnet_prune.report.markdown import markdown_table
+from espnet_prune.report.table import Table
 
 _EXPLANATION = """\
 All implementations ran on the same random weights and took turns in one process. Speed-up: over
@@ -30,8 +30,8 @@ def render(rows: Sequence[Row]) -> str:
         *describe(rows[0]),
     ]
     for (model, input), group in groups(rows).items():
-        table = markdown_table(_HEADER, [_cells(row) for row in group], text=3)
-        lines += ["", f"## {model}, {input}", "", *table]
+        table = Table(_HEADER, [_cells(row) for row in group], words=3).markdown()
+        lines += ["", f"## {model}, {input}", "", table]
     return "\n".join(lines) + "\n"
 
 

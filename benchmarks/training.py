@@ -10,7 +10,7 @@ from benchmarks.results import Input, Setting
 from benchmarks.steps import BASELINE, STEPS, make_steps, peak_of_step
 from benchmarks.table import describe
 from benchmarks.timing import alternate, ratio, timing
-from espnet_prune.report.markdown import markdown_table
+from espnet_prune.report.table import Table
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def render(rows: Sequence[TrainingRow]) -> str:
         "",
         *describe(rows[0]),
         "",
-        *markdown_table(_HEADER, [_cells(row) for row in rows], text=3),
+        Table(_HEADER, [_cells(row) for row in rows], words=3).markdown(),
     ]
     return "\n".join(lines) + "\n"
 

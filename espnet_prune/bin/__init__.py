@@ -9,7 +9,6 @@ GROUPS = {
                                      "diar_train", "embedding_train", "run"),
     "models": ("convert", "profile", "apply_pruning", "export", "pack"),
     "inference": ("diarize", "embed_utterances", "tune_diarization"),
-    "scores and reports": ("score_der", "compare_der", "macro_der", "score_asr", "report",
-                           "asr_report", "plot_pruning", "plot_timeline"),
+    "scores and reports": ("score_der", "compare_der", "score_asr", "report", "plot"),
 }  # fmt: skip
 """The verbs by what they are for."""

@@ -6,18 +6,20 @@ import argparse
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from espnet_prune.bin.errors import explained
-from espnet_prune.bin.numbers import amount, positive, seed
-from espnet_prune.bin.score_der import add_der_options, add_uem_option, or_null, percent
+from espnet_prune.bin.numbers import amount
+from espnet_prune.bin.score_der import add_scoring_options
 from espnet_prune.data.rttm import read_rttm
 from espnet_prune.data.uem import read_uem
+from espnet_prune.report.table import Measure, Table, without_nan
 from espnet_prune.scoring.der import score
 from espnet_prune.scoring.significance import FEW, MARGIN, RESAMPLES, Comparison, compare, conclude
 
 logger = logging.getLogger(__name__)
+_MEASURES = (Measure("der_a", "A %"), Measure("der_b", "B %"), Measure("difference", "B - A"))
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -26,8 +28,6 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("reference", type=Path, help="RTTM file of the true turns")
     parser.add_argument("hypothesis_a", type=Path, help="RTTM file of system A, say the dense one")
     parser.add_argument("hypothesis_b", type=Path, help="RTTM file of system B, say the pruned one")
-    add_uem_option(parser)
-    add_der_options(parser)
     parser.add_argument(
         "--margin",
         type=amount,
@@ -35,16 +35,8 @@ def get_parser() -> argparse.ArgumentParser:
         help="DER, as a fraction, that B may lose without it being called a degradation; "
         f"to be chosen before looking at results (default: {MARGIN})",
     )
-    parser.add_argument(
-        "--bootstrap",
-        type=positive,
-        default=RESAMPLES,
-        metavar="N",
-        help=f"resamples of the recordings (default: {RESAMPLES})",
-    )
-    parser.add_argument("--seed", type=seed, default=0, help="of the resamples (default: 0)")
-    parser.add_argument(
-        "--json", action="store_true", help="print fractions as JSON instead of a table in percent"
+    add_scoring_options(
+        parser, RESAMPLES, help=f"resamples of the recordings (default: {RESAMPLES})"
     )
     return parser
 
@@ -65,32 +57,25 @@ def main(cmd: Sequence[str] | None = None) -> None:
             logger.warning(
                 "%d recordings are few: the interval is likely too narrow", len(found.recordings)
             )
-        print(_json(found) if args.json else _table(found))
+        recordings = {name: without_nan(each._asdict()) for name, each in found.recordings.items()}
+        print(_json(found, recordings) if args.json else _text(found, recordings))
 
 
-def _json(found: Comparison) -> str:
-    values = asdict(found)
-    low, high = values.pop("interval")
-    recordings = {
-        name: {key: or_null(value) for key, value in each._asdict().items()}
-        for name, each in values.pop("recordings").items()
-    }
-    values |= {"low": low, "high": high, "conclusion": conclude(found), "recordings": recordings}
-    return json.dumps(values, indent=2)
+def _json(found: Comparison, recordings: dict[str, dict[str, Any]]) -> str:
+    low, high = found.interval
+    values = {"low": low, "high": high, "conclusion": conclude(found), "recordings": recordings}
+    replaced = ("interval", "recordings")
+    totals = {key: value for key, value in vars(found).items() if key not in replaced}
+    return json.dumps(totals | values, indent=2)
 
 
-def _table(found: Comparison) -> str:
-    rows = [("recording", "A %", "B %", "B - A"), *(
-        (name, *map(percent, each)) for name, each in found.recordings.items()
-    )]  # fmt: skip
-    rows.append(("TOTAL", percent(found.der_a), percent(found.der_b), percent(found.difference)))
-    width = max(len(name) for name, *_ in rows)
-    lines = [f"{name:{width}}  {a:>7} {b:>7} {b_a:>7}" for name, a, b, b_a in rows]
-    lines.append(
+def _text(found: Comparison, recordings: dict[str, dict[str, Any]]) -> str:
+    rows = [*recordings.items(), ("TOTAL", vars(found))]
+    share = (
         f"B is worse by more than {100 * found.margin:g} points in {100 * found.worse:.1f} % "
         "of the resamples."
     )
-    return "\n".join([*lines, conclude(found)])
+    return "\n".join([Table.of("recording", _MEASURES, rows).text(), share, conclude(found)])
 
 
 if __name__ == "__main__":

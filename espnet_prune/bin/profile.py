@@ -11,6 +11,7 @@ from espnet_prune.encoder import PRESETS, SSLConfig
 from espnet_prune.formats import SOURCES, import_encoder
 from espnet_prune.pruning import count_macs, count_params
 from espnet_prune.pruning.cost import Cost, built_widths
+from espnet_prune.report.table import Table
 
 Costs = dict[str, int]
 """``params`` and ``macs`` of the whole or of a part."""
@@ -91,31 +92,25 @@ def _render(profile: dict[str, Any]) -> str:
 
     parts, units = profile["parts"], ("parameters (M)", "%", "MACs (G)", "%")
     heads = f"heads of {profile['num_heads']}"
+    tables = [
+        Table(("part", *units), [
+            *(row(part, of=costs) for part, costs in parts.items()),
+            row("total", of=profile),
+        ]),
+        Table(("layer", heads, "FFN units", *units), [
+            *(row(i, x["heads"], x["ffn"], of=x) for i, x in enumerate(profile["layers"])),
+            row("rest", "", "", of=profile["rest"]),
+        ]),
+        Table(("convolution", "channels", *units), [
+            row(i, x["channels"], of=x) for i, x in enumerate(profile["conv_layers"])
+        ]),
+    ]  # fmt: skip
     return "\n".join([
         f"{profile['model']}: {profile['params'] / 1e6:.2f} M parameters, "
         f"{profile['macs'] / 1e9:.3f} G MACs for {profile['seconds']:g} s",
         f"Largest part of the parameters: {largest('params')}; of the MACs: {largest('macs')}",
-        *_table(("part", *units), [
-            *(row(part, of=costs) for part, costs in parts.items()),
-            row("total", of=profile),
-        ]),
-        *_table(("layer", heads, "FFN units", *units), [
-            *(row(i, x["heads"], x["ffn"], of=x) for i, x in enumerate(profile["layers"])),
-            row("rest", "", "", of=profile["rest"]),
-        ]),
-        *_table(("convolution", "channels", *units), [
-            row(i, x["channels"], of=x) for i, x in enumerate(profile["conv_layers"])
-        ]),
+        *(f"\n{table.text()}" for table in tables),
     ])  # fmt: skip
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    lines = (
-        "  ".join([first.ljust(widths[0]), *map(str.rjust, rest, widths[1:])])
-        for first, *rest in (header, *rows)
-    )
-    return ["", *lines]
 
 
 if __name__ == "__main__":

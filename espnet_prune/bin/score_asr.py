@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_prune.bin.errors import explained
-from espnet_prune.report.markdown import markdown_table, percent
+from espnet_prune.report.table import Table, percent
 from espnet_prune.scoring.wer import AsrScores, read_texts, score, write_scores
 
 
@@ -34,13 +34,13 @@ def get_parser() -> argparse.ArgumentParser:
 
 def render(scores: AsrScores) -> str:
     """The scores as a Markdown table; rates in percent."""
+    wer = percent(scores.wer, scores.wer_interval)
     header = ["Snt", "Wrd", "WER", "CER", "S.Err"]
-    row = [str(scores.utterances), str(scores.words)]
-    row += [percent(scores.wer, scores.wer_interval), percent(scores.cer), percent(scores.ser)]
+    row = [str(scores.utterances), str(scores.words), wer, percent(scores.cer), percent(scores.ser)]
     if scores.intent_accuracy is not None:
         header.append("intent accuracy")
         row.append(percent(scores.intent_accuracy, scores.intent_interval))
-    return "\n".join(markdown_table(header, [row], text=0))
+    return Table(header, [row], words=0).markdown()
 
 
 def main(cmd: Sequence[str] | None = None) -> None:

@@ -20,7 +20,7 @@ import yaml
 
 from espnet_prune.bin.diarizer_options import add_diarizer_options, find_diarizer, read_config
 from espnet_prune.bin.errors import explained
-from espnet_prune.bin.score_der import RATES, add_der_options, percent
+from espnet_prune.bin.score_der import add_der_options
 from espnet_prune.data import DataError, read_data_dir
 from espnet_prune.diarization.inference_config import InferenceConfig, with_companions
 from espnet_prune.diarization.local import require_step
@@ -34,7 +34,8 @@ from espnet_prune.diarization.tuning import (
     tune,
 )
 from espnet_prune.report.figure import DENSE, PRUNED, TARGET, new_figure, save_plot, tidy
-from espnet_prune.report.markdown import markdown_table
+from espnet_prune.report.rates import RATES
+from espnet_prune.report.table import Table, percent
 from espnet_prune.storage.config_files import read_yaml
 from espnet_prune.storage.files import atomic_write, require_writable
 
@@ -146,11 +147,11 @@ def _render(trials: Sequence[Trial]) -> str:
     ranked = sorted(trials, key=lambda trial: trial.score.der)[:SHOWN]
     names = list(trials[0].values)
     rows = [
-        [*map(str, trial.values.values()), *(percent(getattr(trial.score, r)) for r in RATES)]
+        [*map(str, trial.values.values()), *(percent(getattr(trial.score, r.key)) for r in RATES)]
         for trial in ranked
     ]
-    header = [*names, "DER %", "miss", "FA", "conf", "JER %"]
-    lines = markdown_table(header, rows, text=len(names))
+    header = [*names, *(rate.name for rate in RATES)]
+    lines = [Table(header, rows, words=len(names)).markdown()]
     if len(trials) > len(ranked):
         lines += ["", f"The best {len(ranked)} of {len(trials)}."]
     return "\n".join(lines)

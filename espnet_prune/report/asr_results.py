@@ -2,89 +2,55 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from espnet_prune.data import DataError
 from espnet_prune.encoder import SSLEncoder
-from espnet_prune.encoder.typed import read_typed
 from espnet_prune.pruning import count_macs
 from espnet_prune.report.environment import this_environment
 from espnet_prune.report.history import read_history
-from espnet_prune.report.markdown import markdown_table, percent
+from espnet_prune.report.table import Measure, Table, percent
 from espnet_prune.scoring.wer import AsrScores, read_scores
-from espnet_prune.storage.config_files import read_json
-from espnet_prune.storage.files import atomic_write
 
 
 @dataclass(frozen=True)
 class AsrModelResults:
-    """Figures of one model.
+    """Figures of one model; its ``results.json`` has the same keys."""
 
-    Attributes:
-        params: parameters of the SSL encoder that are not zero.
-        reference_seconds: the input length at which MACs are counted.
-        front_end_macs, macs: multiply-accumulates of the encoder's front end, and of all of it.
-        train_seconds: wall-clock of each training that led to the model, by its folder's name.
-        scores: by test set.
-    """
-
-    params: int
-    reference_seconds: float
+    params: int  # of the SSL encoder, those that are not zero
+    reference_seconds: float  # the input length at which MACs are counted
     front_end_macs: int
-    macs: int
-    train_seconds: Mapping[str, float]
-    scores: Mapping[str, AsrScores]
+    macs: int  # of all of the encoder
+    train_seconds: Mapping[str, float]  # of each training that led to it, by its folder's name
+    scores: Mapping[str, AsrScores]  # by test set
 
 
 def gather(
-    encoder: Path, trainings: Sequence[Path], decoded: Path, sets: Sequence[str], seconds: float
+    folder: Path, trainings: Sequence[Path], sets: Sequence[str], seconds: float
 ) -> AsrModelResults:
     """Count, and read what the recipe's stages wrote of one model.
 
-    Args:
-        encoder: folder of its SSL encoder.
-        trainings: folders of ESPnet trainings, with ``checkpoint.pth``.
-        decoded: folder of ``<set>.json`` of score_asr.
-        sets: names of the test sets.
-        seconds: the input length at which MACs are counted.
-
-    Raises:
-        CheckpointError: a file of a model is damaged.
-        DataError: a file of scores is missing.
+    Its ``folder`` has ``encoder`` and ``<set>.json`` of score_asr, those of ``trainings`` ESPnet's
+    ``checkpoint.pth``; MACs are those of an input of ``seconds``.
     """
-    loaded = SSLEncoder.from_pretrained(encoder)
-    macs = count_macs(loaded.config, seconds)
+    encoder = SSLEncoder.from_pretrained(folder / "encoder")
+    macs = count_macs(encoder.config, seconds)
     return AsrModelResults(
-        params=sum(int(parameter.count_nonzero()) for parameter in loaded.parameters()),
+        params=sum(int(parameter.count_nonzero()) for parameter in encoder.parameters()),
         reference_seconds=seconds,
         front_end_macs=macs.front_end,
         macs=macs.total,
         train_seconds={
             path.name: round(read_history(path / "checkpoint.pth").seconds, 1) for path in trainings
         },
-        scores={name: read_scores(decoded / f"{name}.json") for name in sets},
+        scores={name: read_scores(folder / f"{name}.json") for name in sets},
     )
 
 
-def write_results(results: AsrModelResults, path: Path) -> None:
-    """Write one model's figures as JSON, atomically."""
-    atomic_write(path, json.dumps(asdict(results), indent=1) + "\n")
-
-
-def read_results(path: Path) -> AsrModelResults:
-    """Read what :func:`write_results` wrote.
-
-    Raises:
-        ConfigError: no such file, or another one.
-    """
-    return read_typed(AsrModelResults, read_json(path), path)
-
-
-def render_table(models: Mapping[str, AsrModelResults]) -> str:
-    """A Markdown table with one column per model; the first one is the dense model.
+def results_table(models: Mapping[str, AsrModelResults]) -> Table:
+    """A table with one column per model; the first one is the dense model.
 
     Raises:
         DataError: the models have scores of different test sets, or MACs of different lengths.
@@ -95,40 +61,43 @@ def render_table(models: Mapping[str, AsrModelResults]) -> str:
     seconds = dense.reference_seconds
     if any(other.reference_seconds != seconds for other in others):
         raise DataError(f"expected MACs of {seconds:g} s of every model; report the others again")
-    columns = models.values()
-    rows = [
-        ["parameters (M)", *(f"{m.params / 1e6:.3f}" for m in columns)],
-        ["sparsity (%)", *(f"{100 * (1 - m.params / dense.params):.2f}" for m in columns)],
-        [f"MACs of {seconds:g} s (G)", *(f"{m.macs / 1e9:.3f}" for m in columns)],
-        ["of these, front end (G)", *(f"{m.front_end_macs / 1e9:.3f}" for m in columns)],
-        ["MACs saved (%)", *(f"{100 * (1 - m.macs / dense.macs):.2f}" for m in columns)],
+    measures = [
+        Measure("params", "parameters (M)", "{:.3f}", 1),
+        Measure("sparsity", "sparsity (%)"),
+        Measure("macs", f"MACs of {seconds:g} s (G)", "{:.3f}", 1),
+        Measure("front_end", "of these, front end (G)", "{:.3f}", 1),
+        Measure("saved", "MACs saved (%)"),
     ]
     for name, scores in dense.scores.items():
-        each = [m.scores[name] for m in columns]
         if scores.intent_accuracy is not None:
-            values = [percent(s.intent_accuracy or 0.0, s.intent_interval) for s in each]
-            rows.append([f"intent accuracy (%), {name}", *values])
-        rows.append([f"WER (%), {name}", *(percent(s.wer, s.wer_interval) for s in each)])
-        rows.append([f"CER (%), {name}", *(percent(s.cer) for s in each)])
-    rows.append(["training (s)", *(f"{sum(m.train_seconds.values()):.0f}" for m in columns)])
-    return "\n".join(markdown_table(["SSL encoder", *models], rows, text=1))
+            measures.append(Measure(f"{name} intent", f"intent accuracy (%), {name}"))
+        measures.append(Measure(f"{name} wer", f"WER (%), {name}"))
+        measures.append(Measure(f"{name} cer", f"CER (%), {name}"))
+    measures.append(Measure("training", "training (s)", "{:.0f}", 1))
+    records = [(name, _record(model, dense)) for name, model in models.items()]
+    return Table.of("SSL encoder", measures, records).turned()
+
+
+def _record(model: AsrModelResults, dense: AsrModelResults) -> dict[str, float | str]:
+    record: dict[str, float | str] = {
+        "params": model.params / 1e6,
+        "sparsity": 1 - model.params / dense.params,
+        "macs": model.macs / 1e9,
+        "front_end": model.front_end_macs / 1e9,
+        "saved": 1 - model.macs / dense.macs,
+        "training": sum(model.train_seconds.values()),
+    }
+    for name, scores in model.scores.items():
+        record[f"{name} intent"] = percent(scores.intent_accuracy or 0.0, scores.intent_interval)
+        record[f"{name} wer"] = percent(scores.wer, scores.wer_interval)
+        record[f"{name} cer"] = percent(scores.cer)
+    return record
 
 
 def render_results(models: Mapping[str, AsrModelResults], seed: int) -> str:
     """The whole RESULTS.md: environment, the table, training time by stage."""
-    environment = this_environment()
-    lines = [
-        "# RESULTS",
-        "",
-        f"- date: `{environment.date}`; python `{environment.python}`, pytorch "
-        f"`{environment.torch}`, espnet `{environment.espnet}`",
-    ]
-    if environment.git_commit:
-        lines.append(
-            f"- Git hash: `{environment.git_commit}`, commit date `{environment.git_date}`"
-        )
-    lines.append(f"- Seed: {seed}")
+    lines = ["# RESULTS", "", this_environment().markdown(), f"- Seed: {seed}"]
     for name, model in models.items():
         times = ", ".join(f"{stage} {s:.0f} s" for stage, s in model.train_seconds.items())
         lines.append(f"- Training of {name}: {times}")
-    return "\n".join([*lines, "", render_table(models), ""])
+    return "\n".join([*lines, "", results_table(models).markdown(), ""])

@@ -1,14 +1,23 @@
-"""Where results come from: date, versions, and the commit of the recipe."""
+"""What results come from and were timed on: date, versions, commit of the recipe, device."""
 
 from __future__ import annotations
 
 import platform
 import subprocess
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
+from statistics import median
 
 import torch
+from torch import Tensor
+
+from espnet_prune.encoder import SSLEncoder
+
+INPUT_SECONDS = 8.0
+_WARM_UP = 3
+_REPETITIONS = 15
 
 
 @dataclass(frozen=True)
@@ -22,32 +31,63 @@ class Environment:
     git_commit: str | None
     git_date: str | None
 
+    def markdown(self) -> str:
+        """The list of it all in a RESULTS.md."""
+        lines = [
+            f"- date: `{self.date}`",
+            f"- python version: `{self.python}`",
+            f"- espnet version: `espnet {self.espnet or 'not installed'}`",
+            f"- pytorch version: `pytorch {self.torch}`",
+        ]
+        if self.git_commit:
+            lines += [f"- Git hash: `{self.git_commit}`", f"  - Commit date: `{self.git_date}`"]
+        return "\n".join(lines)
+
 
 def this_environment() -> Environment:
     """Describe this process; the commit is that of the working directory."""
-    commit, date = _git_commit()
+    command = ["git", "log", "-1", "--format=%H %cI"]
+    try:
+        espnet = version("espnet")
+    except PackageNotFoundError:
+        espnet = None
+    try:
+        shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        commit, date = shown.split()
+    except (OSError, subprocess.CalledProcessError):  # no git, or no repository
+        commit = date = None
     return Environment(
         date=datetime.now().astimezone().isoformat(timespec="seconds"),
         python=platform.python_version(),
         torch=str(torch.__version__),
-        espnet=_version("espnet"),
+        espnet=espnet,
         git_commit=commit,
         git_date=date,
     )
 
 
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+def benchmark_device() -> torch.device:
+    """The GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _git_commit() -> tuple[str | None, str | None]:
-    command = ["git", "log", "-1", "--format=%H %cI"]
-    try:
-        shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):  # no git, or no repository
-        return None, None
-    commit, date = shown.split()
-    return commit, date
+@torch.no_grad()
+def median_seconds(dense: SSLEncoder, pruned: SSLEncoder) -> tuple[float, float]:
+    """Median time of one input of ``INPUT_SECONDS`` through each encoder, in seconds.
+
+    The encoders take turns, so that whatever else the machine does slows both alike.
+    """
+    device = benchmark_device()
+    wav = torch.randn(1, round(INPUT_SECONDS * 16000), device=device)
+    encoders = [encoder.to(device).eval() for encoder in (dense, pruned)]
+    rounds = [[_seconds(each, wav) for each in encoders] for _ in range(_WARM_UP + _REPETITIONS)]
+    first, second = zip(*rounds[_WARM_UP:], strict=True)
+    return median(first), median(second)
+
+
+def _seconds(encoder: SSLEncoder, wav: Tensor) -> float:
+    start = time.perf_counter()
+    encoder(wav)
+    if wav.is_cuda:
+        torch.cuda.synchronize()
+    return time.perf_counter() - start

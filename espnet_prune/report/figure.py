@@ -1,4 +1,4 @@
-"""What all plots share: colours, layout, and writing a PNG."""
+"""The one engine of figures: colours, layout, and the image of it all."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 DENSE, PRUNED, DISTILLED, TARGET = "#0072B2", "#D55E00", "#009E73", "#444444"
 BACKGROUND = "#DDE3E8"
+FORMATS = ("png", "pdf", "svg", "jpg")
+"""What the suffix of a plot's file may be."""
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -28,21 +30,10 @@ def tidy(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def whole_epochs(axes: Axes) -> None:
-    """Label whole epochs only."""
-    from matplotlib.ticker import MaxNLocator
-
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-
-
-FORMATS = ("png", "pdf", "svg", "jpg")
-"""What the suffix of a plot's file may be."""
-
-
-def to_png(figure: Figure) -> bytes:
-    """The PNG file of ``figure``."""
+def to_image(figure: Figure, suffix: str = "png") -> bytes:
+    """The file of ``figure`` in one of ``FORMATS``."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150)
+    figure.savefig(buffer, format=suffix, dpi=150)
     return buffer.getvalue()
 
 
@@ -59,11 +50,5 @@ def check_plot(path: Path) -> str:
 
 
 def save_plot(figure: Figure, path: Path) -> None:
-    """Write ``figure`` atomically, in the format of the suffix.
-
-    Raises:
-        ValueError: see :func:`check_plot`.
-    """
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=check_plot(path), dpi=150)
-    atomic_write(path, buffer.getvalue())
+    """Write ``figure`` atomically, in the format of the suffix, see :func:`check_plot`."""
+    atomic_write(path, to_image(figure, check_plot(path)))

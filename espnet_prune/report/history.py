@@ -14,14 +14,9 @@ from espnet_prune.storage import CheckpointError
 
 @dataclass(frozen=True)
 class History:
-    """Statistics of one training.
+    """Statistics of one training, by epoch (from 1), split (``train``, ``valid``) and name."""
 
-    Attributes:
-        path: the checkpoint that they come from.
-        epochs: by epoch (from 1), split (``train``, ``valid``) and name.
-    """
-
-    path: Path
+    path: Path  # the checkpoint that they come from
     epochs: Mapping[int, Mapping[str, Mapping[str, Any]]]
 
     def curve(self, split: str, name: str) -> tuple[list[int], list[float]]:
@@ -59,11 +54,7 @@ class History:
 
 
 def read_history(checkpoint: Path) -> History:
-    """Read the statistics of a training that has finished at least one epoch.
-
-    Raises:
-        CheckpointError: the file is truncated, or no checkpoint of ESPnet's trainer.
-    """
+    """Read the statistics of a training that has finished at least one epoch."""
     return History(checkpoint, read_checkpoint(checkpoint)["reporter"]["stats"])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from espnet_prune.data import DataError
@@ -10,45 +10,27 @@ from espnet_prune.data import DataError
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """What the recipe made of one model.
+    """What the recipe made of one diarization model."""
 
-    Attributes:
-        model: folder of the diarization model.
-        checkpoint: ESPnet's ``checkpoint.pth`` of its fine-tuning.
-        rttm: its turns for the test set.
-        scores: ``score_der --json`` of them.
-        variants: the same of inference by other configurations, by their names.
-    """
-
-    model: Path
-    checkpoint: Path
-    rttm: Path
-    scores: Path
-    variants: dict[str, Path] = field(default_factory=dict)
+    model: Path  # its folder
+    checkpoint: Path  # ESPnet's checkpoint.pth of its fine-tuning
+    rttm: Path  # its turns for the test set
+    scores: Path  # score_der --json of them
+    variants: dict[str, Path]  # the same of inference by other configurations, by their names
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """All inputs of a report.
-
-    Attributes:
-        dense, pruned: the two models.
-        prune: ``checkpoint.pth`` of distillation and pruning.
-        distill: ``checkpoint.pth`` of the further distillation; None for a recipe without it.
-        dense_continued: the dense model, trained on; None for a recipe without it.
-        difference: ``compare_der --json`` of the two models.
-        reference: RTTM file of the test set.
-        uem: its scored regions.
-    """
+    """All inputs of a report; None is what the recipe left out."""
 
     dense: ModelFiles
     pruned: ModelFiles
-    prune: Path
-    distill: Path | None
-    dense_continued: ModelFiles | None
-    difference: Path
-    reference: Path
-    uem: Path
+    prune: Path  # checkpoint.pth of distillation and pruning
+    distill: Path | None  # that of the further distillation
+    dense_continued: ModelFiles | None  # the dense model, trained on
+    difference: Path  # compare_der --json of the two models
+    reference: Path  # RTTM file of the test set
+    uem: Path  # its scored regions
 
 
 def find_inputs(exp: Path, data_dir: Path, name: str) -> Inputs:
@@ -57,54 +39,39 @@ def find_inputs(exp: Path, data_dir: Path, name: str) -> Inputs:
     Raises:
         DataError: names every missing file and the stage that makes it.
     """
-    distill = exp / "distill_train"
+    missing: list[tuple[int, Path]] = []
+
+    def made(stage: int, path: Path) -> Path:
+        if not path.is_file():
+            missing.append((stage, path))
+        return path
+
+    def model(stage: int, kind: str) -> ModelFiles:
+        diarized = exp / f"diarized_{kind}"
+        return ModelFiles(
+            model=made(stage, exp / kind / "config.json").parent,
+            checkpoint=made(stage, exp / f"{kind}_train" / "checkpoint.pth"),
+            rttm=made(10, diarized / f"{name}.rttm"),
+            scores=made(11, diarized / f"{name}.json"),
+            variants={path.parent.name: path for path in sorted(diarized.glob(f"*/{name}.json"))},
+        )
+
+    further, continued = exp / "distill_train", exp / "dense_continued"
     inputs = Inputs(
-        dense=_model_files(exp, "dense", name),
-        pruned=_model_files(exp, "pruned", name),
-        prune=exp / "prune_train" / "checkpoint.pth",
-        distill=distill / "checkpoint.pth" if distill.is_dir() else None,
-        dense_continued=_model_files(exp, "dense_continued", name)
-        if (exp / "dense_continued").is_dir()
-        else None,
-        difference=exp / "diarized_pruned" / f"{name}.difference.json",
-        reference=data_dir / "rttm",
-        uem=data_dir / "uem",
+        dense=model(5, "dense"),
+        pruned=model(9, "pruned"),
+        prune=made(6, exp / "prune_train" / "checkpoint.pth"),
+        distill=made(8, further / "checkpoint.pth") if further.is_dir() else None,
+        dense_continued=model(9, continued.name) if continued.is_dir() else None,
+        difference=made(11, exp / "diarized_pruned" / f"{name}.difference.json"),
+        reference=made(2, data_dir / "rttm"),
+        uem=made(2, data_dir / "uem"),
     )
-    problems = [
-        f"{path}: expected this file for the report, found none; run stage {stage}"
-        for path, stage in _stages(inputs)
-        if not path.is_file()
-    ]
-    if problems:
-        raise DataError(*problems)
+    if missing:
+        raise DataError(
+            *(
+                f"{path}: expected this file for the report, found none; run stage {stage}"
+                for stage, path in sorted(missing)
+            )
+        )
     return inputs
-
-
-def _model_files(exp: Path, model: str, name: str) -> ModelFiles:
-    return ModelFiles(
-        model=exp / model,
-        checkpoint=exp / f"{model}_train" / "checkpoint.pth",
-        rttm=exp / f"diarized_{model}" / f"{name}.rttm",
-        scores=exp / f"diarized_{model}" / f"{name}.json",
-        variants={
-            path.parent.name: path
-            for path in sorted((exp / f"diarized_{model}").glob(f"*/{name}.json"))
-        },
-    )
-
-
-def _stages(inputs: Inputs) -> list[tuple[Path, int]]:
-    models = [(inputs.dense, 5), (inputs.pruned, 9)]
-    if inputs.dense_continued:
-        models.append((inputs.dense_continued, 9))
-    return [
-        (inputs.reference, 2),
-        (inputs.uem, 2),
-        *((path, stage) for files, stage in models
-          for path in (files.checkpoint, files.model / "config.json")),
-        (inputs.prune, 6),
-        *([(inputs.distill, 8)] if inputs.distill else []),
-        *((files.rttm, 10) for files, _ in models),
-        *((files.scores, 11) for files, _ in models),
-        (inputs.difference, 11),
-    ]  # fmt: skip

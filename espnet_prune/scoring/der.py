@@ -22,34 +22,23 @@ logger = logging.getLogger(__name__)
 class Counts(NamedTuple):
     """What error rates are made of: sums, which add up over recordings.
 
-    Attributes:
-        miss: Seconds of missed speech, of each missed speaker.
-        false_alarm: Seconds of false alarm, of each speaker too many.
-        confusion: Seconds of speech given to the wrong speaker.
-        speech: scored seconds of the reference, overlapping speakers counted each.
-        jaccard: sum over the reference speakers of their Jaccard errors, each from 0 to 1.
-        speakers: number of reference speakers.
+    Times are in seconds; where several speak, each counts.
     """
 
     miss: float
     false_alarm: float
     confusion: float
-    speech: float
-    jaccard: float
-    speakers: float
+    speech: float  # of the reference, as far as it is scored
+    jaccard: float  # sum over the reference speakers of their Jaccard errors, each from 0 to 1
+    speakers: float  # of the reference
 
 
 @dataclass(frozen=True)
 class Score:
     """Error rates of a recording or of all: fractions, NaN where nobody speaks in the reference.
 
-    Attributes:
-        der: Diarization error rate, ``miss + false_alarm + confusion``.
-        miss: missed speech as a fraction of ``speech``.
-        false_alarm: False alarm as a fraction of ``speech``.
-        confusion: speech of the wrong speaker as a fraction of ``speech``.
-        jer: Jaccard error rate, the mean over the reference speakers.
-        speech: scored speech of the reference in seconds, overlapping speakers counted each.
+    DER is ``miss + false_alarm + confusion``, each a share of ``speech``: the scored seconds of
+    the reference, overlapping speakers counted each. JER is the mean over its speakers.
     """
 
     der: float
@@ -62,12 +51,9 @@ class Score:
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of a set of recordings.
+    """Scores of a set of recordings, and what they are made of.
 
-    Attributes:
-        total: errors of all recordings over the speech of all recordings; JER over all speakers.
-        recordings: score of each recording.
-        counts: what the scores are made of, for each recording.
+    ``total`` has the errors of all recordings over the speech of all, and JER over all speakers.
     """
 
     total: Score
@@ -82,13 +68,12 @@ def score(
     collar: float = 0.0,
     skip_overlap: bool = False,
 ) -> Scores:
-    """Score turns against reference turns.
+    """Score the turns of each recording against reference turns.
 
     A recording without a hypothesis is missed altogether.
 
     Args:
-        reference: turns of each recording.
-        hypothesis: turns of each recording.
+        reference, hypothesis: turns of each recording.
         uem: scored regions; its recordings are scored and no others, and one that the reference
             lacks is silent. Without it, every recording of the reference is scored from the first
             start to the last end of any of its turns, in the reference or the hypothesis.
@@ -129,7 +114,7 @@ def score(
     counts = {}
     for recording in scored:
         turns = reference.get(recording, ()), hypothesis.get(recording, ())
-        regions = _extent(*turns) if uem is None else _timeline(uem[recording])
+        regions = _extent(*turns) if uem is None else scored_time(uem[recording])
         # Touching or overlapping turns of one speaker are one turn.
         true, found = (to_annotation(side, recording).support() for side in turns)
         parts = der(true, found, uem=regions, detailed=True)
@@ -152,16 +137,14 @@ def to_scores(counts: Mapping[str, Counts]) -> Scores:
     return Scores(_rates(Counts(*table.sum(axis=0).tolist())), recordings, counts)
 
 
-def _timeline(regions: Iterable[Region]) -> Timeline:
+def scored_time(regions: Iterable[Region]) -> Timeline:
+    """The time within any of the regions."""
     return Timeline([Segment(region.start, region.end) for region in regions]).support()
 
 
-def _extent(reference: Sequence[Turn], hypothesis: Sequence[Turn]) -> Timeline:
-    turns = [*reference, *hypothesis]
-    if not turns:
-        return Timeline()
-    extent = Segment(min(turn.start for turn in turns), max(turn.end for turn in turns))
-    return Timeline([extent])
+def _extent(*sides: Iterable[Turn]) -> Timeline:
+    turns = Timeline([Segment(turn.start, turn.end) for side in sides for turn in side])
+    return Timeline([turns.extent()])
 
 
 def _rates(counts: Counts) -> Score:

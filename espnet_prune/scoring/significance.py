@@ -53,25 +53,15 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """System B against system A on the same recordings; rates are fractions.
-
-    Attributes:
-        der_a: DER of A over all recordings.
-        der_b: DER of B over all recordings.
-        difference: ``der_b - der_a``.
-        interval: 95 % interval of the difference.
-        margin: what difference still counts as none.
-        worse: share of the resamples in which B is worse than A by more than the margin.
-        recordings: each recording's difference, the largest, up or down, first.
-    """
+    """DER of system B against that of A on the same recordings; rates are fractions."""
 
     der_a: float
     der_b: float
-    difference: float
-    interval: Interval
-    margin: float
-    worse: float
-    recordings: Mapping[str, Difference]
+    difference: float  # der_b - der_a
+    interval: Interval  # of the difference
+    margin: float  # what difference still counts as none
+    worse: float  # share of the resamples in which B is worse than A by more than the margin
+    recordings: Mapping[str, Difference]  # the largest, up or down, first
 
 
 def rate_intervals(
@@ -80,9 +70,6 @@ def rate_intervals(
     """The intervals of DER and JER of a set, of the counts of each of its recordings.
 
     Of one recording nothing says how much another would differ: both intervals are NaN.
-
-    Raises:
-        ValueError: for less than one resample.
     """
     der = [(sum(each[:3]), each.speech) for each in counts]
     jer = [(each.jaccard, each.speakers) for each in counts]
@@ -95,13 +82,10 @@ def rate_interval(
     seed: int = 0,
     groups: Sequence[str] | None = None,
 ) -> Interval:
-    """The interval of a rate: part over whole of all ``counts``, say errors over words.
+    """The interval of a rate, part over whole of all ``counts``, say errors over words.
 
-    Args:
-        counts: part and whole of each recording or utterance.
-        resamples: their number.
-        seed: of what is drawn.
-        groups: what each belongs to, its speaker say; groups stay together. None: each is one.
+    ``groups`` says what each recording or utterance belongs to, its speaker say; groups stay
+    together. None: each is one.
 
     Raises:
         ValueError: for less than one resample.
@@ -112,8 +96,7 @@ def rate_interval(
         table = np.stack([np.bincount(index, weights=column) for column in table.T], axis=1)
     if len(table) < 2:
         return NONE
-    sums = _resampled_sums(table, resamples, seed)
-    return interval(_ratios(sums[:, 0], sums[:, 1]), len(table))
+    return interval(_resampled_rates(table, resamples, seed), len(table))
 
 
 def compare(
@@ -131,8 +114,7 @@ def compare(
     _check_pairs(a, b)
     table = [(sum(b.counts[name][:3]) - sum(each[:3]), each.speech)
              for name, each in a.counts.items()]  # fmt: skip
-    sums = _resampled_sums(np.array(table), resamples, seed)
-    differences = _ratios(sums[:, 0], sums[:, 1])
+    differences = _resampled_rates(np.array(table), resamples, seed)
     return Comparison(
         der_a=a.total.der,
         der_b=b.total.der,
@@ -158,21 +140,6 @@ def conclude(found: Comparison) -> str:
     return f"Undecided: B may or may not be worse than A by {limit} ({interval})."
 
 
-def _resampled_sums(table: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
-    """The sums ``(resamples, K)`` of rows drawn with replacement from ``table`` ``(N, K)``."""
-    if resamples < 1:
-        raise ValueError(f"expected one resample or more, found {resamples}; ask for 1000 or more")
-    size = len(table)
-    # How often each row is drawn says it all, and all columns share it.
-    times = np.random.default_rng(seed).multinomial(size, [1 / size] * size, size=resamples)
-    return times @ table
-
-
-def _ratios(parts: NDArray[np.float64], wholes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The rates of those resamples that have one: a draw of silent recordings alone has none."""
-    return parts[wholes > 0] / wholes[wholes > 0]
-
-
 def interval(rates: NDArray[np.float64], recordings: int) -> Interval:
     """The 95 % interval of the resampled rates ``(R,)`` of so many recordings, or speakers."""
     if not len(rates):
@@ -182,6 +149,20 @@ def interval(rates: NDArray[np.float64], recordings: int) -> Interval:
     widest = t.ppf((1 - CONFIDENCE) / 2, recordings - 1)
     tail = norm.cdf(math.sqrt(recordings / (recordings - 1)) * widest)
     return Interval(*np.quantile(rates, [tail, 1 - tail]).tolist())
+
+
+def _resampled_rates(table: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
+    """Part over whole of rows drawn with replacement from ``table`` ``(N, 2)``.
+
+    A draw of silent recordings alone has no rate.
+    """
+    if resamples < 1:
+        raise ValueError(f"expected one resample or more, found {resamples}; ask for 1000 or more")
+    size = len(table)
+    # How often each row is drawn says it all, and both columns share it.
+    times = np.random.default_rng(seed).multinomial(size, [1 / size] * size, size=resamples)
+    parts, wholes = (times @ table).T
+    return parts[wholes > 0] / wholes[wholes > 0]
 
 
 def _check_pairs(a: Scores, b: Scores) -> None:
@@ -205,12 +186,9 @@ def _check_pairs(a: Scores, b: Scores) -> None:
 
 
 def _by_size(a: Scores, b: Scores) -> dict[str, Difference]:
+    """Of each recording; those that are silent last, those of one size by name."""
     rates = {name: (each.der, b.recordings[name].der) for name, each in a.recordings.items()}
-    found = {name: Difference(first, second, second - first) for name, (first, second)
-             in rates.items()}  # fmt: skip
-
-    def size(name: str) -> float:
-        difference = found[name].difference
-        return -1.0 if math.isnan(difference) else abs(difference)
-
-    return {name: found[name] for name in sorted(found, key=lambda name: (-size(name), name))}
+    found = {name: Difference(*both, both[1] - both[0]) for name, both in rates.items()}
+    sizes = {name: abs(each.difference) for name, each in found.items()}
+    ranks = {name: (-size if size >= 0 else 1, name) for name, size in sizes.items()}
+    return {name: found[name] for name in sorted(found, key=ranks.__getitem__)}

@@ -21,24 +21,16 @@ from espnet_prune.storage.files import atomic_write
 class AsrScores:
     """Scores of one test set; rates are fractions.
 
-    Attributes:
-        utterances: their number.
-        words: in the references.
-        wer: word errors (substitutions, deletions, insertions) over words.
-        cer: the same of characters, blanks between words included.
-        ser: share of utterances with an error.
-        intent_accuracy: share of utterances whose first word, the intent, is right; the other
-            rates are then of the words after it. None for texts without intents.
-        wer_interval: 95 % interval of ``wer`` by bootstrap over speakers; None of one speaker.
-        intent_interval: the same of ``intent_accuracy``.
+    With intents, the rates of words and characters are of what follows an utterance's first word.
+    Intervals are of 95 %, by bootstrap over speakers; None of one speaker.
     """
 
     utterances: int
-    words: int
+    words: int  # in the references
     wer: float
-    cer: float
-    ser: float
-    intent_accuracy: float | None = None
+    cer: float  # blanks between words are characters, too
+    ser: float  # share of utterances with an error
+    intent_accuracy: float | None = None  # None for texts without intents
     wer_interval: tuple[float, float] | None = None
     intent_interval: tuple[float, float] | None = None
 
@@ -49,13 +41,10 @@ def score(
     intent: bool,
     speakers: Mapping[str, str] | None = None,
 ) -> AsrScores:
-    """Score texts by utterance; with ``intent`` the first word of each is one.
+    """Score texts by utterance.
 
-    Args:
-        reference: texts by utterance.
-        hypothesis: the same.
-        intent: whether texts begin with one.
-        speakers: by utterance; None: each utterance has its own.
+    With ``intent`` the first word of each is one. Without ``speakers``, by utterance, each
+    utterance has its own.
 
     Raises:
         DataError: different utterances, none, no speaker of one, or no word in any reference.
@@ -65,31 +54,29 @@ def score(
             f"expected a hypothesis for each reference, found {len(only)} utterances of one alone, "
             f"such as {only[0]}; decode the whole set again"
         )
-    pairs = [(text, hypothesis[utterance]) for utterance, text in reference.items()]
     if speakers is None:
         speakers = {utterance: utterance for utterance in reference}
     if unknown := sorted(reference.keys() - speakers.keys()):
         raise DataError(f"expected the speaker of each utterance, found none of {unknown[0]}")
     names = [speakers[utterance] for utterance in reference]
+    words = [(text.split(), hypothesis[name].split()) for name, text in reference.items()]
     accuracy = intents = None
     if intent:
-        split = [tuple(map(_split_intent, pair)) for pair in pairs]
-        right = [int(ours[0] == theirs[0]) for ours, theirs in split]
+        right = [int(ours[:1] == theirs[:1]) for ours, theirs in words]
         accuracy = sum(right) / max(1, len(right))
         intents = _interval(right, [1] * len(right), names)
-        pairs = [(ours[1], theirs[1]) for ours, theirs in split]
-    words = [[text.split() for text in pair] for pair in pairs]
-    characters = [[" ".join(each) for each in pair] for pair in words]
+        words = [(ours[1:], theirs[1:]) for ours, theirs in words]
+    characters = [(" ".join(ours), " ".join(theirs)) for ours, theirs in words]
     errors, lengths = _edits(words), [len(ours) for ours, _ in words]
     total = sum(lengths)
     if not total:
         raise DataError("expected words in the references, found none; is it the right file?")
     return AsrScores(
-        utterances=len(pairs),
+        utterances=len(words),
         words=total,
         wer=sum(errors) / total,
         cer=sum(_edits(characters)) / sum(len(ours) for ours, _ in characters),
-        ser=sum(ours != theirs for ours, theirs in words) / len(pairs),
+        ser=sum(ours != theirs for ours, theirs in words) / len(words),
         intent_accuracy=accuracy,
         wer_interval=_interval(errors, lengths, names),
         intent_interval=intents,
@@ -126,20 +113,11 @@ def write_scores(scores: AsrScores, path: Path) -> None:
 
 
 def read_scores(path: Path) -> AsrScores:
-    """Read what :func:`write_scores` wrote.
-
-    Raises:
-        ConfigError: no such file, or another one.
-    """
+    """Read what :func:`write_scores` wrote."""
     return read_typed(AsrScores, read_json(path), path)
 
 
-def _split_intent(text: str) -> tuple[str, str]:
-    intent, *rest = text.split(None, 1) or [""]
-    return intent, rest[0] if rest else ""
-
-
-def _edits(pairs: Sequence[Sequence[Sequence[str]]]) -> list[int]:
+def _edits(pairs: Sequence[tuple[Sequence[str], Sequence[str]]]) -> list[int]:
     return [editdistance.eval(ours, theirs) for ours, theirs in pairs]
 
 

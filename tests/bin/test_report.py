@@ -20,12 +20,13 @@ def command(tmp_path: Path) -> list[str]:
     """The command line for a complete recipe."""
     make_recipe(tmp_path / "mini" / "exp", tmp_path / "test")
     data_dir = str(tmp_path / "test")
-    return [str(tmp_path / "mini" / "exp"), "--data_dir", data_dir, "--set", "test", "--seed", "5"]
+    options = ["--data_dir", data_dir, "--set", "test", "--seed", "5"]
+    return ["diarization", str(tmp_path / "mini" / "exp"), *options]
 
 
 def test_report(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     main(command)
-    exp = Path(command[0])
+    exp = Path(command[1])
     results = json.loads((exp / "results.json").read_text())
     assert results["seed"] == 5
     assert results["speedup"] == results["dense"]["seconds"] / results["pruned"]["seconds"]
@@ -42,7 +43,7 @@ def test_report(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_report_without_further_distillation(command: list[str]) -> None:
-    exp = Path(command[0])
+    exp = Path(command[1])
     shutil.rmtree(exp / "distill_train")
     main(command)
     page = Page((exp / "report.html").read_text(encoding="utf-8"))
@@ -50,9 +51,9 @@ def test_report_without_further_distillation(command: list[str]) -> None:
 
 
 def test_missing_input(command: list[str]) -> None:
-    missing = Path(command[0]) / "prune_train" / "checkpoint.pth"
+    missing = Path(command[1]) / "prune_train" / "checkpoint.pth"
     missing.unlink()
     with pytest.raises(SystemExit, match=r"^report: .*prune_train/checkpoint\.pth.*run stage 6$"):
         main(command)
-    assert not (Path(command[0]) / "results.json").exists()
-    assert not (Path(command[0]) / "report.html").exists()
+    assert not (Path(command[1]) / "results.json").exists()
+    assert not (Path(command[1]) / "report.html").exists()

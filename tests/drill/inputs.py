@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -33,7 +34,6 @@ _FILES = (
 # A verb (@ what tells two of its lines apart) and its words; those of the trainings: see build().
 _TABLE = """
 apply_pruning trained/distill/latest.pth --output out
-asr_report dense=exp/dense pruned=exp/pruned --seed 0 --output out.md
 run_bench --models wavlm_base_plus --inputs 1x0.2 --rounds 1 --limit 0.1 --threads 1 --output out
 run_bench_training --models whisper_tiny_en --inputs 1x0.2 --rounds 1 --threads 1 --output out
 run_bench_diarization --models whisper_tiny_en --minutes 0.1 --threads 1 --output out
@@ -44,18 +44,19 @@ export encoder out.pt2 --output last_hidden_state --no-check
 embed_utterances encoder speech --embedding mel --output out
 check_data data data2 --output out
 check_data@utterances speech --output out --min_seconds 0.1 --max_seconds 9 --nj 1
-macro_der exp/diarized_dense/test.json --published 10.0
 make_windows data --window_size 2 --window_shift 1 --output out
 measure data/rttm data/uem --output out.yaml
 pack exp/pruned exp/dense/config.json --output out.zip
-plot_pruning exp/prune_train encoder encoder --output out
-plot_timeline data/rttm data/rttm --recording a --output out.png --uem data/uem
+plot pruning exp/prune_train encoder encoder --output out
+plot timeline data/rttm data/rttm --recording a --output out.png --uem data/uem
 prepare_data librispeech libri --output out --allow_incomplete
 probe_encoder a=encoder --probe s utt2spk speech speech --output out.json
 probe_report probes.json --output out.md
 make_student random encoder encoder --output out --seed 0
 profile encoder --json
-report exp --data_dir meetings --set test --seed 0
+report diarization exp --data_dir meetings --set test --seed 0
+report sets exp/diarized_dense/test.json --published 10.0
+report speech dense=exp/dense pruned=exp/pruned --seed 0 --output out.md
 run -m espnet_prune.bin.profile encoder
 score_asr speech/text speech/text --output out.json
 score_embedding encoder speech --embedding mel --seconds 0.5
@@ -65,15 +66,27 @@ make_table superb --published published.yaml --output out
 run_task show SID --tasks tasks.yaml --upstream_ckpt encoder --output out --place fluent=.
 tune_diarization exp/pruned data --grid min_share=0.1,0.2 --output out.yaml --device cpu
 """
-COMMANDS = {line.split()[0]: line.split()[1:] for line in _TABLE.strip().splitlines()}
+# A kind of these is a command of its own, such as report_sets.
+_KINDS = {"plot": ("pruning", "timeline"), "report": ("diarization", "sets", "speech")}
+
+
+def _names(verb: str, kinds: Sequence[str]) -> list[str]:
+    return [f"{verb}_{kind}" for kind in kinds] if verb in _KINDS else [verb]
+
+
+COMMANDS = {
+    _names(verb, words[:1])[0]: words
+    for verb, *words in map(str.split, _TABLE.strip().splitlines())
+}
 
 
 def modules() -> dict[str, str]:
     """The module of every command, by its name."""
     files = [file for pattern in _FILES for file in sorted(ROOT.glob(pattern))]
     return {
-        file.stem: ".".join(file.relative_to(ROOT).with_suffix("").parts)
+        name: ".".join(file.relative_to(ROOT).with_suffix("").parts)
         for file in files
+        for name in _names(file.stem, _KINDS.get(file.stem, ()))
         if file.stem != "__main__"
         and "\ndef main(" in (text := file.read_text())
         and not text.startswith("#!")

@@ -34,7 +34,10 @@ case "$output" in
     *.rttm | *.zip) mkdir -p "$(dirname -- "$output")"; touch -- "$output" ;;
     *) mkdir -p -- "$output"; ls -A "$output" >> {log}; touch -- "$output/epoch" ;;
 esac
-case "$verb" in report) touch "$3/RESULTS.md" ;; score_der) echo score ;; esac
+case "$verb ${{3-}}" in
+    "report diarization") touch "$4/RESULTS.md" ;;
+    score_der*) echo score ;;
+esac
 if [ -e {fail}."$verb" ]; then
     echo $$ > {fail}.pid
     if [ "$(< {fail}."$verb")" = wait ]; then sleep 1000; fi

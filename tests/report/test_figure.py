@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from espnet_prune.bin import asr_report, plot_pruning, plot_timeline
+from espnet_prune.bin import plot, report
 from espnet_prune.report.figure import FORMATS, new_figure, save_plot
 
 pytest.importorskip("matplotlib")
@@ -24,16 +24,16 @@ def test_the_suffix_says_the_format(tmp_path: Path, name: str, upper: bool) -> N
 @pytest.mark.parametrize("name", ["plot", "plot.txt", "plot.png.gz"])
 def test_other_suffixes_are_refused_before_anything_is_read(tmp_path: Path, name: str) -> None:
     with pytest.raises(SystemExit, match="expected a suffix of png, pdf, svg, jpg") as ended:
-        plot_timeline.main(["none", "none", "--recording", "a", "--output", str(tmp_path / name)])
+        plot.main(["timeline", "none", "none", "--output", str(tmp_path / name)])
     assert ended.value.code == 2 and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
     "verb, arguments",
     [
-        (plot_timeline, ["none", "none", "--recording", "a", "--output", "{}/plot.pdf"]),
-        (plot_pruning, ["none", "none", "none", "--output", "{}"]),
-        (asr_report, ["a=none", "--seed", "0", "--output", "{}/RESULTS.md"]),
+        (plot, ["timeline", "none", "none", "--recording", "a", "--output", "{}/plot.pdf"]),
+        (plot, ["pruning", "none", "none", "none", "--output", "{}"]),
+        (report, ["speech", "a=none", "--seed", "0", "--output", "{}/RESULTS.md"]),
     ],
 )
 def test_outputs_are_tried_before_anything_is_read(tmp_path: Path, verb, arguments) -> None:

@@ -12,26 +12,28 @@ pytest.importorskip("matplotlib")
 
 from matplotlib import image
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from espnet_prune.bin import plot_pruning
+from espnet_prune.bin import plot
 from espnet_prune.data import DataError, read_rttm
 from espnet_prune.encoder import ConvLayerConfig
-from espnet_prune.report import curves_plot, structure_plot
 from espnet_prune.report.history import History, read_history
 from espnet_prune.report.inputs import Inputs
-from espnet_prune.report.plots import PRUNING, STRUCTURE, draw_recording, plot_all
-from espnet_prune.report.results import read_scores
+from espnet_prune.report.plots import (
+    PRUNING,
+    STRUCTURE,
+    draw_pruning,
+    draw_recording,
+    draw_structure,
+    plot_all,
+)
+from espnet_prune.report.rates import read_scores
 from tests.encoders import tiny_config
 from tests.report.recipe import dense_config, pruned_config
 
 
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that a test would have saved."""
-    kept: list[Figure] = []
-    for module in (curves_plot, structure_plot):
-        monkeypatch.setattr(module, "save_plot", lambda figure, path: kept.append(figure))
-    return kept
+def lines_of(figure: Figure) -> dict[object, Line2D]:
+    return {line.get_label(): line for axes in figure.axes for line in axes.lines}
 
 
 def test_all_plots_are_images(inputs: Inputs, tmp_path: Path) -> None:
@@ -49,36 +51,31 @@ def test_all_plots_are_images(inputs: Inputs, tmp_path: Path) -> None:
         assert pixels[..., :3].std() > 0.05
 
 
-def test_structure_counts_kept_units(figures: list[Figure]) -> None:
-    structure_plot.plot_structure(dense_config(), pruned_config(), Path())
-    conv, heads, ffn = figures[0].axes
+def test_structure_counts_kept_units() -> None:
+    conv, heads, ffn = draw_structure(dense_config(), pruned_config()).axes
     assert [text.get_text() for text in conv.texts] == [f"{n} / 8" for n in (8, 5, 4, 6, 3, 7, 2)]
     assert [text.get_text() for text in heads.texts] == ["2 / 4", "1 / 4", "3 / 4"]
     assert [text.get_text() for text in ffn.texts] == ["9 / 32", "0 / 32", "20 / 32"]
     assert [bar.get_width() for bar in heads.patches[3:]] == [50, 25, 75]
 
 
-def test_structure_of_a_single_convolution(figures: list[Figure]) -> None:
+def test_structure_of_a_single_convolution() -> None:
     dense = tiny_config("whisper")
-    structure_plot.plot_structure(
-        dense, replace(dense, conv_layers=(ConvLayerConfig(5, 3, 1),)), Path()
-    )
-    conv, heads, ffn = figures[0].axes
+    figure = draw_structure(dense, replace(dense, conv_layers=(ConvLayerConfig(5, 3, 1),)))
+    conv, heads, ffn = figure.axes
     assert [text.get_text() for text in conv.texts] == ["5 / 7"]
     assert conv.get_ylim() == heads.get_ylim() == ffn.get_ylim()
 
 
-def test_emptied_dense_layer_has_no_share(figures: list[Figure]) -> None:
+def test_emptied_dense_layer_has_no_share() -> None:
     dense = pruned_config()
-    structure_plot.plot_structure(dense, replace(dense), Path())
-    assert figures[0].axes[2].patches[4].get_width() == 0
+    assert draw_structure(dense, replace(dense)).axes[2].patches[4].get_width() == 0
 
 
 @pytest.mark.parametrize("further", [True, False])
-def test_pruning_curves(inputs: Inputs, figures: list[Figure], further: bool) -> None:
+def test_pruning_curves(inputs: Inputs, further: bool) -> None:
     distill = read_history(inputs.distill) if inputs.distill and further else None
-    curves_plot.plot_pruning(read_history(inputs.prune), distill, Path())
-    lines = {line.get_label(): line for axes in figures[0].axes for line in axes.lines}
+    lines = lines_of(draw_pruning(read_history(inputs.prune), distill))
     assert list(lines["target"].get_ydata())[-1] == pytest.approx(80)
     assert list(lines["pruning, valid"].get_xdata()) == list(range(1, 9))
     assert ("distilled further, valid" in lines) == further
@@ -87,13 +84,12 @@ def test_pruning_curves(inputs: Inputs, figures: list[Figure], further: bool) ->
     assert {"λ₁", "λ₂"} <= set(lines)
 
 
-def test_curves_of_two_budgets_and_a_task(figures: list[Figure]) -> None:
+def test_curves_of_two_budgets_and_a_task() -> None:
     stats = {"sparsity": 0.5, "target_sparsity": 0.5, "loss_task": 2.0, "loss": 9.0}
     stats |= {f"lambda{n}_{part}": 1.0 for n in (1, 2) for part in ("front_end", "transformer")}
     prune = History(Path(), {epoch: {"train": stats, "valid": stats} for epoch in (1, 2)})
     further = History(Path(), {1: {"train": {"loss": 1.0}, "valid": {"loss": 1.5}}})
-    curves_plot.plot_pruning(prune, further, Path())
-    lines = {line.get_label(): line for axes in figures[0].axes for line in axes.lines}
+    lines = lines_of(draw_pruning(prune, further))
     assert list(lines["pruning, valid"].get_ydata()) == [2.0, 2.0]
     assert list(lines["trained further, valid"].get_ydata()) == [1.5]
     for part in ("front end", "transformer"):
@@ -103,12 +99,13 @@ def test_curves_of_two_budgets_and_a_task(figures: list[Figure]) -> None:
 def test_the_command_plots_what_was_cut(inputs: Inputs, tmp_path: Path, capsys) -> None:
     dense, pruned = (files.model for files in (inputs.dense, inputs.pruned))
     for output, other in (("cut", pruned), ("sparse", dense)):
-        words = [inputs.prune.parent, dense, other, "--output", tmp_path / output]
-        plot_pruning.main([*map(str, words)])
+        words = ["pruning", inputs.prune.parent, dense, other, "--output", tmp_path / output]
+        plot.main([*map(str, words)])
     assert {path.name for path in (tmp_path / "cut").iterdir()} == {PRUNING, STRUCTURE}
     assert {path.name for path in (tmp_path / "sparse").iterdir()} == {PRUNING}
     with pytest.raises(SystemExit, match="checkpoint"):
-        plot_pruning.main([str(tmp_path / "none"), str(dense), str(pruned), "--output", "x"])
+        words = ["pruning", tmp_path / "none", dense, pruned, "--output", "x"]
+        plot.main([*map(str, words)])
 
 
 def test_timeline_of_both_models(inputs: Inputs) -> None:

@@ -10,9 +10,10 @@ import torch
 
 from espnet_prune.pruning import count_macs
 from espnet_prune.report import results as module
+from espnet_prune.report.environment import median_seconds
 from espnet_prune.report.inputs import Inputs
-from espnet_prune.report.results import Results, gather, read_scores
-from espnet_prune.report.timing import median_seconds
+from espnet_prune.report.rates import read_scores
+from espnet_prune.report.results import Results, gather
 from espnet_prune.storage.tensors import load_file
 from tests.report.recipe import EPOCH_SECONDS, dense_config, pruned_config
 

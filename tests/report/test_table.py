@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from espnet_prune.report.environment import Environment
-from espnet_prune.report.results import Difference, ModelResults, Results
-from espnet_prune.report.table import render_results
+from espnet_prune.report.results import Difference, ModelResults, Results, render_results
 
 DENSE = ModelResults(
     params=2_000_000,

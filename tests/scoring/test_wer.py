@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from espnet_prune.bin import asr_report, score_asr
+from espnet_prune.bin import report, score_asr
 from espnet_prune.data import DataError
 from espnet_prune.encoder import ConfigError
 from espnet_prune.pruning import count_macs
@@ -104,10 +104,10 @@ def model(tmp_path, monkeypatch):
 def test_the_table_counts_and_compares(model, tmp_path, capsys):
     dense, encoder = model("dense", 0, 0.25)
     pruned, sparse = model("pruned", 1, 0.5)
-    command = [f"dense={dense}", f"small={pruned}", "--sets", "test", "--seed", "3"]
+    command = ["speech", f"dense={dense}", f"small={pruned}", "--sets", "test", "--seed", "3"]
     command += ["--gather", str(dense), "a/dense_train", "--output", str(tmp_path / "R.md")]
     command += ["--gather", str(pruned), "a/dense_train", "a/prune_train"]
-    asr_report.main([*command, "--reference_seconds", "2"])
+    report.main([*command, "--reference_seconds", "2"])
     kept, full = (
         sum(int(p.count_nonzero()) for p in each.parameters()) for each in (sparse, encoder)
     )
@@ -125,8 +125,8 @@ def test_the_table_counts_and_compares(model, tmp_path, capsys):
     assert "dense_train 12 s, prune_train 12 s" in (tmp_path / "R.md").read_text()
     assert json.loads((pruned / "results.json").read_text())["params"] == kept
     # What has been gathered can be shown again, of the same length only.
-    asr_report.main([f"dense={dense}", f"small={pruned}", "--seed", "3"])
+    report.main(["speech", f"dense={dense}", f"small={pruned}", "--seed", "3"])
     values = json.loads((dense / "results.json").read_text()) | {"reference_seconds": 10.0}
     (dense / "results.json").write_text(json.dumps(values))
     with pytest.raises(SystemExit, match="MACs of 10 s of every model"):
-        asr_report.main([f"dense={dense}", f"small={pruned}", "--seed", "3"])
+        report.main(["speech", f"dense={dense}", f"small={pruned}", "--seed", "3"])

@@ -289,13 +289,13 @@ stage_11() {
             "${expdir}/dense_continued_train")
     fi
     # shellcheck disable=SC2086,SC2248
-    verb asr_report "${columns[@]}" "${tag}=${expdir}/pruned" \
+    verb report speech "${columns[@]}" "${tag}=${expdir}/pruned" \
         ${other_results} "${options[@]}" --gather "${expdir}/pruned" "${trainings[@]}" \
         --sets ${test_sets} --reference_seconds "${reference_seconds}" --seed "${seed}" \
         --output "${expdir}/RESULTS.md"
     options=()
     if "${fine_tune_pruned}"; then options+=(--further "${expdir}/pruned_train"); fi
-    verb plot_pruning "${expdir}/prune_train" "${dense}/encoder" \
+    verb plot pruning "${expdir}/prune_train" "${dense}/encoder" \
         "${expdir}/pruned/encoder" "${options[@]}" --output "${expdir}/images"
     if [ -n "${results_md}" ]; then run publish "${expdir}/RESULTS.md" --output "${results_md}"; fi
 }

@@ -256,7 +256,7 @@ tables_of_sets() {
         echo "### ${model}, every test set"
         echo
         # shellcheck disable=SC2086
-        verb macro_der "${scores[@]}" \
+        verb report sets "${scores[@]}" \
             ${!published:+--published ${!published}}
         echo
     done
@@ -270,12 +270,12 @@ tables_of_sets() {
 
 stage_12() {
     local set model found
-    verb report "${expdir}" --data_dir "${raw}/${test_set}" \
+    verb report diarization "${expdir}" --data_dir "${raw}/${test_set}" \
         --set "${test_set}" --seed "${seed}"
     for set in ${test_sets#"${test_set}"}; do
         found=()
         for model in "${models[@]}"; do found+=("${expdir}/diarized_${model}/${set}.rttm"); done
-        verb plot_timeline "${raw}/${set}/rttm" "${found[@]}" \
+        verb plot timeline "${raw}/${set}/rttm" "${found[@]}" \
             --uem "${raw}/${set}/uem" --output "${expdir}/images/timeline_${set}.png"
     done
     capture "${expdir}/RESULTS.md" tables_of_sets

@@ -41,7 +41,7 @@ differences() {
 {
     for model in dense pruned dense_continued; do
         printf '\n### %s\n\n' "${model}"
-        "${python}" -m espnet_prune.bin.macro_der "${expdir}"/[0-9]*/"diarized_${model}/test.json"
+        "${python}" -m espnet_prune.bin.report sets "${expdir}"/[0-9]*/"diarized_${model}/test.json"
     done
     for model in dense dense_continued; do
         printf '\n### pruned less %s\n\n' "${model}"

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from espnet_prune.data.tables import DataError
 from espnet_prune.encoder.typed import read_typed
 from espnet_prune.report.environment import this_environment
-from espnet_prune.report.markdown import markdown_table
+from espnet_prune.report.table import Table
 from espnet_prune.storage.config_files import read_json, read_yaml
 
 RESULT = "result.json"
@@ -129,8 +129,8 @@ def measured(folder: str | Path) -> Model:
     return Model(Path(folder).name, values, False)
 
 
-def superb_table(models: Sequence[Model], columns: Sequence[str]) -> list[str]:
-    """The lines of a Markdown table, a row per model, without the columns that nobody fills."""
+def superb_table(models: Sequence[Model], columns: Sequence[str]) -> str:
+    """A Markdown table, a row per model, without the columns that nobody fills."""
     filled = [column for column in columns if any(column in model.values for model in models)]
     header = ["model", "", *("params (M)" if name == PARAMS else name for name in filled)]
     rows = [
@@ -138,7 +138,7 @@ def superb_table(models: Sequence[Model], columns: Sequence[str]) -> list[str]:
         + [_cell(column, model.values) for column in filled]
         for model in models
     ]
-    return markdown_table(header, rows, text=2)
+    return Table(header, rows, words=2).markdown()
 
 
 def render(folders: Sequence[Path], published: Published | None = None) -> str:
@@ -151,15 +151,12 @@ def render(folders: Sequence[Path], published: Published | None = None) -> str:
     source, columns, theirs = published or Published("", [PARAMS], [])
     ours = [measured(folder) for folder in folders]
     found = (name for model in ours for name in model.values)
-    environment = this_environment()
     lines = [
         "# RESULTS",
         "",
-        f"- date: `{environment.date}`",
-        f"- pytorch version: `{environment.torch}`",
-        f"- Git hash: `{environment.git_commit}`",
+        this_environment().markdown(),
         "",
-        *superb_table([*theirs, *ours], list(dict.fromkeys([*columns, *found]))),
+        superb_table([*theirs, *ours], list(dict.fromkeys([*columns, *found]))),
         "",
         "Parameters in millions, MTWV as it is, everything else in percent.",
     ]
@@ -171,7 +168,7 @@ def render(folders: Sequence[Path], published: Published | None = None) -> str:
         for folder in folders
         for result in read_results(folder)
     ]
-    return "\n".join([*lines, "", *markdown_table(header, rows, text=len(header)), ""])
+    return "\n".join([*lines, "", Table(header, rows, words=len(header)).markdown(), ""])
 
 
 def to_json(folders: Sequence[Path]) -> str:

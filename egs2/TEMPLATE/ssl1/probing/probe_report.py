@@ -13,7 +13,7 @@ from espnet_prune.bin.errors import explained
 from espnet_prune.data import DataError
 from espnet_prune.report.environment import this_environment
 from espnet_prune.report.history import read_history
-from espnet_prune.report.markdown import markdown_table, percent
+from espnet_prune.report.table import Table, percent
 from espnet_prune.storage.config_files import read_json
 from espnet_prune.storage.files import atomic_write
 
@@ -88,7 +88,7 @@ def render_table(runs: Sequence[dict[str, Any]]) -> str:
         for probe in first["probes"]:
             row.append(_percent([run["probes"][probe] for run in runs], name))
         rows.append(row)
-    return "\n".join(markdown_table(header, rows, text=1))
+    return Table(header, rows).markdown()
 
 
 def _percent(probes: Sequence[dict[str, Any]], name: str) -> str:
@@ -99,16 +99,10 @@ def _percent(probes: Sequence[dict[str, Any]], name: str) -> str:
 
 
 def _notes(runs: Sequence[dict[str, Any]], trainings: Sequence[Path]) -> list[str]:
-    environment = this_environment()
     notes = [
-        f"- date: `{environment.date}`; python `{environment.python}`, pytorch "
-        f"`{environment.torch}`, espnet `{environment.espnet}`",
+        this_environment().markdown(),
         "- Seeds: " + ", ".join(str(run["seed"]) for run in runs),
     ]
-    if environment.git_commit:
-        notes.append(
-            f"- Git hash: `{environment.git_commit}`, commit date `{environment.git_date}`"
-        )
     for name, probe in runs[0]["probes"].items():
         notes.append(
             f"- {name}: {probe['classes']} classes, accuracy over {probe['utterances']} labels"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from espnet_prune.bin import score_der
-from espnet_prune.bin.macro_der import main
-from espnet_prune.bin.score_der import RATES
+from espnet_prune.bin.report import main
+from espnet_prune.report.rates import RATES
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def sets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
         ])  # fmt: skip
         paths.append(tmp_path / f"{name}.json")
         paths[-1].write_text(capsys.readouterr().out)
-    return list(map(str, paths))
+    return ["sets", *map(str, paths)]
 
 
 def cells(text: str) -> list[list[str]]:
@@ -47,7 +47,7 @@ def test_table(sets: list[str], capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_published(sets: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    main([*reversed(sets), "--published", "14.5", "9"])
+    main(["sets", *reversed(sets[1:]), "--published", "14.5", "9"])
     header, _, *rows = cells(capsys.readouterr().out)
     assert header[-1] == "published DER %"
     assert [(row[0], row[-1]) for row in rows] == [
@@ -61,24 +61,24 @@ def test_files_of_one_name(
     sets: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "pruned").mkdir()
-    other = Path(sets[0]).rename(tmp_path / "pruned" / "AliMeeting.json")
-    main([sets[1], str(other)])
-    assert [row[0] for row in cells(capsys.readouterr().out)[2:4]] == [sets[1], str(other)]
+    other = Path(sets[1]).rename(tmp_path / "pruned" / "AliMeeting.json")
+    main(["sets", sets[2], str(other)])
+    assert [row[0] for row in cells(capsys.readouterr().out)[2:4]] == [sets[2], str(other)]
     with pytest.raises(SystemExit, match="expected each set once"):
-        main([sets[1], sets[1]])
+        main(["sets", sets[2], sets[2]])
 
 
 @pytest.mark.parametrize(
     "change, message",
     [
-        (dict.fromkeys(RATES), "AMI: expected a set with speech"),
+        (dict.fromkeys(rate.key for rate in RATES), "AMI: expected a set with speech"),
         ({"jer": None}, "AMI: expected a set with speech"),
         ({"confusion": None}, "score_der --json"),
         ({"recordings": 1}, "score_der --json"),
     ],
 )
 def test_bad_files(sets: list[str], change: dict[str, Any], message: str) -> None:
-    path = Path(sets[0])
+    path = Path(sets[1])
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(SystemExit, match=f"macro_der: .*{message}"):
+    with pytest.raises(SystemExit, match=f"report: .*{message}"):
         main(sets)

@@ -16,18 +16,12 @@ from matplotlib.colors import to_rgb, to_rgba
 from matplotlib.figure import Figure
 
 from espnet_prune.data import DataError, Region, Turn, read_rttm
-from espnet_prune.report import timeline_plot
+from espnet_prune.report import timeline
+from espnet_prune.report.figure import save_plot
 from espnet_prune.report.inputs import Inputs
-from espnet_prune.report.timeline_plot import (
-    ERRORS,
-    Hypothesis,
-    draw_timeline,
-    median_recording,
-    plot_timeline,
-    timeline_name,
-    worst_recordings,
-)
-from espnet_prune.scoring import score
+from espnet_prune.report.rates import by_der, median_recording
+from espnet_prune.report.timeline import ERRORS, Hypothesis, draw_timeline, timeline_name
+from espnet_prune.scoring.der import score
 from tests.report.recipe import LENGTH
 
 REGIONS = [Region("m", 0, 20)]
@@ -66,7 +60,7 @@ def test_maps_speakers_and_marks_errors() -> None:
     figure = one(reference, [turn(0, 3, "B"), turn(5, 9.5, "x"), turn(10, 12, "y")])
     assert lanes(figure) == ["A", "B", "A", "B", "extra 1", "errors"]
     assert errors(figure) == {"miss": [(3, 4)], "false alarm": [(9, 9.5)], "confusion": [(10, 12)]}
-    first = timeline_plot._SPEAKERS[0]
+    first = timeline._SPEAKERS[0]
     assert bars(figure, first) == [(0, 4), (10, 12), (0, 3)]  # A in truth, then as found
 
 
@@ -88,7 +82,7 @@ def test_errors_outside_the_uem_are_not_drawn() -> None:
     regions = [Region("m", 5, 10), Region("m", 12, 20)]
     figure = one([turn(0, 11, "A")], [], regions)
     assert errors(figure)["miss"] == [(5, 10)]
-    assert bars(figure, timeline_plot._SPEAKERS[0]) == [(0, 11)]
+    assert bars(figure, timeline._SPEAKERS[0]) == [(0, 11)]
     box = figure.axes[0].patches[0]
     assert (box.get_x(), box.get_x() + box.get_width()) == (10, 12)
     (legend,) = figure.legends
@@ -99,7 +93,7 @@ def test_speakers_in_excess_share_a_lane() -> None:
     found = [turn(index, index + 1, f"s{index}") for index in range(8)]
     figure = one([turn(0, 1, "A")], found)
     assert lanes(figure) == ["A", "A", "extra 1", "extra 2", "extra 3–7", "errors"]
-    assert len(bars(figure, timeline_plot._EXTRA)) == 7
+    assert len(bars(figure, timeline._EXTRA)) == 7
     assert len(errors(figure)["false alarm"]) == 7
 
 
@@ -114,7 +108,7 @@ def test_long_recordings_take_several_rows(seconds: float, rows: int, length: fl
     for index, axes in enumerate(figure.axes):
         low = start + index * length
         assert axes.get_xlim() == pytest.approx((low, low + length))
-        assert bars(figure, timeline_plot._SPEAKERS[0], index) == [(0, 9999)]
+        assert bars(figure, timeline._SPEAKERS[0], index) == [(0, 9999)]
     assert max(figure.get_size_inches()) * 150 < 2**16  # the largest image of matplotlib
 
 
@@ -156,8 +150,8 @@ def _visible(axes):
 
 @pytest.mark.parametrize("found", [[], [turn(1, 2, "A")]])
 def test_silence(found: Sequence[Turn], tmp_path: Path) -> None:
-    plot_timeline([], [Hypothesis("h", found, None)], REGIONS, tmp_path / "a.png")
     figure = draw_timeline([], [Hypothesis("h", found, None)], REGIONS)
+    save_plot(figure, tmp_path / "a.png")
     assert figure.axes[0].texts[1].get_text() == "h: DER n/a"
     assert errors(figure)["false alarm"] == [(t.start, t.end) for t in found]
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
@@ -167,8 +161,8 @@ def test_names_are_not_formulas(tmp_path: Path) -> None:
     name = r"$\frac{MÉO<&$"
     regions = [Region(name, 0, 5)]
     turns = [Turn(name, 0, 2, name)]
-    plot_timeline(turns, [Hypothesis(name, turns, 0.0)], regions, tmp_path / "a.png")
     figure = draw_timeline(turns, [Hypothesis(name, turns, 0.0)], regions)
+    save_plot(figure, tmp_path / "a.png")
     assert lanes(figure) == [name, name, "errors"]
 
 
@@ -181,8 +175,7 @@ def test_median_and_worst_recordings() -> None:
     rates = {"a": 0.3, "b": None, "c": 0.1, "d": 0.2, "f": 0.4, "e": 0.4}
     scores = {"recordings": {name: {"der": der} for name, der in rates.items()}}
     assert median_recording(scores) == "a"
-    assert worst_recordings(scores, 3) == ["e", "f", "a"]
-    assert worst_recordings(scores, 9) == ["e", "f", "a", "d", "c"]
+    assert by_der(scores) == ["e", "f", "a", "d", "c"]
     with pytest.raises(DataError, match="speech"):
         median_recording({"recordings": {"b": {"der": None}}})
 

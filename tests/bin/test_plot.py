@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from espnet_prune.bin import plot_timeline
-from espnet_prune.bin.plot_timeline import main
+from espnet_prune.bin import plot
+from espnet_prune.bin.plot import main
 
 pytest.importorskip("matplotlib")
 
@@ -21,13 +21,14 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         encoding="utf-8",
     )
     Path("hyp.rttm").write_text("SPEAKER MÉO069 1 1 11 <NA> <NA> x <NA> <NA>\n", "utf-8")
-    return ["ref.rttm", "hyp.rttm"]
+    return ["timeline", "ref.rttm", "hyp.rttm"]
 
 
 def drawn(monkeypatch: pytest.MonkeyPatch, command: list[str]) -> tuple:
     """The arguments of the plot that the command asks for."""
     calls: list[tuple] = []
-    monkeypatch.setattr(plot_timeline, "plot_timeline", lambda *call: calls.append(call))
+    monkeypatch.setattr(plot, "draw_timeline", lambda *call: calls.append(call))
+    monkeypatch.setattr(plot, "save_plot", lambda *call: None)
     main(command)
     return calls[0]
 
@@ -41,7 +42,7 @@ def test_png(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_extent_of_the_turns(files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    reference, (hypothesis,), (region,), _ = drawn(monkeypatch, [*files, "--recording", "MÉO069"])
+    reference, (hypothesis,), (region,) = drawn(monkeypatch, [*files, "--recording", "MÉO069"])
     assert (region.start, region.end) == (0, 12)
     assert [turn.speaker for turn in reference] == ["A"]
     assert hypothesis.name == "hyp.rttm"
@@ -51,26 +52,26 @@ def test_extent_of_the_turns(files: list[str], monkeypatch: pytest.MonkeyPatch) 
 def test_uem(files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     Path("uem").write_text("MÉO069 1 0 10\nsilent 1 0 5\n", "utf-8")
     options = [*files, "--uem", "uem", "--recording"]
-    _, (hypothesis,), (region,), _ = drawn(monkeypatch, [*options, "MÉO069"])
+    _, (hypothesis,), (region,) = drawn(monkeypatch, [*options, "MÉO069"])
     assert (region.start, region.end) == (0, 10)
     assert hypothesis.der == pytest.approx(0.1)
-    _, (hypothesis,), _, _ = drawn(monkeypatch, [*options, "silent"])
+    _, (hypothesis,), _ = drawn(monkeypatch, [*options, "silent"])
     assert hypothesis.der is None
     with pytest.raises(SystemExit, match=r"uem: expected .* 'b', found MÉO069, silent"):
         main([*options, "b"])
 
 
 def test_recording_without_hypothesis(files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    _, (hypothesis,), _, _ = drawn(monkeypatch, [*files, "--recording", "b"])
+    _, (hypothesis,), _ = drawn(monkeypatch, [*files, "--recording", "b"])
     assert hypothesis.der == 1
 
 
 def test_unknown_recording(files: list[str]) -> None:
-    with pytest.raises(SystemExit, match=r"^plot_timeline: ref\.rttm: .*'x', found MÉO069, b;"):
+    with pytest.raises(SystemExit, match=r"^plot: ref\.rttm: .*'x', found MÉO069, b;"):
         main([*files, "--recording", "x"])
     assert not list(Path().glob("*.png"))
 
 
 def test_missing_file(files: list[str]) -> None:
-    with pytest.raises(SystemExit, match=r"plot_timeline: .*No such file"):
-        main(["absent.rttm", files[1], "--recording", "b"])
+    with pytest.raises(SystemExit, match=r"plot: .*No such file"):
+        main(["timeline", "absent.rttm", files[2], "--recording", "b"])
