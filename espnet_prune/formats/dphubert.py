@@ -69,7 +69,7 @@ _FIELDS = {
     "hidden_dropout": "encoder_dropout",
 }
 _WAVLM_FIELDS = {"num_buckets": "encoder_num_buckets", "max_distance": "encoder_max_distance"}
-_CONV_NORMS = {"group_norm": "group", "layer_norm": "layer"}
+_CONV_NORMS: dict[Any, Any] = {"group_norm": "group", "layer_norm": "layer"}
 _KNOWN = {
     *_FIELDS.values(),
     "extractor_mode",

@@ -92,8 +92,9 @@ def _read(values: Values, preprocessor: Values | None, source: object) -> SSLCon
     config = convert_config({**_SUPPORTED, **values}, _SUPPORTED, _config, source)
     if preprocessor is None:
         lacking = "no preprocessor_config.json"
-        normalize = assume_normalized(config.conv_norm == "layer", source, lacking)
-    elif not isinstance(normalize := preprocessor.get("do_normalize"), bool):
+        assumed = assume_normalized(config.conv_norm == "layer", source, lacking)
+        return replace(config, normalize_waveform=assumed)
+    if not isinstance(normalize := preprocessor.get("do_normalize"), bool):
         raise CheckpointError(
             f"{source}: expected do_normalize true or false, found {normalize!r} in the file of "
             "the preprocessor beside it"

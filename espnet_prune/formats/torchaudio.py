@@ -6,7 +6,7 @@ LayerNorm, which its ``forward`` applies.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -101,7 +101,7 @@ def _config(model: Any, inner: Any, family: str) -> SSLConfig:
     projection, transformer = inner.encoder.feature_projection, inner.encoder.transformer
     first, pos_conv = transformer.layers[0], transformer.pos_conv_embed.conv
     attention = first.attention
-    norm = "group" if isinstance(blocks[0].layer_norm, nn.GroupNorm) else "layer"
+    norm: Literal["group", "layer"] = "group" if isinstance(blocks[0].layer_norm, nn.GroupNorm) else "layer"
     if hasattr(model, "normalize_waveform"):
         normalize = model.normalize_waveform
     else:

@@ -47,6 +47,9 @@ class Environment:
 def this_environment() -> Environment:
     """Describe this process; the commit is that of the working directory."""
     command = ["git", "log", "-1", "--format=%H %cI"]
+    espnet: str | None = None
+    commit: str | None = None
+    date: str | None = None
     try:
         espnet = version("espnet")
     except PackageNotFoundError:

@@ -36,16 +36,16 @@ def read_scores(path: Path) -> dict[str, Any]:
     return scores
 
 
-def read_difference(path: Path) -> list[float | None]:
+def read_difference(path: Path) -> tuple[float, float | None, float | None]:
     """The difference in the output of ``compare_der --json``, and the ends of its interval."""
     found = read_json(path)
-    values = [found.get(name, "") for name in ("difference", "low", "high")]
-    if not _are_rates(*values) or values[0] is None:
+    difference, low, high = (found.get(name, "") for name in ("difference", "low", "high"))
+    if not _are_rates(difference, low, high) or difference is None:
         raise DataError(
             f"{path}: expected the output of compare_der --json, found something else; run stage "
             "11 again"
         )
-    return values
+    return difference, low, high
 
 
 def by_der(scores: Mapping[str, Any]) -> list[str]:

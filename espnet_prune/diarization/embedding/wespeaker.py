@@ -21,7 +21,6 @@ from espnet_prune.diarization.embedding.base import (
     num_spectra,
 )
 from espnet_prune.diarization.embedding.pooling import resampled, weighted_statistics
-from espnet_prune.formats.conversion import without_prefix
 from espnet_prune.formats.pickles import Inert, check_state, load_pickle
 from espnet_prune.formats.sources import find_source
 from espnet_prune.storage import CheckpointError
@@ -141,7 +140,8 @@ class WeSpeakerEmbedder(nn.Module):
                 f"{path}: expected a checkpoint of pyannote.audio with {_STATE!r}, found none; "
                 f"pass the {_FILE} of {WESPEAKER}"
             )
-        state = without_prefix(check_state(checkpoint[_STATE], path), _PREFIX)
+        found = check_state(checkpoint[_STATE], path)
+        state = {key.removeprefix(_PREFIX): value for key, value in found.items()}
         resnet = SpeakerResNet()
         load_strictly(resnet, state, path)
         return cls(resnet)
