@@ -69,7 +69,7 @@ _FIELDS = {
     "hidden_dropout": "encoder_dropout",
 }
 _WAVLM_FIELDS = {"num_buckets": "encoder_num_buckets", "max_distance": "encoder_max_distance"}
-_CONV_NORMS: dict[Any, Any] = {"group_norm": "group", "layer_norm": "layer"}
+_CONV_NORMS: dict[str, Any] = {"group_norm": "group", "layer_norm": "layer"}
 _KNOWN = {
     *_FIELDS.values(),
     "extractor_mode",
@@ -163,7 +163,7 @@ def _config(values: Values) -> SSLConfig:
         _per_layer(values, "encoder_use_feed_forward"),
         strict=True,
     )
-    mode = values["extractor_mode"]
+    mode: Any = values["extractor_mode"]
     return SSLConfig(
         family="wavlm" if wavlm else "hubert",
         conv_layers=tuple(

@@ -101,7 +101,8 @@ def _config(model: Any, inner: Any, family: str) -> SSLConfig:
     projection, transformer = inner.encoder.feature_projection, inner.encoder.transformer
     first, pos_conv = transformer.layers[0], transformer.pos_conv_embed.conv
     attention = first.attention
-    norm: Literal["group", "layer"] = "group" if isinstance(blocks[0].layer_norm, nn.GroupNorm) else "layer"
+    layers_norm = not isinstance(blocks[0].layer_norm, nn.GroupNorm)
+    norm: Literal["group", "layer"] = "layer" if layers_norm else "group"
     if hasattr(model, "normalize_waveform"):
         normalize = model.normalize_waveform
     else:
