@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -47,15 +48,14 @@ class Environment:
 def this_environment() -> Environment:
     """Describe this process; the commit is that of the working directory."""
     command = ["git", "log", "-1", "--format=%H %cI"]
-    try:
+    espnet: str | None = None
+    commit: str | None = None
+    date: str | None = None
+    with suppress(PackageNotFoundError):
         espnet = version("espnet")
-    except PackageNotFoundError:
-        espnet = None
-    try:
+    with suppress(OSError, subprocess.CalledProcessError):  # no git, or no repository
         shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         commit, date = shown.split()
-    except (OSError, subprocess.CalledProcessError):  # no git, or no repository
-        commit = date = None
     return Environment(
         date=datetime.now().astimezone().isoformat(timespec="seconds"),
         python=platform.python_version(),
