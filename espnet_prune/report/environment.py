@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -50,15 +51,11 @@ def this_environment() -> Environment:
     espnet: str | None = None
     commit: str | None = None
     date: str | None = None
-    try:
+    with suppress(PackageNotFoundError):
         espnet = version("espnet")
-    except PackageNotFoundError:
-        espnet = None
-    try:
+    with suppress(OSError, subprocess.CalledProcessError):  # no git, or no repository
         shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         commit, date = shown.split()
-    except (OSError, subprocess.CalledProcessError):  # no git, or no repository
-        commit = date = None
     return Environment(
         date=datetime.now().astimezone().isoformat(timespec="seconds"),
         python=platform.python_version(),

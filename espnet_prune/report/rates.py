@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median_low
 from typing import Any
@@ -22,6 +23,15 @@ MACRO = "macro average"
 _KEYS = tuple(rate.key for rate in RATES)
 
 
+@dataclass(frozen=True)
+class Difference:
+    """DER of the pruned less that of the dense model, by the paired bootstrap: fractions."""
+
+    estimate: float
+    low: float | None
+    high: float | None
+
+
 def read_scores(path: Path) -> dict[str, Any]:
     """Read the output of ``score_der --json``; DataError for another file."""
     scores = read_json(path)
@@ -36,16 +46,16 @@ def read_scores(path: Path) -> dict[str, Any]:
     return scores
 
 
-def read_difference(path: Path) -> tuple[float, float | None, float | None]:
-    """The difference in the output of ``compare_der --json``, and the ends of its interval."""
+def read_difference(path: Path) -> Difference:
+    """Read the output of ``compare_der --json``; DataError for another file."""
     found = read_json(path)
-    difference, low, high = (found.get(name, "") for name in ("difference", "low", "high"))
-    if not _are_rates(difference, low, high) or difference is None:
+    values = [found.get(name, "") for name in ("difference", "low", "high")]
+    if not _are_rates(*values) or values[0] is None:
         raise DataError(
             f"{path}: expected the output of compare_der --json, found something else; run stage "
             "11 again"
         )
-    return difference, low, high
+    return Difference(*values)
 
 
 def by_der(scores: Mapping[str, Any]) -> list[str]:

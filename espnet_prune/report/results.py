@@ -21,7 +21,7 @@ from espnet_prune.report.environment import (
 )
 from espnet_prune.report.history import History, read_history
 from espnet_prune.report.inputs import Inputs, ModelFiles
-from espnet_prune.report.rates import RATES, read_difference, read_scores
+from espnet_prune.report.rates import RATES, Difference, read_difference, read_scores
 from espnet_prune.report.table import Measure, Table
 
 _COSTS = (
@@ -72,15 +72,6 @@ class ModelResults:
     der_low: float | None = None
     der_high: float | None = None
     der_by_variant: dict[str, float | None] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Difference:
-    """DER of the pruned less that of the dense model, by the paired bootstrap: fractions."""
-
-    estimate: float
-    low: float | None
-    high: float | None
 
 
 @dataclass(frozen=True)
@@ -135,7 +126,7 @@ def gather(inputs: Inputs, seed: int) -> Results:
         device=device.type,
         threads=torch.get_num_threads(),
         environment=this_environment(),
-        difference=Difference(*read_difference(inputs.difference)),
+        difference=read_difference(inputs.difference),
         dense_continued=continued,
     )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from espnet_prune.report.environment import Environment
-from espnet_prune.report.results import Difference, ModelResults, Results, render_results
+from espnet_prune.report.rates import Difference
+from espnet_prune.report.results import ModelResults, Results, render_results
 
 DENSE = ModelResults(
     params=2_000_000,
