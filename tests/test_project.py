@@ -152,6 +152,16 @@ def test_links_lead_somewhere(page):
             assert path.exists(), f"{page} links to {target}"
 
 
+@pytest.mark.parametrize(
+    "page", sorted(ROOT.glob("docs/reference/*.rst")), ids=lambda page: page.stem
+)
+def test_the_reference_names_what_is_there(page):
+    names = re.findall(r"^\.\. auto\w+:: (\S+)", page.read_text(), re.MULTILINE)
+    assert names
+    for name in names:
+        pkgutil.resolve_name(name)
+
+
 def test_every_command_has_help():
     for path in sorted((PACKAGE / "bin").glob("*.py")):
         source = path.read_text()
