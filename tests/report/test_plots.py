@@ -104,7 +104,7 @@ def test_the_command_plots_what_was_cut(inputs: Inputs, tmp_path: Path, capsys) 
     assert {path.name for path in (tmp_path / "cut").iterdir()} == {PRUNING, STRUCTURE}
     assert {path.name for path in (tmp_path / "sparse").iterdir()} == {PRUNING}
     with pytest.raises(SystemExit, match="checkpoint"):
-        words = ["pruning", tmp_path / "none", dense, pruned, "--output", "x"]
+        words = ["pruning", tmp_path / "none", dense, pruned, "--output", tmp_path / "x"]
         plot.main([*map(str, words)])
 
 
