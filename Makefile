@@ -77,7 +77,7 @@ dist: .venv-dist/.installed
 install: $(VENV)/.installed
 
 # pip 26.3 refuses ESPnet (ci_sdr's direct dependency), hence an older pip in the environment.
-$(VENV)/.installed: setup.cfg setup.py
+$(VENV)/.installed: setup.cfg setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v <= (3, 12) else \
 	  "expected Python 3.10 to 3.12, found %d.%d; call make PYTHON=python3.11" % v)'
 	$(PYTHON) -m venv $(VENV)
@@ -85,19 +85,19 @@ $(VENV)/.installed: setup.cfg setup.py
 	$(BIN)/python -m pip install --progress-bar off -e ".[espnet,s3prl,demo,dev]"
 	touch $@
 
-.venv-core-%/.installed: setup.cfg setup.py
+.venv-core-%/.installed: setup.cfg setup.py pyproject.toml
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --progress-bar off pytest safetensors numpy \
 	  torch$(patsubst %,==%,$(filter-out newest,$*))
 	$(@D)/bin/python -m pip install --no-deps -e .
 	touch $@
 
-.venv-newest/.installed: setup.cfg setup.py
+.venv-newest/.installed: setup.cfg setup.py pyproject.toml
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --progress-bar off pytest -e ".[s3prl-alone]"
 	touch $@
 
-.venv-docs/.installed: setup.cfg setup.py
+.venv-docs/.installed: setup.cfg setup.py pyproject.toml
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip $(PIP_TORCH)
 	$(@D)/bin/python -m pip install --progress-bar off -e ".[docs]"

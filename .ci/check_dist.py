@@ -10,6 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("espnet_prune", "s3prl_plugin")
 DATA = ("pretrained", "templates")
+HOOK = {"espnet_prune_hook.py", "espnet_prune_hook.pth"}
 
 
 def main(folder: Path) -> None:
@@ -31,8 +32,8 @@ def main(folder: Path) -> None:
 
 
 def _package_files() -> set[str]:
-    """The modules and the data of the packages, as paths from the repository's root."""
-    files = set()
+    """The hook, the modules and the data of the packages, as paths from the repository's root."""
+    files = set(HOOK)
     for package in PACKAGES:
         for path in (ROOT / package).rglob("*"):
             parts = path.relative_to(ROOT).parts

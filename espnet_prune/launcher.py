@@ -1,10 +1,11 @@
-"""Run another package's command in this process, as ``python`` would, after registering things."""
+"""Run another package's command in this process, as ``python`` would."""
 
 from __future__ import annotations
 
 import argparse
 import runpy
 import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -23,8 +24,10 @@ def _is_readable(script: str) -> bool:
         return bool(file.read(1))
 
 
-def launch(args: argparse.Namespace) -> None:
-    """Run what :func:`launcher_parser` parsed; end with status 2 where there is no such command."""
+def launch(parser: argparse.ArgumentParser, cmd: Sequence[str] | None) -> None:
+    """Run what ``cmd`` names; end with status 2 where there is no such command."""
+    args = parser.parse_args(cmd)
+    print(f"{parser.prog} is deprecated; leave it out: hosts know this project", file=sys.stderr)
     try:
         found = find_spec(args.target) if args.as_module else _is_readable(args.target)
     except (ImportError, ValueError, OSError):

@@ -1,14 +1,12 @@
-"""Adapter to s3prl 0.4.18: importing this package makes the ``pruned_wavlm`` upstream known.
+"""Adapter to s3prl: the upstream ``pruned_wavlm``, and remedies of s3prl on current libraries."""
 
-``python -m s3prl_plugin.run`` does so for commands that do not import it themselves.
-"""
+from types import ModuleType
 
 from s3prl_plugin import compat
-from s3prl_plugin.expert import pruned_wavlm
 
 
 def register() -> None:
-    """Enter ``pruned_wavlm`` where every part of s3prl looks; calling it again is fine.
+    """Make ``pruned_wavlm`` known where the hook is off; calling it again is fine.
 
     Raises:
         RuntimeError: another package has taken the name.
@@ -16,11 +14,21 @@ def register() -> None:
     compat.apply()
     from s3prl import hub  # its own imports need the remedies above
 
-    found = vars(hub).setdefault(pruned_wavlm.__name__, pruned_wavlm)
+    adapt(hub)
+
+
+def adapt(host: ModuleType) -> None:
+    """Mend the package ``s3prl``; enter ``pruned_wavlm`` in ``s3prl.hub``, where all parts look.
+
+    Raises:
+        RuntimeError: another package has taken the name.
+    """
+    if host.__name__ == "s3prl":
+        return compat.apply()
+    from s3prl_plugin.expert import pruned_wavlm
+
+    found = vars(host).setdefault(pruned_wavlm.__name__, pruned_wavlm)
     if found is not pruned_wavlm:
         raise RuntimeError(
             f"the upstream {pruned_wavlm.__name__!r} is registered already, as {found!r}"
         )
-
-
-register()

@@ -1,7 +1,4 @@
-"""Run an s3prl or ESPnet command that knows the ``pruned_wavlm`` upstream.
-
-Importing this package has registered it; what is left is to run the command in this process.
-"""
+"""Run an s3prl or ESPnet command, which knows the ``pruned_wavlm`` upstream without it by now."""
 
 from __future__ import annotations
 
@@ -15,15 +12,15 @@ def get_parser() -> argparse.ArgumentParser:
     """Make the parser of the command line."""
     return launcher_parser(
         "python -m s3prl_plugin.run",
-        "Run a command with the s3prl upstream pruned_wavlm registered.",
-        "For example: python -m s3prl_plugin.run -m s3prl.run_downstream -m train "
-        "-u pruned_wavlm -k exp/pruned -d diarization -c config.yaml -n pruned",
+        "Deprecated: s3prl's own commands know the upstream pruned_wavlm; call them as they are.",
+        "For example: python -m s3prl.run_downstream -m train -u pruned_wavlm -k exp/pruned "
+        "-d diarization -c config.yaml -n pruned",
     )
 
 
 def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command as ``python`` would."""
-    launch(get_parser().parse_args(cmd))
+    launch(get_parser(), cmd)
 
 
 if __name__ == "__main__":

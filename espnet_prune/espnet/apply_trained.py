@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import re
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +15,23 @@ import yaml
 from espnet2.tasks.abs_task import AbsTask
 
 from espnet_prune.diarization.inference_config import HEAD
-from espnet_prune.encoder import ConfigError, SSLEncoder
+from espnet_prune.encoder import SSLEncoder
 from espnet_prune.espnet.distillation_task import DistillationTask, ESPnetDistillationModel
 from espnet_prune.espnet.embedding_task import EmbeddingTask, ESPnetEmbeddingModel
 from espnet_prune.espnet.frontend import PrunedSSLFrontend
 from espnet_prune.espnet.objective import OPTIONS, EncoderObjective
 from espnet_prune.espnet.powerset_task import ESPnetPowersetModel, PowersetDiarizationTask
-from espnet_prune.espnet.pruned_tasks import PrunedASRTask, PrunedDiarizationTask, PrunedSLUTask
+from espnet_prune.espnet.prunable import TASK, front_ends
 from espnet_prune.formats.espnet import CONFIG, load_trained, read_config
 from espnet_prune.pruning import Pruner, count_macs, thresholds
 from espnet_prune.storage import CheckpointError
 from espnet_prune.storage.files import atomic_file, atomic_write
 
+# What a config.yaml may have us import.
+_HOSTS = re.compile(r"(espnet2|espnet_prune)(\.\w+)+")
 ENCODER, WEIGHTS = "encoder", "model.pth"
 # Options that ESPnet's own commands do not have, and those that name files of the dense model.
-_DROPPED = (*OPTIONS, "ssl_lr", "grad_clip_percentile", "grad_clip_history", "init_param")
+_DROPPED = (TASK, *OPTIONS, "ssl_lr", "grad_clip_percentile", "grad_clip_history", "init_param")
 
 
 def apply_trained(model_file: Path, output: Path, round_to: int = 1) -> None:
@@ -42,14 +48,22 @@ def apply_trained(model_file: Path, output: Path, round_to: int = 1) -> None:
         ValueError: a multiple for gates that leave widths alone.
     """
     config = read_config(model_file)
-    kinds = [kind for option, kind in _KINDS.items() if option in config]
-    if not kinds:
-        raise CheckpointError(
-            f"{model_file.with_name(CONFIG)}: expected the configuration of a training command of "
-            "this project (espnet_prune.bin.*_train), found that of another task"
-        )
-    task, write = kinds[0]
+    write = next((write for option, write in _OWN.items() if option in config), None)
+    task, write = write or (_espnet_task(config, model_file), _write_task)
     write(load_trained(task, model_file), config, output, round_to)
+
+
+def _espnet_task(config: dict[str, Any], model_file: Path) -> type[AbsTask]:
+    """The task of ESPnet whose training wrote ``config``."""
+    module, _, name = str(config.get(TASK)).rpartition(".")
+    if _HOSTS.fullmatch(module):
+        with contextlib.suppress(ImportError, AttributeError):
+            return getattr(import_module(module), name)
+    raise CheckpointError(
+        f"{model_file.with_name(CONFIG)}: expected the configuration of a training with frontend: "
+        "pruned_ssl, or of a training command of this project (espnet_prune.bin.*_train), found "
+        "that of another task"
+    )
 
 
 def _write_encoder(
@@ -77,31 +91,26 @@ def _write_task(model: Any, config: dict[str, Any], output: Path, round_to: int)
 
     The config comes last, so that a folder with one is whole.
     """
-    frontend = getattr(model, "frontend", None)
-    if not isinstance(frontend, PrunedSSLFrontend):
-        raise ConfigError(
-            f"expected frontend: pruned_ssl in the training's {CONFIG}, found another; there is no "
-            "encoder to cut"
-        )
+    frontend = next(part for part in model.modules() if isinstance(part, PrunedSSLFrontend))
     small = _save_cut(frontend.ssl_encoder, frontend.objective, output / ENCODER, round_to)
     frontend.featurizer.encoder, frontend.objective = small, None
     with atomic_file(output / WEIGHTS) as file:
         torch.save(model.state_dict(), file)
     kept = {key: value for key, value in config.items() if key not in _DROPPED}
-    kept["frontend_conf"] = {**config["frontend_conf"], "model": str(output / ENCODER)}
+    for option, conf in front_ends(argparse.Namespace(**config)):
+        kept[option] = {k: v for k, v in conf.items() if k != "model"}
+        if conf.get("model") == frontend.model:
+            kept[option]["config"] = small.config.to_dict()
     atomic_write(output / CONFIG, yaml.safe_dump(kept, sort_keys=False, allow_unicode=True))
     total = sum(parameter.numel() for parameter in model.parameters())
     print(f"{output}: {total} parameters with the task's own layers")
 
 
-# By an option that none of the later trainings has.
-_KINDS: dict[str, tuple[type[AbsTask], Callable[[Any, dict[str, Any], Path, int], None]]] = {
+# By an option that no other training has.
+_OWN: dict[str, tuple[type[AbsTask], Callable[[Any, dict[str, Any], Path, int], None]]] = {
     "student": (DistillationTask, _write_encoder),
     "diarization_conf": (PowersetDiarizationTask, _write_diarizer),
     "speaker_weight": (EmbeddingTask, _write_head),
-    "label_aggregator": (PrunedDiarizationTask, _write_task),
-    "deliberationencoder": (PrunedSLUTask, _write_task),
-    "token_list": (PrunedASRTask, _write_task),
 }
 
 

@@ -8,10 +8,12 @@ from typing import Any
 from espnet2.asr.frontend.abs_frontend import AbsFrontend
 from torch import Tensor
 
-from espnet_prune.encoder import ConfigError, Featurizer, SSLEncoder
+from espnet_prune.encoder import ConfigError, Featurizer, SSLConfig, SSLEncoder
 from espnet_prune.encoder.front_end import pad_to_one_frame
 from espnet_prune.espnet.objective import EncoderObjective
 from espnet_prune.storage import CheckpointError
+
+NAME = "pruned_ssl"
 
 
 class PrunedSSLFrontend(AbsFrontend):
@@ -19,6 +21,8 @@ class PrunedSSLFrontend(AbsFrontend):
 
     Args:
         model: see :meth:`~espnet_prune.SSLEncoder.from_pretrained`.
+        config: shape of the encoder, as :meth:`~espnet_prune.SSLConfig.to_dict` gives it, in the
+            place of ``model`` where the weights come with those of the whole ESPnet model.
         fs: sampling rate in Hz, which ESPnet's recipes pass on; must be 16 kHz.
         freeze: keep the encoder as it is, in evaluation mode; only the layer weights learn.
         hop_length, win_length: samples from frame to frame and of one frame, which ESPnet's
@@ -28,21 +32,29 @@ class PrunedSSLFrontend(AbsFrontend):
         objective: what a training that prunes or distils runs the encoder through.
 
     Raises:
-        ConfigError: another sampling rate, hop or length of a frame.
+        ConfigError: another sampling rate, hop or length of a frame; ``model`` and ``config``.
     """
 
     def __init__(
         self,
-        model: str,
+        model: str | None = None,
         fs: int | str = 16000,
         freeze: bool = False,
         hop_length: int | None = None,
         win_length: int | None = None,
+        config: dict[str, Any] | None = None,
     ):
         super().__init__()
         if str(fs) not in ("16000", "16k"):
             raise ConfigError(f"expected fs 16000 (SSL encoders hear 16 kHz only), found {fs}")
-        encoder = SSLEncoder.from_pretrained(model)
+        if (model is None) == (config is None):
+            raise ConfigError(
+                "expected frontend_conf: model (or config, with the weights in the ESPnet model's "
+                f"own file), found {'none' if model is None else 'both'}; set one"
+            )
+        encoder = (
+            SSLEncoder(SSLConfig.from_dict(config)) if config else SSLEncoder.from_pretrained(model)
+        )
         self.hop_length = encoder.config.hop
         for name, value, own in (
             ("hop_length", hop_length, self.hop_length),
@@ -50,9 +62,10 @@ class PrunedSSLFrontend(AbsFrontend):
         ):
             if value not in (None, own):
                 raise ConfigError(
-                    f"expected {name} {own}, which is that of {model}, found {value}; set it so or "
-                    "leave it out"
+                    f"expected {name} {own}, which is that of the encoder, found {value}; set it "
+                    "so or leave it out"
                 )
+        self.model = model
         self.featurizer = Featurizer(encoder, freeze)
         self.objective: EncoderObjective | None = None
 
@@ -79,6 +92,6 @@ class PrunedSSLFrontend(AbsFrontend):
         if self.objective is None and any(name.startswith(gates) for name in state_dict):
             raise CheckpointError(
                 "expected a model without gates, found one that a training with pruning_conf "
-                "wrote; cut it first: python -m espnet_prune.bin.apply_pruning"
+                "wrote; cut it first: espnet-prune apply_pruning MODEL_FILE --output FOLDER"
             )
         super()._load_from_state_dict(state_dict, prefix, *args)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from espnet2.tasks import abs_task
 from espnet2.tasks.abs_task import AbsTask, optim_classes, scheduler_classes
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.train.collate_fn import CommonCollateFn
@@ -21,8 +22,8 @@ from espnet_prune.encoder import ConfigError
 from espnet_prune.encoder.typed import read_arguments, shortened, shown, similar
 from espnet_prune.espnet import compat
 from espnet_prune.espnet.layered_config import LayeredArgumentParser, layered
-from espnet_prune.espnet.optimizers import clip_as_asked, parameter_groups
-from espnet_prune.espnet.registration import register_tables
+from espnet_prune.espnet.optimizers import clip_as_asked, grouped_optimizers
+from espnet_prune.espnet.registration import adapt
 from espnet_prune.espnet.running import remember_options, require_same_options
 from espnet_prune.espnet.trainer import ResumableTrainer
 
@@ -34,7 +35,7 @@ _MOST = 10**12
 _AGAIN = "the last checkpoint stays: run the same command again"
 
 # At import, because ESPnet's processes for several GPUs start from the class alone.
-register_tables()
+adapt(abs_task)
 
 
 class GuardedTask(AbsTask):
@@ -79,17 +80,7 @@ class GuardedTask(AbsTask):
         ESPnet calls this when its options are final, and writes config.yaml next: so here it is
         seen that a training is resumed as what it is.
         """
-        groups = parameter_groups(model, getattr(args, "ssl_lr", None))
-        if len(groups) == 1:
-            optimizers = super().build_optimizers(args, model)
-        else:
-            for option in ("exclude_weight_decay", "sharded_ddp"):
-                if getattr(args, option):
-                    raise ConfigError(
-                        f"expected {option} false beside pruning_conf or ssl_lr, whose parameters "
-                        "have groups of their own, found true; leave it out"
-                    )
-            optimizers = [optim_classes[args.optim](groups, **args.optim_conf)]
+        optimizers = grouped_optimizers(super().build_optimizers, args, model)
         require_same_options(args)
         for optimizer in optimizers:
             clip_as_asked(optimizer, args)

@@ -96,7 +96,7 @@ def join_objective(model: Model, args: argparse.Namespace) -> Model:
         ConfigError: another front end, or options that do not fit together.
     """
     names = ("pruning_conf", "distill_conf", "teacher", "ssl_lr")
-    asked = [name for name in names if getattr(args, name) not in (None, {})]
+    asked = [name for name in names if getattr(args, name, None) not in (None, {})]
     if not asked:
         return model
     owner: Any = next((part for part in model.modules() if hasattr(part, "objective")), None)

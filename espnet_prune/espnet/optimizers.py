@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,32 @@ def parameter_groups(model: nn.Module, ssl_lr: float | None = None) -> list[dict
     taken = {id(parameter) for group in own for parameter in group["params"]}
     rest = [parameter for parameter in model.parameters() if id(parameter) not in taken]
     return [group for group in ({"params": rest}, *own) if group["params"]]
+
+
+def grouped_optimizers(
+    build: Callable[..., list[Optimizer]],
+    args: argparse.Namespace,
+    model: nn.Module,
+    num_optimizers: int = 1,
+) -> list[Optimizer]:
+    """What a task's own ``build(args, model)`` gives, or one optimizer whose groups have rates.
+
+    Raises:
+        ConfigError: groups, beside an option or in a task that cannot have them.
+    """
+    groups = parameter_groups(model, getattr(args, "ssl_lr", None))
+    if len(groups) == 1:
+        return build(args, model)
+    given = [name for name in ("exclude_weight_decay", "sharded_ddp") if getattr(args, name)]
+    if given or num_optimizers != 1:
+        raise ConfigError(
+            "expected one optimizer beside pruning_conf or ssl_lr, whose parameters have groups "
+            f"of their own, found {given[0] if given else f'a task with {num_optimizers}'}; "
+            "leave it out"
+        )
+    from espnet2.tasks.abs_task import optim_classes  # which tells us once it is imported
+
+    return [optim_classes[args.optim](groups, **args.optim_conf)]
 
 
 def at_own_rate(groups: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,15 +1,17 @@
-"""Enter the front end, windows as data and the schedule into the choices of ESPnet's own tasks."""
+"""What ESPnet's own modules are told: front end, pruning, windows as data, the schedule."""
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import numpy as np
-from espnet2.tasks.abs_task import scheduler_classes
 from espnet2.train.dataset import DATA_TYPES
 
 from espnet_prune.diarization.frames import FrameGrid
 from espnet_prune.diarization.windows import WindowAudio, WindowLabels
-from espnet_prune.espnet.frontend import PrunedSSLFrontend
+from espnet_prune.espnet.frontend import NAME, PrunedSSLFrontend
 from espnet_prune.espnet.optimizers import WarmupLinearDecayLR
+from espnet_prune.espnet.prunable import make_prunable
 
 
 class _FloatLabels(WindowLabels):
@@ -39,20 +41,25 @@ _WINDOW_LABELS = {
 }
 
 
-def register_tables() -> None:
-    """Make the data types and the schedule known, which any task may use."""
-    _enter(DATA_TYPES, "window_sound", _WINDOW_AUDIO)
-    _enter(DATA_TYPES, r"window_labels_\d+(_[1-9]\d*_[1-9]\d*(_\d+)?)?", _WINDOW_LABELS)
-    _enter(scheduler_classes, "warmuplineardecaylr", WarmupLinearDecayLR)
+def adapt(host: ModuleType) -> None:
+    """Make a module of ``espnet2.tasks`` know what is ours; calling it again is fine.
 
+    Every task with a front end for speech gets ``frontend: pruned_ssl`` and can prune; what any
+    task may use goes into the tables of ``abs_task``.
 
-def register() -> None:
-    """Make ``frontend: pruned_ssl`` and what else is ours known; calling it again is fine."""
-    from espnet2.tasks import asr, diar, slu  # slow to import, and not needed by every task
-
-    register_tables()
-    for task in (asr, diar, slu):
-        _enter(task.frontend_choices.classes, "pruned_ssl", PrunedSSLFrontend)
+    Raises:
+        RuntimeError: another package has taken a name.
+    """
+    if host.__name__.endswith(".abs_task"):
+        _enter(DATA_TYPES, "window_sound", _WINDOW_AUDIO)
+        _enter(DATA_TYPES, r"window_labels_\d+(_[1-9]\d*_[1-9]\d*(_\d+)?)?", _WINDOW_LABELS)
+        _enter(host.scheduler_classes, "warmuplineardecaylr", WarmupLinearDecayLR)
+    choices = getattr(host, "frontend_choices", None)
+    if choices and "default" in choices.classes:  # the front ends of mt read tokens
+        _enter(choices.classes, NAME, PrunedSSLFrontend)
+        for value in list(vars(host).values()):
+            if hasattr(value, "build_model_from_file") and value.__module__ == host.__name__:
+                make_prunable(value)
 
 
 def _enter(table: dict, name: str, entry: object) -> None:

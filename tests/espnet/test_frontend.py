@@ -4,30 +4,26 @@ import argparse
 
 import pytest
 import torch
-from espnet2.tasks.asr import ASRTask
-from espnet2.tasks.asr import frontend_choices as asr_frontends
-from espnet2.tasks.diar import frontend_choices as diar_frontends
-from espnet2.tasks.slu import frontend_choices as slu_frontends
+from espnet2.tasks import asr
 
-from espnet_prune.bin import run
 from espnet_prune.encoder import ConfigError, SSLEncoder
 from espnet_prune.espnet import registration
 from espnet_prune.espnet.frontend import PrunedSSLFrontend
 from tests.espnet.conftest import EACH_FAMILY
 
 
-def test_registered_in_every_task_and_again():
-    registration.register()
-    registration.register()
-    for choices in (asr_frontends, diar_frontends, slu_frontends):
-        assert choices.get_class("pruned_ssl") is PrunedSSLFrontend
-
-
-def test_a_clash_of_names_raises(monkeypatch):
-    registration.register()
-    monkeypatch.setitem(asr_frontends.classes, "pruned_ssl", object)
+def test_adapting_again_is_fine_and_a_clash_of_names_raises(monkeypatch):
+    registration.adapt(asr)
+    assert asr.frontend_choices.get_class("pruned_ssl") is PrunedSSLFrontend
+    monkeypatch.setitem(asr.frontend_choices.classes, "pruned_ssl", object)
     with pytest.raises(RuntimeError, match="registered already"):
-        registration.register()
+        registration.adapt(asr)
+
+
+@pytest.mark.parametrize("given", [{}, {"model": "folder", "config": {"embed_dim": 8}}])
+def test_a_model_or_its_shape_is_needed(given):
+    with pytest.raises(ConfigError, match="expected frontend_conf: model .*found (none|both)"):
+        PrunedSSLFrontend(**given)
 
 
 @EACH_FAMILY
@@ -72,7 +68,6 @@ def test_other_sampling_rates_are_refused(encoder_folder):
 
 @EACH_FAMILY
 def test_espnets_own_asr_trains_on_it(tmp_path, encoder_folder):
-    registration.register()
     (tmp_path / "tokens.txt").write_text("<blank>\n<unk>\na\nb\n<sos/eos>\n")
     command = [
         *("--output_dir", str(tmp_path), "--token_list", str(tmp_path / "tokens.txt")),
@@ -82,9 +77,9 @@ def test_espnets_own_asr_trains_on_it(tmp_path, encoder_folder):
         *("--decoder", "rnn", "--token_type", "char"),
         *("--normalize", "utterance_mvn", "--normalize_conf", "{}"),
     ]
-    args = ASRTask.get_parser().parse_args(command)
+    args = asr.ASRTask.get_parser().parse_args(command)
     assert isinstance(args, argparse.Namespace)
-    model = ASRTask.build_model(args)
+    model = asr.ASRTask.build_model(args)
     loss, _, _ = model(
         torch.randn(2, 16000),
         torch.tensor([16000, 12000]),
@@ -93,10 +88,3 @@ def test_espnets_own_asr_trains_on_it(tmp_path, encoder_folder):
     )
     loss.backward()
     assert model.frontend.featurizer.encoder.front_end.projection.weight.grad.any()
-
-
-def test_espnets_own_command_knows_it(capsys):
-    with pytest.raises(SystemExit) as exit_info:
-        run.main(["-m", "espnet2.bin.diar_train", "--help"])
-    assert exit_info.value.code == 0
-    assert "pruned_ssl" in capsys.readouterr().out

@@ -15,7 +15,6 @@ from espnet_prune.diarization.head import DiarizationConfig, HeadConfig
 from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.encoder import Featurizer, SSLConfig
 from espnet_prune.espnet.powerset_task import ESPnetPowersetModel
-from espnet_prune.espnet.registration import register_tables
 from tests.diarization.test_frames import ENCODERS
 from tests.encoders import random_encoder
 
@@ -30,7 +29,6 @@ def windows(tmp_path):
 
 def labels_of(windows, data_type: str) -> list[np.ndarray]:
     """What ESPnet's dataset gives."""
-    register_tables()
     (entry,) = (entry for name, entry in DATA_TYPES.items() if re.fullmatch(name, data_type))
     data = entry["func"](str(windows), **dict.fromkeys(entry["kwargs"], data_type))
     return [data[key] for key in data]

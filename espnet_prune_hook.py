@@ -1,0 +1,57 @@
+"""ESPnet and s3prl know this project from the moment that a program imports them.
+
+``espnet_prune_hook.pth``, which the wheel puts beside this module, imports it whenever Python
+starts. Nothing else happens until a host is imported; ``ESPNET_PRUNE_HOOK=0`` switches it off.
+"""
+
+import sys
+
+
+class HostFinder:
+    """Finds the modules of hosts as Python does, and tells our adapters once they are loaded."""
+
+    def __init__(self):
+        self._warned = False
+
+    def find_spec(self, name, path=None, target=None):
+        """The spec of a host's module, whose loader calls ``adapt(module)``; None for all else."""
+        adapter = _adapter(name)
+        if adapter is None:
+            return None
+        others = (finder for finder in sys.meta_path if finder is not self)
+        found = (finder.find_spec(name, path, target) for finder in others)
+        spec = next((spec for spec in found if spec is not None), None)
+        if spec is None or not hasattr(spec.loader, "exec_module"):
+            return spec
+        execute = spec.loader.exec_module
+
+        def execute_and_adapt(module):
+            execute(module)
+            self._adapt(adapter, module)
+
+        spec.loader.exec_module = execute_and_adapt
+        return spec
+
+    def _adapt(self, adapter, module):
+        from importlib import import_module
+
+        try:
+            import_module(adapter).adapt(module)
+        except Exception as error:  # a host must not break because of us
+            if not self._warned:
+                self._warned = True
+                found = f"{type(error).__name__}: {error}"
+                print(
+                    f"espnet_prune: expected {module.__name__} as docs/hosts.md lists it, found "
+                    f"another ({found}); it stays as it is; ESPNET_PRUNE_HOOK=0 silences this",
+                    file=sys.stderr,
+                )
+
+
+def _adapter(name):
+    if name in ("s3prl", "s3prl.hub"):
+        return "s3prl_plugin"
+    return "espnet_prune.espnet.registration" if name.startswith("espnet2.tasks.") else None
+
+
+sys.meta_path.insert(0, HostFinder())
