@@ -18,7 +18,7 @@ SHELL_FILES := $(shell git ls-files '*.sh' '*run.pl' '.ci/run')
 .PHONY: demo bench test test-slow drill test-core test-newest test-s3prl lint docs dist install clean
 
 demo: install
-	cd egs2/mini_meeting/diar1 && ./run.sh
+	cd egs2/mini_meeting/diar_prune1 && ./run.sh
 
 # Ours beside other implementations, then the cost of gates and teachers in training; 27 min on 2
 # cores. Narrowed by, say, MODELS=wavlm_base_plus INPUTS="1x8 1x30" PRECISIONS=float32 TRAINING_INPUTS=4x4.

@@ -19,7 +19,7 @@ PAGES = {ROOT / name: f"_generated/{Path(name).stem.lower()}"
 """The file of the repository that each page includes, and the page's name."""
 PAGES |= {
     path: f"_generated/{'_'.join(path.relative_to(ROOT).parts[:-1])}"
-    for pattern in ("egs2/README.md", "egs2/*/README.md", "egs2/*/*/README.md")
+    for pattern in ("egs2/*/README.md", "egs2/*/*/README.md")
     for path in sorted(ROOT.glob(pattern))
 }
 

@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 import yaml
 
-from egs2.mini_meeting.diar1.local.simulation import measure
+from egs2.mini_meeting.diar_prune1.local.simulation import measure
 from espnet_prune.data import Region
 from espnet_prune.diarization import cut_windows, write_windows
 from tests.data.corpora.meetings.trees import make_tree
@@ -28,8 +28,8 @@ _HEAD = "head={hidden: 8, num_layers: 1, num_heads: 2, ffn: 8, kernel: 3}"
 ROOT = Path(__file__).parents[2]
 _FILES = (
     "espnet_prune/bin/*.py", "benchmarks/run_*.py", "benchmarks/score_*.py",
-    "egs2/TEMPLATE/ssl1/probing/*.py", "egs2/superb/local/*.py",
-    "egs2/mini_meeting/diar1/local/simulation/*.py",
+    "egs2/TEMPLATE/ssl_prune1/probing/*.py", "egs2/superb/s3prl_prune1/local/*.py",
+    "egs2/mini_meeting/diar_prune1/local/simulation/*.py",
 )  # fmt: skip
 # A verb (@ what tells two of its lines apart) and its words; those of the trainings: see build().
 _TABLE = """

@@ -23,7 +23,7 @@ import torch
 from tests.encoders import mini_encoder
 
 EGS2 = Path(__file__).parents[2] / "egs2"
-RECIPE, STAGES, TRAININGS = EGS2 / "mini_meeting/diar1", range(1, 14), (5, 6, 8, 9)
+RECIPE, STAGES, TRAININGS = EGS2 / "mini_meeting/diar_prune1", range(1, 14), (5, 6, 8, 9)
 FOLDER = {5: "dense_train", 6: "prune_train", 8: "distill_train", 9: "pruned_train"}
 _STEPS = "--max_epoch 3 --num_iters_per_epoch 5 --batch_size 2 --num_workers 0"
 OPTIONS = {

@@ -18,14 +18,14 @@ _PRUNING += f"--distill_conf layers=[0,3] --distill_conf projection_groups=[[0],
 # The recipe, its script, the stage that trains, the folder of that and further options.
 RECIPES = {
     "asr": (
-        "mini_speech/asr1",
+        "mini_speech/asr_prune1",
         "asr.sh",
         5,
         "dense_train",
         ["--test_sets", "dev", "--asr_args", _SMALL],
     ),
     "ssl": (
-        "mini_speech/ssl1",
+        "mini_speech/ssl_prune1",
         "ssl.sh",
         4,
         "prune_train",

@@ -19,7 +19,7 @@ SLOW = "distill_train"  # of stage 6
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return stub.make(tmp_path / "diar1")
+    return stub.make(tmp_path / "diar_prune1")
 
 
 def finish(folder: Path, first: int, last: int, *options: str) -> Run:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from egs2.superb.local.tasks import Setup, Task
+from egs2.superb.s3prl_prune1.local.tasks import Setup, Task
 
 
 def task(**changes) -> Task:

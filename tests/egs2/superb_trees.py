@@ -11,7 +11,7 @@ import soundfile
 from tests.egs2.superb_files import write
 
 ROOT = Path(__file__).parents[2]
-RECIPE = ROOT / "egs2/superb"
+RECIPE = ROOT / "egs2/superb/s3prl_prune1"
 CORPORA = (
     *("librispeech", "lengths", "speech_commands", "speech_commands_test", "quesst14"),
     *("voxceleb1", "iemocap", "fluent", "snips", "libri2mix"),

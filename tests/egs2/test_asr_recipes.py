@@ -22,10 +22,10 @@ from espnet_prune.storage.config_files import read_yaml
 from tests.egs2.noise_recipe import EGS2, make_recipe, run_recipe
 
 MODELS = ("dense", "pruned")
-RECIPES = ("mini_speech/asr1", "librispeech_100/asr1", "slurp/slu1")
+RECIPES = ("mini_speech/asr_prune1", "librispeech_100/asr_prune1", "slurp/slu_prune1")
 YAMLS = sorted(
     path
-    for recipe in (*RECIPES, "speechocean762/asr1")
+    for recipe in (*RECIPES, "speechocean762/asr_prune1")
     for path in (EGS2 / recipe / "conf").rglob("*.yaml")
 )
 BUDGETS = {"hj_size": "params", "hj_sepsize": "separate", "hj_mac": "macs"}
@@ -44,7 +44,7 @@ def encoder_of(path):
 @pytest.mark.parametrize("path", YAMLS, ids=name)
 def test_it_builds(path, monkeypatch, tmp_path):
     task, inference = PrunedASRTask, asr_inference
-    if "slu1" in path.parts:
+    if "slu_prune1" in path.parts:
         task, inference = PrunedSLUTask, slu_inference
     if path.stem == "decode":
         command = ["--config", str(path), "--output_dir", "exp"]
@@ -87,7 +87,7 @@ def test_the_three_budgets_differ_in_nothing_else(recipe):
 
 
 def test_published_ratios():
-    folder = EGS2 / "librispeech_100/asr1/conf/tuning"
+    folder = EGS2 / "librispeech_100/asr_prune1/conf/tuning"
     targets = {
         path.stem.removeprefix("self_pinching_"): read_yaml(path)["pruning_conf"]
         for path in folder.glob("self_pinching_*.yaml")
@@ -102,7 +102,7 @@ def asr(tmp_path, *options):
     command = ["./asr.sh", "--ssl_model", "none", "--python", sys.executable]
     command += ["--dumpdir", tmp_path / "dump", "--expdir", tmp_path / "exp", *options]
     return subprocess.run(
-        [*map(str, command)], cwd=EGS2 / "mini_speech/asr1", capture_output=True, text=True
+        [*map(str, command)], cwd=EGS2 / "mini_speech/asr_prune1", capture_output=True, text=True
     )
 
 
@@ -166,7 +166,7 @@ def test_the_first_training_starts_from_a_pretrained_model(tmp_path, stage, opti
 
 @pytest.mark.slow
 def test_all_stages(tmp_path):
-    folder = make_recipe(tmp_path / "asr1", "mini_speech/asr1", "asr.sh")
+    folder = make_recipe(tmp_path / "asr_prune1", "mini_speech/asr_prune1", "asr.sh")
     # The gates of a small random encoder reach a low target in some hundred steps.
     steps = "--num_workers 0 --batch_bins 160000 --max_epoch 1 --num_iters_per_epoch"
     pruning = "--pruning_conf target=0.3 --pruning_conf warmup_steps=60"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from egs2.mini_meeting.diar1.local.simulation import read_turn_taking
+from egs2.mini_meeting.diar_prune1.local.simulation import read_turn_taking
 from espnet_prune.diarization.inference_config import InferenceConfig
 from espnet_prune.encoder import PRESETS, SSLEncoder
 
@@ -21,10 +21,10 @@ from espnet_prune.espnet.powerset_task import PowersetDiarizationTask
 from espnet_prune.storage.config_files import read_yaml
 
 EGS2 = Path(__file__).parents[2] / "egs2"
-PAPER = EGS2 / "ami_aishell4_alimeeting/diar1/conf"
+PAPER = EGS2 / "ami_aishell4_alimeeting/diar_prune1/conf"
 # Whatever its name; a link is tested as what it points to, and nothing that a recipe has made.
 # Those of ESPnet's own tasks are built in test_asr_recipes.py, s3prl's read in test_superb.py.
-ELSEWHERE = {"asr1", "slu1", "superb"}
+ELSEWHERE = {"asr_prune1", "slu_prune1", "superb"}
 YAMLS = sorted(
     path
     for path in {path.resolve() for path in EGS2.rglob("*") if path.suffix in (".yaml", ".yml")}

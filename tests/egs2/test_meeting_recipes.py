@@ -14,7 +14,7 @@ from espnet_prune.data.meetings import read_data_dir
 from tests.data.corpora.meetings.trees import SIZES, make_tree
 
 EGS2 = Path(__file__).parents[2] / "egs2"
-SHARED = EGS2 / "ami_aishell4_alimeeting/diar1"
+SHARED = EGS2 / "ami_aishell4_alimeeting/diar_prune1"
 
 # Stands for wget: serves files of a folder, resumes, and can be interrupted in the middle.
 WGET = """#!/usr/bin/env bash
@@ -33,10 +33,10 @@ def recipe(tmp_path: Path):
     """Make a recipe folder beside a link to the combined one and return a runner of scripts."""
 
     def make(name: str):
-        folder = tmp_path / name / "diar1"
+        folder = tmp_path / name / "diar_prune1"
         folder.mkdir(parents=True)
         for link in ("local", "path.sh", "utils"):
-            (folder / link).symlink_to((EGS2 / name / "diar1" / link).resolve())
+            (folder / link).symlink_to((EGS2 / name / "diar_prune1" / link).resolve())
         shared = tmp_path / "ami_aishell4_alimeeting"
         if not shared.exists():
             shared.symlink_to(SHARED.parent)
@@ -66,7 +66,7 @@ def test_one_corpus(recipe, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", SIZES)
 def test_a_recipe_asks_for_its_own_corpus(name: str) -> None:
-    local = EGS2 / name / "diar1/local"
+    local = EGS2 / name / "diar_prune1/local"
     assert f"data.sh --corpora {name} " in (local / "data.sh").read_text()
     assert f"download.sh --corpus {name} " in (local / "download.sh").read_text()
 

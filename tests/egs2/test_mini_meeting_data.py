@@ -11,7 +11,7 @@ import pytest
 
 from espnet_prune.data import check_data_dir, read_data_dir
 
-RECIPE = Path(__file__).parents[2] / "egs2/mini_meeting/diar1"
+RECIPE = Path(__file__).parents[2] / "egs2/mini_meeting/diar_prune1"
 SETS = ("train", "dev", "test")
 
 

@@ -11,10 +11,10 @@ import torch
 
 pytest.importorskip("espnet2")
 
-from egs2.TEMPLATE.ssl1.probing import make_student, probe_encoder, probe_report
-from egs2.TEMPLATE.ssl1.probing.classifier import Probe, mean_states, run_probe
-from egs2.TEMPLATE.ssl1.probing.recognizer import train_recognizer
-from egs2.TEMPLATE.ssl1.probing.students import random_student, uniform_student
+from egs2.TEMPLATE.ssl_prune1.probing import make_student, probe_encoder, probe_report
+from egs2.TEMPLATE.ssl_prune1.probing.classifier import Probe, mean_states, run_probe
+from egs2.TEMPLATE.ssl_prune1.probing.recognizer import train_recognizer
+from egs2.TEMPLATE.ssl_prune1.probing.students import random_student, uniform_student
 from espnet_prune.data import DataError
 from espnet_prune.encoder import SSLEncoder, open_masks
 from espnet_prune.pruning import apply, count_params

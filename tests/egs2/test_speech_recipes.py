@@ -19,13 +19,13 @@ from tests.egs2.test_meeting_recipes import WGET
 EGS2 = Path(__file__).parents[2] / "egs2"
 TEMPLATE = EGS2 / "TEMPLATE"
 RECIPES = {
-    "librispeech_100/asr1": "librispeech_dir",
-    "librispeech/ssl1": "librispeech_dir",
-    "slurp/slu1": "slurp_dir",
-    "speechocean762/asr1": "speechocean762",
-    "mini_speech/asr1": "speechocean762",
-    "mini_speech/slu1": "picovoice_barista",
-    "mini_speech/ssl1": "corpora",
+    "librispeech_100/asr_prune1": "librispeech_dir",
+    "librispeech/ssl_prune1": "librispeech_dir",
+    "slurp/slu_prune1": "slurp_dir",
+    "speechocean762/asr_prune1": "speechocean762",
+    "mini_speech/asr_prune1": "speechocean762",
+    "mini_speech/slu_prune1": "picovoice_barista",
+    "mini_speech/ssl_prune1": "corpora",
 }
 """The option of each that names its corpus."""
 
@@ -37,8 +37,8 @@ def recipe(tmp_path: Path):
         folder = tmp_path / "egs2" / name
         folder.mkdir(parents=True)
         (folder / "local").symlink_to(EGS2 / name / "local")
-        (folder / "utils").symlink_to(TEMPLATE / "utils")
-        (folder / "path.sh").symlink_to(TEMPLATE / "diar1" / "path.sh")
+        (folder / "utils").symlink_to(TEMPLATE / "prune_utils")
+        (folder / "path.sh").symlink_to(TEMPLATE / "diar_prune1" / "path.sh")
     (tmp_path / "egs2" / "mini_corpus").symlink_to(EGS2 / "mini_corpus")
     tools = tmp_path / "tools"
     tools.mkdir()
@@ -68,11 +68,11 @@ def numbers(folder: Path) -> dict[str, int]:
 @pytest.mark.parametrize(
     "name, make, sets",
     [
-        ("librispeech_100/asr1", make_librispeech, {
+        ("librispeech_100/asr_prune1", make_librispeech, {
             "train_clean_100": 3, "dev": 2, "dev_clean": 1, "dev_other": 1, "test_clean": 2,
             "test_other": 1}),
-        ("librispeech/ssl1", make_librispeech, {"train_960": 5, "train_100": 3, "dev": 2}),
-        ("slurp/slu1", make_slurp, {"train": 6, "devel": 2, "test": 2}),
+        ("librispeech/ssl_prune1", make_librispeech, {"train_960": 5, "train_100": 3, "dev": 2}),
+        ("slurp/slu_prune1", make_slurp, {"train": 6, "devel": 2, "test": 2}),
     ],
 )  # fmt: skip
 def test_sets(recipe, tmp_path: Path, name: str, make, sets: dict[str, int]) -> None:
@@ -90,8 +90,8 @@ ORDERS = {"train": 124, "dev": 26, "test": 62}
 @pytest.mark.parametrize(
     "name, sets",
     [
-        ("mini_speech/asr1", READ),
-        ("mini_speech/ssl1", {
+        ("mini_speech/asr_prune1", READ),
+        ("mini_speech/ssl_prune1", {
             **{f"speechocean762/{name}": number for name, number in READ.items()},
             **{f"picovoice_barista/{name}": number for name, number in ORDERS.items()},
             "train": 904 + 124, "dev": 96 + 26}),
@@ -103,7 +103,7 @@ def test_the_embedded_corpus(recipe, tmp_path: Path, name: str, sets: dict[str, 
     assert numbers(tmp_path / "egs2" / name / "data") == sets
 
 
-@pytest.mark.parametrize("name", ["speechocean762/asr1", "mini_speech/ssl1"])
+@pytest.mark.parametrize("name", ["speechocean762/asr_prune1", "mini_speech/ssl_prune1"])
 def test_without_a_corpus(recipe, tmp_path: Path, name: str) -> None:
     refused = recipe(name, "local/data.sh", f"--{RECIPES[name]}", tmp_path / "nothing")
     assert refused.returncode == 2 and "found no utterance; the folder has to" in refused.stderr
@@ -112,16 +112,16 @@ def test_without_a_corpus(recipe, tmp_path: Path, name: str) -> None:
 
 def test_a_part_is_refused(recipe, tmp_path: Path) -> None:
     corpus = make_slurp(tmp_path / "corpus")
-    refused = recipe("slurp/slu1", "local/data.sh", "--slurp_dir", corpus)
+    refused = recipe("slurp/slu_prune1", "local/data.sh", "--slurp_dir", corpus)
     assert refused.returncode == 2 and "--allow_incomplete" in refused.stderr
 
 
 def test_orders_as_fluent_speech_commands(recipe, tmp_path: Path) -> None:
-    result = recipe("mini_speech/slu1", "local/data.sh")
+    result = recipe("mini_speech/slu_prune1", "local/data.sh")
     assert result.returncode == 0, result.stderr
-    data, fluent = tmp_path / "egs2/mini_speech/slu1/data", tmp_path / "fluent"
+    data, fluent = tmp_path / "egs2/mini_speech/slu_prune1/data", tmp_path / "fluent"
     assert numbers(data) == ORDERS
-    main = runpy.run_path(str(EGS2 / "superb/local/mini/fluent_commands.py"))["main"]
+    main = runpy.run_path(str(EGS2 / "superb/s3prl_prune1/local/mini/fluent_commands.py"))["main"]
     for _ in range(2):
         main([str(data), str(fluent)])
     with open(fluent / "data/train_data.csv", newline="") as file:
@@ -147,14 +147,14 @@ def test_librispeech_is_downloaded_as_needed(recipe, tmp_path: Path) -> None:
     served = tmp_path / "served"
     environment = serve(served, {f"LibriSpeech/{part}": tree / part for part in parts})
     target = tmp_path / "downloads" / "LibriSpeech"
-    command = ["librispeech/ssl1", "local/data.sh", "--sets", "train_100 dev", "--download", "true",
-               "--allow_incomplete", "true", "--librispeech_dir", target]  # fmt: skip
+    command = ["librispeech/ssl_prune1", "local/data.sh", "--sets", "train_100 dev"]
+    command += ["--download", "true", "--allow_incomplete", "true", "--librispeech_dir", target]
     assert recipe(*command, LIMIT="1000", **environment).returncode != 0
     part = target.parent / "train-clean-100.tar.gz.part"
     assert part.stat().st_size == 1000
     result = recipe(*command, **environment)
     assert result.returncode == 0, result.stderr
-    assert numbers(tmp_path / "egs2/librispeech/ssl1/data") == {"train_100": 3, "dev": 2}
+    assert numbers(tmp_path / "egs2/librispeech/ssl_prune1/data") == {"train_100": 3, "dev": 2}
     log = (served / ".log").read_text().splitlines()
     assert [line.split("/")[-1] for line in log] == [
         "train-clean-100.tar.gz", "train-clean-100.tar.gz", "dev-clean.tar.gz", "dev-other.tar.gz"
@@ -171,17 +171,17 @@ def test_speechocean762_is_downloaded(recipe, tmp_path: Path) -> None:
     tree = make_speechocean762(tmp_path / "tree")
     served = tmp_path / "served"
     environment = serve(served, {"speechocean762": tree})
-    command = ["speechocean762/asr1", "local/data.sh", "--download", "true"]
+    command = ["speechocean762/asr_prune1", "local/data.sh", "--download", "true"]
     command += ["--allow_incomplete", "true"]
     refused = recipe(*command, LIMIT="1000", **environment)
     assert refused.returncode == 2 and refused.stderr.count("\n") == 1
     assert "https://www.openslr.org/resources/101/speechocean762.tar.gz, found no" in refused.stderr
     result = recipe(*command, **environment)
     assert result.returncode == 0, result.stderr
-    folder = tmp_path / "egs2/speechocean762/asr1"
+    folder = tmp_path / "egs2/speechocean762/asr_prune1"
     assert numbers(folder / "data") == {"train": 4, "dev": 2, "test": 4}
     assert "--continue" in (served / ".log").read_text()
-    refused = recipe("speechocean762/asr1", "local/download.sh", tmp_path / "ocean")
+    refused = recipe("speechocean762/asr_prune1", "local/download.sh", tmp_path / "ocean")
     assert refused.returncode == 2 and "a FOLDER named speechocean762" in refused.stderr
 
 
@@ -197,21 +197,28 @@ def test_slurp_is_downloaded(recipe, tmp_path: Path) -> None:
     kinds = ("slurp_real", "slurp_synth")
     environment = serve(served, {kind: tree / "audio" / kind for kind in kinds})
     target = tmp_path / "downloads" / "slurp"
-    command = ["slurp/slu1", "local/download.sh", "--repository", repository, "--version", "HEAD"]
+    command = [
+        "slurp/slu_prune1",
+        "local/download.sh",
+        "--repository",
+        repository,
+        "--version",
+        "HEAD",
+    ]
     assert recipe(*command, target, LIMIT="700", **environment).returncode != 0
     result = recipe(*command, target, **environment)
     assert result.returncode == 0, result.stderr
     assert "zenodo.org/record/4274930/files/slurp_real.tar.gz" in (served / ".log").read_text()
     options = ["--allow_incomplete", "true", "--slurp_dir", target]
-    result = recipe("slurp/slu1", "local/data.sh", *options)
+    result = recipe("slurp/slu_prune1", "local/data.sh", *options)
     assert result.returncode == 0, result.stderr
-    assert numbers(tmp_path / "egs2/slurp/slu1/data") == {"train": 6, "devel": 2, "test": 2}
+    assert numbers(tmp_path / "egs2/slurp/slu_prune1/data") == {"train": 6, "devel": 2, "test": 2}
 
 
 def test_a_damaged_archive(recipe, tmp_path: Path) -> None:
     (tmp_path / "dev-clean.tar.gz").write_bytes(b"changed")
     target = tmp_path / "downloads" / "LibriSpeech"
-    command = ["librispeech_100/asr1", "local/download.sh"]
+    command = ["librispeech_100/asr_prune1", "local/download.sh"]
     result = recipe(*command, target, "dev-clean", SERVED=str(tmp_path))
     assert result.returncode == 2 and "found a damaged one in" in result.stderr
     result = recipe(*command, tmp_path / "downloads" / "libri", "dev-clean")
@@ -224,4 +231,4 @@ def test_help(recipe) -> None:
         text = recipe(name, "local/data.sh", "--help").stdout
         assert f"--{option} (" in text
         assert name.startswith("mini_") or ("--download (false)" in text and "CC BY" in text)
-    assert "CC BY-NC 4.0" in recipe("slurp/slu1", "local/download.sh", "--help").stdout
+    assert "CC BY-NC 4.0" in recipe("slurp/slu_prune1", "local/download.sh", "--help").stdout

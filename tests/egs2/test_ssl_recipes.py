@@ -12,8 +12,8 @@ from espnet_prune.encoder import SSLEncoder
 from espnet_prune.storage.config_files import read_yaml
 from tests.egs2.noise_recipe import EGS2, make_recipe, run_recipe
 
-PAPER = EGS2 / "librispeech/ssl1/conf"
-MINI = EGS2 / "mini_speech/ssl1/conf"
+PAPER = EGS2 / "librispeech/ssl_prune1/conf"
+MINI = EGS2 / "mini_speech/ssl_prune1/conf"
 YAMLS = sorted({p.resolve() for folder in (PAPER, MINI) for p in folder.rglob("*.yaml")})
 
 
@@ -54,8 +54,8 @@ def test_published_values():
         "gate_lr": 2e-2,
         "multiplier_lr": 2e-2,
     }
-    script = (EGS2 / "librispeech/ssl1/run.sh").read_text()
-    template = (EGS2 / "TEMPLATE/ssl1/ssl.sh").read_text()
+    script = (EGS2 / "librispeech/ssl_prune1/run.sh").read_text()
+    template = (EGS2 / "TEMPLATE/ssl_prune1/ssl.sh").read_text()
     assert "--seed 2022" in script and "--ngpu 4" in script
     assert "min_seconds=2.0 " in template and "max_seconds=15.6 " in template
     assert "pruning_model=latest.pth" in template and "distill_model=latest.pth" in template
@@ -97,7 +97,7 @@ PRUNING = "--pruning_conf target=0.3 --pruning_conf warmup_steps=60 "
 
 @pytest.fixture
 def folder(tmp_path):
-    return make_recipe(tmp_path / "ssl1", "mini_speech/ssl1", "ssl.sh")
+    return make_recipe(tmp_path / "ssl_prune1", "mini_speech/ssl_prune1", "ssl.sh")
 
 
 def run(folder: Path, *options: str) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from egs2.superb.local.results import read_published
-from egs2.superb.local.tasks import read_tasks, resolved, training_commands
+from egs2.superb.s3prl_prune1.local.results import read_published
+from egs2.superb.s3prl_prune1.local.tasks import read_tasks, resolved, training_commands
 from tests.egs2.superb_files import setup
 from tests.egs2.superb_trees import CORPORA, RECIPE
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from egs2.superb.local import make_table
-from egs2.superb.local.results import (
+from egs2.superb.s3prl_prune1.local import make_table
+from egs2.superb.s3prl_prune1.local.results import (
     RESULT,
     TaskResult,
     measured,
@@ -21,7 +21,7 @@ from egs2.superb.local.results import (
 from espnet_prune.data.tables import DataError
 from espnet_prune.encoder import ConfigError
 
-PUBLISHED = Path(__file__).parents[2] / "egs2/superb/conf/published.yaml"
+PUBLISHED = Path(__file__).parents[2] / "egs2/superb/s3prl_prune1/conf/published.yaml"
 # A second transcription of the paper's table, in the paper's order, SF as F1 and CER.
 TABLE_1 = """
 FBANK 0 41.38 9.65 82.01 23.18 48.24 .0058 69.64 52.94 20.06 9.56 10.05

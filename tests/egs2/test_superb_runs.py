@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from egs2.superb.local import run_task as command
-from egs2.superb.local.tasks import read_tasks
+from egs2.superb.s3prl_prune1.local import run_task as command
+from egs2.superb.s3prl_prune1.local.tasks import read_tasks
 from espnet_prune.pruning import count_params
 from tests.egs2.superb_files import write
 from tests.egs2.superb_trees import INTENTS, RECIPE, ROOT, fluent_tree, pairs_tree

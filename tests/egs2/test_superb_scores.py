@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from egs2.superb.local.scores import score_task, turns_of
+from egs2.superb.s3prl_prune1.local.scores import score_task, turns_of
 from espnet_prune.data.rttm import Turn, write_rttm
 from espnet_prune.data.tables import DataError
 from tests.egs2.superb_files import setup, task, write

@@ -6,8 +6,8 @@ from argparse import Namespace
 
 import pytest
 
-from egs2.superb.local.scores import SCORERS
-from egs2.superb.local.tasks import (
+from egs2.superb.s3prl_prune1.local.scores import SCORERS
+from egs2.superb.s3prl_prune1.local.tasks import (
     SCORES,
     choose,
     evaluation_commands,

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 EGS2 = Path(__file__).parents[2] / "egs2"
-UTILS = EGS2 / "TEMPLATE/utils"
+UTILS = EGS2 / "TEMPLATE/prune_utils"
 RECIPES = sorted(EGS2.glob("*/*/run.sh"))
 
 # Stands for Python: writes down what it is called with and makes what the commands would.
@@ -54,7 +54,7 @@ class Recipe:
         self.root, self.folder = root, root / NAME
         self.folder.mkdir()
         for link in ("diar.sh", "path.sh", "cmd.sh", "utils"):
-            (self.folder / link).symlink_to((EGS2 / "mini_meeting/diar1" / link).resolve())
+            (self.folder / link).symlink_to((EGS2 / "mini_meeting/diar_prune1" / link).resolve())
         for folder in ("local", "conf", "it's a model"):
             (self.folder / folder).mkdir()
         for name in ("train", "prune", "distill", "decode"):
@@ -281,7 +281,7 @@ def test_validation_windows_have_a_shift_of_their_own(tmp_path):
         command = ["./diar.sh", "--ssl_model", "none", "--stage", "3", "--stop_stage", "3"]
         command += ["--dumpdir", tmp_path / "dump", "--expdir", tmp_path / "exp"]
         command += ["--python", sys.executable, *options]
-        subprocess.run([*map(str, command)], cwd=EGS2 / "mini_meeting/diar1", check=True)
+        subprocess.run([*map(str, command)], cwd=EGS2 / "mini_meeting/diar_prune1", check=True)
         files = [tmp_path / "dump/raw" / name / "windows" for name in ("train", "dev")]
         return [[float(row.split()[2]) for row in f.read_text().splitlines()] for f in files]
 

@@ -10,22 +10,22 @@ import numpy as np
 import pytest
 import soundfile
 
-from egs2.mini_meeting.diar1.local.simulation.acoustics import open_room, record
-from egs2.mini_meeting.diar1.local.simulation.conversation import Spoken
-from egs2.mini_meeting.diar1.local.simulation.corpus import (
+from egs2.mini_meeting.diar_prune1.local.simulation.acoustics import open_room, record
+from egs2.mini_meeting.diar_prune1.local.simulation.conversation import Spoken
+from egs2.mini_meeting.diar_prune1.local.simulation.corpus import (
     FRAME,
     MAX_PAUSE,
     read_utterance,
     speech_frames,
     stretches,
 )
-from egs2.mini_meeting.diar1.local.simulation.simulate import RECORD
-from egs2.mini_meeting.diar1.local.simulation.simulate_conversations import main
-from egs2.mini_meeting.diar1.local.simulation.voice import Clip, Voice
+from egs2.mini_meeting.diar_prune1.local.simulation.simulate import RECORD
+from egs2.mini_meeting.diar_prune1.local.simulation.simulate_conversations import main
+from egs2.mini_meeting.diar_prune1.local.simulation.voice import Clip, Voice
 from espnet_prune.data import check_data_dir, read_data_dir
 from tests.egs2.simulation.speech import RATE, utterance, write_corpus
 
-CONF = Path(__file__).parents[3] / "egs2/mini_meeting/diar1/conf/turn_taking.yaml"
+CONF = Path(__file__).parents[3] / "egs2/mini_meeting/diar_prune1/conf/turn_taking.yaml"
 
 
 @pytest.fixture(scope="module")

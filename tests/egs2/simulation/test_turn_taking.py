@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from egs2.mini_meeting.diar1.local.simulation import measure as command
-from egs2.mini_meeting.diar1.local.simulation import measure_turn_taking, read_turn_taking
-from egs2.mini_meeting.diar1.local.simulation.conversation import Conversation
-from egs2.mini_meeting.diar1.local.simulation.corpus import MAX_PAUSE
-from egs2.mini_meeting.diar1.local.simulation.turn_taking import DISTRIBUTIONS, SHARES
-from egs2.mini_meeting.diar1.local.simulation.voice import Clip
+from egs2.mini_meeting.diar_prune1.local.simulation import measure as command
+from egs2.mini_meeting.diar_prune1.local.simulation import measure_turn_taking, read_turn_taking
+from egs2.mini_meeting.diar_prune1.local.simulation.conversation import Conversation
+from egs2.mini_meeting.diar_prune1.local.simulation.corpus import MAX_PAUSE
+from egs2.mini_meeting.diar_prune1.local.simulation.turn_taking import DISTRIBUTIONS, SHARES
+from egs2.mini_meeting.diar_prune1.local.simulation.voice import Clip
 from espnet_prune.data import DataError, Region, Turn
 from espnet_prune.encoder.typed import ConfigError
 
 EGS2 = Path(__file__).parents[3] / "egs2"
 CLIPS = EGS2 / "mini_corpus/ami_clips"
-CONF = EGS2 / "mini_meeting/diar1/conf/turn_taking.yaml"
+CONF = EGS2 / "mini_meeting/diar_prune1/conf/turn_taking.yaml"
 
 
 def turns(*rows: tuple[str, float, float]) -> list[Turn]:

@@ -1,5 +1,0 @@
-#!/usr/bin/env bash
-# Usage: local/download.sh FOLDER PART...; see --help of the script that it calls.
-set -euo pipefail
-
-exec ../../librispeech_100/asr1/local/download.sh "$@"

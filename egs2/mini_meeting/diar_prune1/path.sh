@@ -1,0 +1,1 @@
+../../TEMPLATE/diar_prune1/path.sh

@@ -1,0 +1,1 @@
+../../TEMPLATE/ssl_prune1/cmd.sh
