@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 
 import pytest
 import soundfile
 import torch
 import yaml
+from espnet2.bin import pack
 from espnet2.bin.asr_inference import Speech2Text
+from espnet2.main_funcs.pack_funcs import unpack
 from espnet2.tasks.asr import ASRTask
 
 from espnet_prune.bin import apply_pruning, asr_train
 from espnet_prune.encoder import SSLEncoder
 from espnet_prune.espnet.pruned_tasks import PrunedASRTask
+from espnet_prune.storage import CheckpointError
 from tests.espnet.speech_corpus import training_options, write_corpus, write_tokens
 
 UNITS = {"gate": "hard_concrete", "units": ["conv", "head", "ffn"]}
@@ -123,6 +127,35 @@ def test_espnet_itself_decodes_with_it(corpus, tmp_path, encoder_folder, tokens)
     trained = torch.load(tmp_path / "train/latest.pth", weights_only=True)
     for name, value in decoder.asr_model.state_dict().items():
         assert torch.equal(value, trained[name])
+
+
+def test_espnets_own_inference_refuses_gates(trained):
+    folder, _ = trained(UNITS)
+    with pytest.raises(CheckpointError, match="cut it first: espnet-prune apply_pruning"):
+        Speech2Text(str(folder / "config.yaml"), str(folder / "latest.pth"))
+
+
+@pytest.mark.parametrize("applied_first", [True, False])
+def test_a_pack_decodes_the_same_elsewhere(
+    corpus, tmp_path, encoder_folder, monkeypatch, applied_first
+):
+    lent = shutil.copytree(encoder_folder, tmp_path / "here/encoder")
+    command = training_options(corpus, tmp_path / "here/train", lent)
+    ASRTask.main(cmd=[*command, *write_tokens(tmp_path, "char"), "--max_epoch", "1"])
+    monkeypatch.chdir(tmp_path / "here")  # ESPnet's recipes pack by relative paths
+    config, weights = "train/config.yaml", "train/latest.pth"
+    if applied_first:
+        applied(tmp_path / "here/train", tmp_path / "here/applied")
+        config, weights = "applied/config.yaml", "applied/model.pth"
+    speech, _ = soundfile.read(corpus / "u0.wav", dtype="float32")
+    before = Speech2Text(config, weights, ctc_weight=1.0, beam_size=2)(speech)[0][:3]
+    files = ["--asr_train_config", config, "--asr_model_file", weights]
+    pack.main(["asr", *files, "--outpath", str(tmp_path / "model.zip")])
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path / "there")
+    shutil.rmtree(tmp_path / "here")
+    found = unpack(tmp_path / "model.zip", tmp_path / "there")
+    assert Speech2Text(**found, ctc_weight=1.0, beam_size=2)(speech)[0][:3] == before
 
 
 def test_further_training_starts_from_it(trained, tmp_path, corpus):

@@ -91,9 +91,10 @@ def test_evaluation_is_deterministic_and_leaves_the_ramp(build):
     assert model(**BATCH)[0].item() == first
 
 
-def test_without_pruning_it_is_espnets_training(command, tmp_path):
-    asr_train.main(command("ours"))
-    ASRTask.main(cmd=command("theirs"))
+@pytest.mark.parametrize("more", [[], GATES], ids=["plain", "pruned"])
+def test_espnets_own_command_trains_the_same(command, tmp_path, more):
+    asr_train.main(command("ours", *more))
+    ASRTask.main(cmd=command("theirs", *more))
     assert_same(weights(tmp_path / "theirs"), weights(tmp_path / "ours"))
 
 
