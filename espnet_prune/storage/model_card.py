@@ -49,7 +49,7 @@ frontend_conf:
 
 In s3prl:
 
-    python -m s3prl_plugin.run -m s3prl.run_downstream -m train -u pruned_wavlm -k {name} \\
+    python -m s3prl.run_downstream -m train -u pruned_wavlm -k {name} \\
         -d diarization -c config.yaml -p result
 
 """

@@ -1,4 +1,4 @@
-"""The launcher runs commands as Python does, and s3prl's diarization works from end to end."""
+"""s3prl's own diarization works from end to end; the launcher runs commands as Python does."""
 
 from __future__ import annotations
 
@@ -119,9 +119,9 @@ def _run_downstream(tmp_path: Path, *arguments: str) -> str:
         "HOME": str(tmp_path),
         "PYTHONPATH": os.pathsep.join([str(tmp_path), str(_ROOT)]),
     }
-    launcher = [sys.executable, "-m", "s3prl_plugin.run", "-m", "s3prl.run_downstream"]
+    command = [sys.executable, "-m", "s3prl.run_downstream"]
     result = subprocess.run(
-        [*launcher, *arguments, "--device", "cpu"],
+        [*command, *arguments, "--device", "cpu"],
         env=environment,
         cwd=tmp_path,
         capture_output=True,

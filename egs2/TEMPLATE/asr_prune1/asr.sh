@@ -245,8 +245,7 @@ decode() {
     run share "${raw}/${set}/wav.scp" "${dir}"
     # shellcheck disable=SC2086
     run ${cuda_cmd} --gpu "${gpu}" _JOB_=1:"${inference_nj}" \
-        "${dir}/decode._JOB_.log" "${python}" -m espnet_prune.bin.run \
-        -m "espnet2.bin.${task}_inference" \
+        "${dir}/decode._JOB_.log" "${python}" -m "espnet2.bin.${task}_inference" \
         --config "${inference_config}" "--${task}_train_config" "${model}/config.yaml" \
         "--${task}_model_file" "${model}/model.pth" \
         --data_path_and_name_and_type "${raw}/${set}/wav.scp,speech,sound" \

@@ -31,6 +31,7 @@ from espnet_prune.encoder import SSLEncoder
 from espnet_prune.pruning import count_params
 from espnet_prune.storage.files import atomic_write
 
+_COMMAND = "s3prl.run_downstream"
 _SHOWN = 20  # lines of a log that explain a failure
 _DONE = "done"
 
@@ -121,7 +122,7 @@ def make_setup(args: argparse.Namespace) -> Setup:
 def show(task: Task, setup: Setup) -> None:
     """Print the commands of a task as one could type them; of many layers, the first's."""
     for command in training_commands(task, setup) or evaluation_commands(task, setup, 1):
-        print(shlex.join(["python", *_launcher(), *command.arguments]))
+        print(shlex.join(["python", "-m", _COMMAND, *command.arguments]))
 
 
 def evaluate(task: Task, setup: Setup) -> None:
@@ -174,7 +175,7 @@ def run(command: Command, setup: Setup, log: str) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, search))}
     with open(path, "a") as file:
         status = subprocess.run(
-            [sys.executable, *_launcher(), *command.arguments],
+            [sys.executable, "-m", _COMMAND, *command.arguments],
             env=environment,
             stdout=file,
             stderr=subprocess.STDOUT,
@@ -183,10 +184,6 @@ def run(command: Command, setup: Setup, log: str) -> None:
     if status:
         last = "\n".join(path.read_text(errors="replace").splitlines()[-_SHOWN:])
         raise DataError(f"s3prl failed with status {status}; the end of {path}:\n{last}")
-
-
-def _launcher() -> list[str]:
-    return ["-m", "s3prl_plugin.run", "-m", "s3prl.run_downstream"]
 
 
 def _given(setup: Setup) -> bool:
