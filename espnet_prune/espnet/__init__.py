@@ -1,1 +1,1 @@
-"""Adapter to ESPnet 202511: front end, tasks, registration, and what works round its defects."""
+"""Adapter to ESPnet: front end, tasks, registration, and what works round its defects."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from espnet2.tasks.asr import ASRTask
+from espnet2.tasks.slu import SLUTask
 
-from espnet_prune.bin import asr_train
+from espnet_prune.bin import asr_train, slu_train
 from espnet_prune.espnet.optimizers import parameter_groups
 from espnet_prune.espnet.pruned_tasks import PrunedASRTask, PrunedDiarizationTask, PrunedSLUTask
 from espnet_prune.report.history import read_history
@@ -20,6 +21,10 @@ BATCH = {
     "text_lengths": torch.tensor([2, 1]),
 }
 GATES = ["--pruning_conf", "{target: 0.3, warmup_steps: 5, gate_lr: 0.1}"]
+ENCODER = [
+    *("--encoder", "transformer", "--encoder_conf"),
+    "{output_size: 8, attention_heads: 2, linear_units: 8, num_blocks: 1, input_layer: linear}",
+]
 DISTIL = ["--distill_conf", "{layers: [0, 3], projection_groups: [[0]]}"]
 
 
@@ -91,11 +96,23 @@ def test_evaluation_is_deterministic_and_leaves_the_ramp(build):
     assert model(**BATCH)[0].item() == first
 
 
-@pytest.mark.parametrize("more", [[], GATES], ids=["plain", "pruned"])
-def test_espnets_own_command_trains_the_same(command, tmp_path, more):
-    asr_train.main(command("ours", *more))
-    ASRTask.main(cmd=command("theirs", *more))
+@pytest.mark.parametrize(
+    "module, more", [(asr_train, []), (asr_train, GATES), (slu_train, [*ENCODER, *GATES])]
+)
+def test_espnets_own_command_trains_the_same_from_its_config(command, tmp_path, module, more):
+    module.main(command("ours", *more))
+    theirs = command("theirs")
+    lines = [f"{key[2:]}: {value}" for key, value in zip(more[::2], more[1::2], strict=True)]
+    if ENCODER[0] not in more:
+        lines.append("encoder: null")
+    (tmp_path / "theirs.yaml").write_text("\n".join([*lines, "decoder: null"]))
+    {asr_train: ASRTask, slu_train: SLUTask}[module].main(cmd=theirs)
     assert_same(weights(tmp_path / "theirs"), weights(tmp_path / "ours"))
+
+
+def test_espnets_statistics_stage_takes_the_same_config(command, tmp_path):
+    ASRTask.main(cmd=command("stats", *GATES, "--collect_stats", "true"))
+    assert (tmp_path / "stats/train/feats_lengths_stats.npz").exists()
 
 
 def test_names_are_espnets_and_those_of_the_objective(build, encoder_folder):
@@ -167,19 +184,17 @@ def test_wrong_options_are_explained(command, more, message):
 
 
 def slu_model(tokens, encoder_folder):
-    layers = "{output_size: 8, attention_heads: 2, linear_units: 8, num_blocks: 1, "
     command = ["--output_dir", "exp", "--frontend", "pruned_ssl", *GATES, *tokens]
     command += ["--frontend_conf", f"model={encoder_folder}", "--model_conf", "ctc_weight=1.0"]
-    command += ["--encoder", "transformer", "--encoder_conf", layers + "input_layer: linear}"]
+    command += ENCODER
     args = PrunedSLUTask.get_parser().parse_args(command)
     return PrunedSLUTask.build_model(args), BATCH
 
 
 def diarization_model(_, encoder_folder):
-    layers = "{output_size: 8, attention_heads: 2, linear_units: 8, num_blocks: 1, "
     command = ["--output_dir", "exp", "--frontend", "pruned_ssl", *GATES, "--num_spk", "2"]
     command += ["--frontend_conf", f"model={encoder_folder}", "--attractor", "rnn"]
-    command += ["--encoder", "transformer", "--encoder_conf", layers + "input_layer: linear}"]
+    command += ENCODER
     command += ["--label_aggregator_conf", "{win_length: 400, hop_length: 320}"]
     args = PrunedDiarizationTask.get_parser().parse_args([*command, "--attractor_conf", "unit=8"])
     batch = {name: BATCH[name] for name in ("speech", "speech_lengths")}
