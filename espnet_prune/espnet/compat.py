@@ -79,8 +79,10 @@ def amp_on_cpu() -> Iterator[None]:
     """
     scaler = functools.partial(trainer.GradScaler, enabled=False)  # bfloat16 needs no scale
 
-    def autocast(enabled: bool = True, **_: Any) -> torch.autocast:
-        enabled = enabled and fast_dtype("bfloat16") == torch.bfloat16
+    def autocast(first: bool | str, enabled: bool | None = None, **_: Any) -> torch.autocast:
+        # autocast(enabled) in ESPnet 202511, autocast("cuda", enabled=enabled) in 202611
+        wanted = first if enabled is None else enabled
+        enabled = bool(wanted) and fast_dtype("bfloat16") == torch.bfloat16
         return torch.autocast("cpu", torch.bfloat16, enabled)
 
     with replaced(trainer, GradScaler=scaler, autocast=autocast):

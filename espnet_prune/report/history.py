@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,12 @@ class History:
     def seconds(self) -> float:
         """Time that training and validation took, over all epochs."""
         splits = (split for epoch in self.epochs.values() for split in epoch.values())
-        return sum(split["time"].total_seconds() for split in splits)
+        return sum(_seconds(split["time"]) for split in splits)
+
+
+def _seconds(time: timedelta | Mapping[str, float]) -> float:
+    # ESPnet 202511 writes a duration, 202611 what can be read without one.
+    return time.total_seconds() if isinstance(time, timedelta) else time["__timedelta_seconds__"]
 
 
 def read_history(checkpoint: Path) -> History:

@@ -147,6 +147,17 @@ def test_files_name_no_folder(suffix: str, exported: Callable[[str, str], Path])
 
 
 @torch.no_grad()
+def test_a_program_takes_one_item_and_refuses_what_it_cannot_compute(
+    exported: Callable[[str, str], Path],
+) -> None:
+    program = torch.export.load(exported("wavlm-large", "pt2")).module()  # without this package
+    assert program(*batch(1, 500, 300))[1].shape == (1,)
+    for wavs, lengths in (((1, 29), (1,)), ((3, 500), (2,))):
+        with pytest.raises((AssertionError, RuntimeError), match=r"size\(\)|shape"):
+            program(torch.zeros(wavs), torch.full(lengths, 500))
+
+
+@torch.no_grad()
 def test_other_outputs(tmp_path: Path) -> None:
     pytest.importorskip("pyannote.core")
     model = make("diarizer-group")
