@@ -40,10 +40,10 @@ class HostFinder:
         except Exception as error:  # a host must not break because of us
             if not self._warned:
                 self._warned = True
-                found = f"{type(error).__name__}: {error}"
                 print(
-                    f"espnet_prune: expected {module.__name__} as docs/hosts.md lists it, found "
-                    f"another ({found}); it stays as it is; ESPNET_PRUNE_HOOK=0 silences this",
+                    f"espnet_prune stays out of {module.__name__}, expected a version of "
+                    "docs/hosts.md and this project's extras for it, found "
+                    f"{type(error).__name__}: {error}; ESPNET_PRUNE_HOOK=0 silences this",
                     file=sys.stderr,
                 )
 
