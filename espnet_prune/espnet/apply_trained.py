@@ -48,8 +48,8 @@ def apply_trained(model_file: Path, output: Path, round_to: int = 1) -> None:
         ValueError: a multiple for gates that leave widths alone.
     """
     config = read_config(model_file)
-    write = next((write for option, write in _OWN.items() if option in config), None)
-    task, write = write or (_espnet_task(config, model_file), _write_task)
+    own = next((own for option, own in _OWN.items() if option in config), None)
+    task, write = own or (_espnet_task(config, model_file), _write_task)
     write(load_trained(task, model_file), config, output, round_to)
 
 

@@ -52,9 +52,10 @@ class PrunedSSLFrontend(AbsFrontend):
                 "expected frontend_conf: model (or config, with the weights in the ESPnet model's "
                 f"own file), found {'none' if model is None else 'both'}; set one"
             )
-        encoder = (
-            SSLEncoder(SSLConfig.from_dict(config)) if config else SSLEncoder.from_pretrained(model)
-        )
+        if model is None:
+            encoder = SSLEncoder(SSLConfig.from_dict(config or {}))
+        else:
+            encoder = SSLEncoder.from_pretrained(model)
         self.hop_length = encoder.config.hop
         for name, value, own in (
             ("hop_length", hop_length, self.hop_length),

@@ -18,6 +18,7 @@ from espnet_prune.storage import CheckpointError
 
 TASK = "pruned_task"
 """The entry of config.yaml that names the task of a training, for ``apply_pruning``."""
+_MARK = "_prunable"
 
 
 def make_prunable(task: Any) -> None:
@@ -29,9 +30,9 @@ def make_prunable(task: Any) -> None:
     """
     for name, wrap in _METHODS.items():
         original = getattr(task, name).__func__
-        if getattr(original, "__wrapped_by__", None) is not make_prunable:
+        if not hasattr(original, _MARK):
             wrapped = functools.wraps(original)(wrap(original))
-            wrapped.__wrapped_by__ = make_prunable
+            setattr(wrapped, _MARK, True)
             setattr(task, name, classmethod(wrapped))
 
 
