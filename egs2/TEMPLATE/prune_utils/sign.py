@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
 import sys
@@ -10,13 +11,16 @@ import types
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[3]
+_found = importlib.util.find_spec("espnet_prune")
+if _found is None or not _found.submodule_search_locations:
+    sys.exit(f"expected espnet_prune in {sys.executable}, found none: pip install it there")
 # The package itself would import torch, which takes seconds.
-for name in ("espnet_prune", "espnet_prune.encoder", "espnet_prune.storage"):
-    package = types.ModuleType(name)
-    package.__path__ = [str(ROOT / name.replace(".", "/"))]
-    sys.modules[name] = package
-sys.path.insert(0, str(ROOT))
+for _name in ("", ".encoder", ".storage"):
+    _package = types.ModuleType(f"espnet_prune{_name}")
+    _package.__path__ = [
+        f"{location}{_name.replace('.', '/')}" for location in _found.submodule_search_locations
+    ]
+    sys.modules[_package.__name__] = _package
 
 from espnet_prune.encoder.typed import ConfigError  # noqa: E402
 from espnet_prune.storage.config_files import read_yaml  # noqa: E402

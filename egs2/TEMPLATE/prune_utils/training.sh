@@ -1,5 +1,17 @@
-# Trainings by ESPnet; to be sourced; needs ${python}, ${cuda_cmd}, ${ngpu}, ${num_nodes}, ${seed}.
+# Trainings by ESPnet; to be sourced; needs ${python}, ${cmd_backend}, ${cuda_cmd}, ${ngpu}, ${num_nodes}, ${seed}.
 # shellcheck shell=bash
+
+# What starts a training, and on how many nodes, shows before anything has run.
+if ! command -v -- "${cuda_cmd%% *}" > /dev/null; then
+    echo "$0: cmd_backend=${cmd_backend} needs ${cuda_cmd%% *}, found none on the PATH: call the recipe in" \
+        "an ESPnet checkout that has tools/kaldi, or put Kaldi's egs/wsj/s5/utils on the PATH" >&2
+    exit 2
+fi
+if [ "${num_nodes}" -gt 1 ] && [[ "${cmd_backend}" = local || "${cmd_backend}" = ssh ]]; then
+    echo "$0: --num_nodes ${num_nodes} needs cmd_backend=slurm, sge or pbs, found ${cmd_backend};" \
+        "set it in cmd.sh or in the environment" >&2
+    exit 2
+fi
 
 # Progress bars reach the terminal although standard error goes to a log.
 exec 9>&2
