@@ -47,15 +47,18 @@ import json, os, subprocess, sys
 assert "--export=PATH" in sys.argv, sys.argv
 with open("@LOG@", "a") as file:
     file.write(json.dumps(["sbatch", *sys.argv[1:]]) + "\n")
+cpus = sys.argv[sys.argv.index("--cpus-per-task") + 1]
 job = ["bash", sys.argv[-1]]
-sys.exit(subprocess.call(job, env={"PATH": os.environ["PATH"], "SLURM_NTASKS": "2"}))
+known = {"PATH": os.environ["PATH"], "SLURM_CPUS_PER_TASK": cpus}
+sys.exit(subprocess.call(job, env=known))
 """
 
 _SRUN = r"""#!@PYTHON@
-import json, subprocess, sys
+import json, os, subprocess, sys
 
+cpus = os.environ["SRUN_CPUS_PER_TASK"]
 with open("@LOG@", "a") as file:
-    file.write(json.dumps(["srun", *sys.argv[1:]]) + "\n")
+    file.write(json.dumps(["srun", cpus, *sys.argv[1:]]) + "\n")
 sys.exit(subprocess.call(sys.argv[2:]))
 """
 

@@ -59,8 +59,9 @@ def test_what_a_training_asks_slurm_for(checkout, cluster, tmp_path, recipe, nod
     if nodes == 1:
         assert not started and "--dist_launcher" not in told and "--dist_init_method" not in told
         return
-    ((program, environment, *words),) = started
-    assert (program, environment, words[1:]) == ("srun", "--export=ALL", training[1:])
+    ((program, cpus, environment, *words),) = started
+    assert (program, cpus, environment) == ("srun", "4", "--export=ALL")
+    assert words[1:] == training[1:]
     assert told["--dist_launcher"] == "slurm"
     assert told["--dist_init_method"].startswith(f"file://{folder}/exp/dense_train/.dist_init_")
 

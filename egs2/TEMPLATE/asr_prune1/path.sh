@@ -19,6 +19,8 @@ export PYTHONIOENCODING=UTF-8
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$(nproc)}"
 # As in ESPnet: interfaces that never lead to another node.
 export NCCL_SOCKET_IFNAME="${NCCL_SOCKET_IFNAME:-^lo,docker,virbr,vmnet,vboxnet}"
+# What a job of several nodes may use on each: srun does not take it over from sbatch by itself.
+if [ -n "${SLURM_CPUS_PER_TASK:-}" ]; then export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK}"; fi
 # glibc: keep freed pages. Training on the CPU frees and allocates large tensors at every step and
 # would otherwise spend a good part of its time on page faults.
 export MALLOC_MMAP_THRESHOLD_=1073741824
