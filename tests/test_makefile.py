@@ -1,4 +1,4 @@
-"""`make install` and the extras choose the newest hosts that a Python can have, and refuse others."""
+"""`make install` and the extras choose the newest hosts that a Python can have."""
 
 from __future__ import annotations
 
