@@ -1,13 +1,19 @@
 # make demo: the whole diarization recipe on real voices. make test, make lint: the checks.
 # make docs: the documentation site. make dist: the wheel, and whether it works where nothing else is.
-# make test-core, test-newest, test-s3prl: the same on other versions of torch, and s3prl's own tests.
+# make test-hosts: what depends on the hosts, beside each version of them (docs/hosts.md).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-S3PRL := downloads/s3prl-0.4.18
-S3PRL_TESTS := -p tests.s3prl_plugin.s3prl_tests -m upstream -k pruned $(S3PRL)/test/test_upstream.py
-CORE_TESTS := tests/encoder tests/storage tests/pruning tests/distillation tests/inference
-# Of test-core, docs and dist: the newest, or a version.
+# Of test-hosts; in the place of core-newest, say core-2.8.0. ESPnet's versions need these Pythons.
+HOSTS ?= espnet-202611 espnet-202511 s3prl-0418 core-newest
+python = $(firstword $(wildcard $(HOME)/.pyenv/versions/$(1).*/bin/python) python$(1))
+PYTHON312 ?= $(call python,3.12)
+PYTHON311 ?= $(call python,3.11)
+CORE_TESTS := tests/encoder tests/storage tests/pruning tests/distillation tests/inference tests/export
+HOST_TESTS := -n 2 --dist worksteal tests/espnet tests/s3prl_plugin tests/egs2 tests/export
+# s3prl's own tests of its upstreams, run on ours; only its source distributions have them.
+S3PRL_TESTS := -p tests.s3prl_plugin.s3prl_tests -m upstream -k pruned
+# Of docs and dist: the newest, or a version.
 TORCH ?= newest
 # Of docs and dist, which need no GPU: where pip finds a torch without CUDA; empty for PyPI alone.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
@@ -15,7 +21,8 @@ PIP_TORCH = install --progress-bar off torch$(patsubst %,==%,$(filter-out newest
   $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 SHELL_FILES := $(shell git ls-files '*.sh' '*run.pl' '.ci/run')
 
-.PHONY: demo bench test test-slow drill test-core test-newest test-s3prl lint docs dist install clean
+.PHONY: demo bench test test-slow drill test-hosts lint docs dist install clean
+.SECONDARY:
 
 demo: install
 	cd egs2/mini_meeting/diar_prune1 && ./run.sh
@@ -40,18 +47,22 @@ test-slow: install
 drill: install
 	$(BIN)/python -m tests.drill $(if $(ROWS),--rows $(ROWS))
 
-# The core beside torch and nothing else.
-test-core: .venv-core-$(TORCH)/.installed
+# Each in an environment of its own; the slowest two take ESPnet's tests. Narrowed by, say, HOSTS=espnet-202611.
+test-hosts: $(HOSTS:%=test-%)
+
+test-espnet-%: .venv-espnet-%/.installed
+	$(<D)/bin/python -m pytest -q $(HOST_TESTS)
+	$(<D)/bin/python -m pytest -q $(S3PRL_TESTS) $(filter downloads/%,$^)/test/test_upstream.py
+
+test-s3prl-%: .venv-s3prl-%/.installed
+	$(<D)/bin/python -m pytest -q $(CORE_TESTS) tests/s3prl_plugin
+	$(<D)/bin/python -m pytest -q $(S3PRL_TESTS) $(filter downloads/%,$^)/test/test_upstream.py
+
+test-core-%: .venv-core-%/.installed
 	$(<D)/bin/python -m pytest -q $(CORE_TESTS)
 
-# The core and the s3prl plug-in beside s3prl on the newest torch and torchaudio.
-test-newest: .venv-newest/.installed $(S3PRL)
-	$(<D)/bin/python -m pytest -q $(CORE_TESTS) tests/s3prl_plugin
-	$(<D)/bin/python -m pytest -q $(S3PRL_TESTS)
-
-# s3prl's own tests of its upstreams, run on ours.
-test-s3prl: install $(S3PRL)
-	$(BIN)/python -m pytest -q $(S3PRL_TESTS)
+test-espnet-202611: downloads/espnet_s3prl-2026.5.14
+test-espnet-202511 test-s3prl-0418: downloads/s3prl-0.4.18
 
 lint: install
 	$(BIN)/ruff check .
@@ -76,13 +87,25 @@ dist: .venv-dist/.installed
 
 install: $(VENV)/.installed
 
-# pip 26.3 refuses ESPnet (ci_sdr's direct dependency), hence an older pip in the environment.
-$(VENV)/.installed: setup.cfg setup.py pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v <= (3, 12) else \
-	  "expected Python 3.10 to 3.12, found %d.%d; call make PYTHON=python3.11" % v)'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet "pip<26.3" "setuptools<74" wheel
-	$(BIN)/python -m pip install --progress-bar off -e ".[espnet,s3prl,demo,dev]"
+$(VENV)/.installed: FOR = $(PYTHON)
+$(VENV)/.installed: EXTRAS = espnet,s3prl,demo,dev
+.venv-espnet-202611/.installed: FOR = $(PYTHON312)
+.venv-espnet-202611/.installed: EXTRAS = espnet-202611,s3prl-2026,demo,dev
+.venv-espnet-202511/.installed: FOR = $(PYTHON311)
+.venv-espnet-202511/.installed: EXTRAS = espnet-202511,s3prl-0418,demo,dev
+.venv-s3prl-0418/.installed: FOR = $(PYTHON)
+.venv-s3prl-0418/.installed: EXTRAS = s3prl-0418,dev
+
+# pip 26.3 refuses ESPnet 202511 (ci_sdr's direct dependency), hence an older pip in the environment.
+$(patsubst %,%/.installed,$(VENV) .venv-espnet-202611 .venv-espnet-202511 .venv-s3prl-0418): \
+  setup.cfg setup.py pyproject.toml
+	@command -v $(FOR) >/dev/null || { echo "expected $(FOR), found none; install it, or call make" \
+	  "PYTHON=..., PYTHON311=... or PYTHON312=..." >&2; exit 1; }
+	@$(FOR) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v <= (3, 13) else \
+	  "expected Python 3.10 to 3.13, found %d.%d; call make PYTHON=python3.12" % v)'
+	$(FOR) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet "pip<26.3"
+	$(@D)/bin/python -m pip install --progress-bar off -e ".[$(EXTRAS)]"
 	touch $@
 
 .venv-core-%/.installed: setup.cfg setup.py pyproject.toml
@@ -90,11 +113,6 @@ $(VENV)/.installed: setup.cfg setup.py pyproject.toml
 	$(@D)/bin/python -m pip install --progress-bar off pytest safetensors numpy \
 	  torch$(patsubst %,==%,$(filter-out newest,$*))
 	$(@D)/bin/python -m pip install --no-deps -e .
-	touch $@
-
-.venv-newest/.installed: setup.cfg setup.py pyproject.toml
-	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install --progress-bar off pytest -e ".[s3prl-alone]"
 	touch $@
 
 .venv-docs/.installed: setup.cfg setup.py pyproject.toml
@@ -108,9 +126,8 @@ $(VENV)/.installed: setup.cfg setup.py pyproject.toml
 	$(@D)/bin/python -m pip install --progress-bar off build==1.6.1
 	touch $@
 
-# Only the source distribution has the tests.
-$(S3PRL):
-	$(PYTHON) -m pip download --quiet --no-deps --no-binary s3prl $(subst -,==,$(@F)) -d $(@D)
+downloads/%:
+	$(PYTHON) -m pip download --quiet --no-deps --no-binary $(firstword $(subst -, ,$*)) $(subst -,==,$*) -d $(@D)
 	tar -xzf $@.tar.gz -C $(@D)
 
 clean:

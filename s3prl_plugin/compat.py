@@ -1,19 +1,24 @@
-"""Every defect of s3prl 0.4.18 on current libraries that this project meets, and its remedy.
+"""Every defect of s3prl on current libraries that this project meets, and its remedy.
+
+Of s3prl 0.4.18 and of its fork espnet-s3prl 2026.5.14:
 
 * ``s3prl.downstream.runner`` and ``s3prl.run_downstream`` import ``HfFolder`` and ``Repository``,
   which left ``huggingface_hub`` in 1.0: placeholders stand in, and raise when they are used
   (``--hub huggingface``, ``--push_to_hf_hub``).
 * ``run_downstream -e`` reads its checkpoint with ``torch.load``, whose safe mode (the default
   since torch 2.6) refuses the ``argparse.Namespace`` in it: that class is declared safe.
-* ``s3prl.hub`` and ``run_downstream`` call ``torchaudio.set_audio_backend``, which left torchaudio
-  in 2.9: a function that does nothing, as it already did before, stands in.
-* ``s3prl.hub`` imports ``torchaudio.sox_effects``, which left torchaudio in 2.9 as well:
-  a placeholder module stands in, and its functions raise when they are called.
+* Seven tasks import ``torchaudio.sox_effects``, and so does ``s3prl.hub`` of 0.4.18; it left
+  torchaudio in 2.9. A placeholder stands in, and its functions raise when they are called.
 * ``speech_commands`` imports catalyst for distributed training, and ``sv_voxceleb1`` imports sox
   and does not use it. Neither is kept up with current libraries: placeholders stand in if they are
   not installed, and raise when they are used.
-* ``s3prl.downstream.runner`` imports tensorboardX, which s3prl forgets to require: it is a
-  dependency of this project.
+* ``s3prl.downstream.runner`` imports tensorboardX, and the upstream ``vggish`` imports resampy,
+  which neither distribution requires: they are dependencies of this project.
+
+Of s3prl 0.4.18 alone:
+
+* ``s3prl.hub`` and ``run_downstream`` call ``torchaudio.set_audio_backend``, which left torchaudio
+  in 2.9: a function that does nothing, as it already did before, stands in.
 """
 
 from __future__ import annotations
@@ -49,7 +54,10 @@ def apply() -> None:
         if not hasattr(huggingface_hub, name):
             setattr(huggingface_hub, name, _Removed(name, "huggingface_hub<1"))
     torch.serialization.add_safe_globals([argparse.Namespace])
-    if not hasattr(torchaudio, "set_audio_backend"):
+    import s3prl  # here, as the hook calls this function when s3prl is imported
+
+    own = s3prl.__version__.startswith("0.")  # the fork's versions are dates
+    if own and not hasattr(torchaudio, "set_audio_backend"):
         torchaudio.set_audio_backend = lambda backend: None
     if importlib.util.find_spec("torchaudio.sox_effects") is None:
         names = ("apply_effects_tensor", "apply_effects_file")

@@ -18,13 +18,28 @@ logger = logging.getLogger(__name__)
 class UpstreamExpert(nn.Module):
     """What s3prl asks of an upstream, around an :class:`~espnet_prune.SSLEncoder`.
 
-    Its arguments are those of :func:`pruned_wavlm`.
+    Its arguments are those of :func:`pruned_wavlm`; s3prl calls one or the other.
     """
 
-    def __init__(self, ckpt: str | PathLike[str], model_config: str | None = None):
+    def __init__(
+        self,
+        ckpt: str | PathLike[str] | None = None,
+        model_config: str | None = None,
+        refresh: bool = False,
+    ):
         super().__init__()
+        if ckpt is None:
+            raise ValueError(
+                "pruned_wavlm expects an encoder and found none; pass a folder, file, URL or "
+                "Hugging Face id with -k (s3prl's run_downstream) or path_or_url (S3PRLUpstream, "
+                "ESPnet)"
+            )
         if model_config is not None:
             logger.warning("not reading %s: the config is read from %s", model_config, ckpt)
+        if refresh and str(ckpt).startswith(("http://", "https://")):
+            from s3prl.util.download import urls_to_filepaths
+
+            urls_to_filepaths(str(ckpt), refresh=True)  # it is read from s3prl's downloads
         self.encoder = SSLEncoder.from_pretrained(ckpt)
 
     def get_downsample_rates(self, key: str) -> int:
@@ -81,13 +96,4 @@ def pruned_wavlm(
     Raises:
         ValueError: ``ckpt`` is missing, or no encoder is in it.
     """
-    if ckpt is None:
-        raise ValueError(
-            "pruned_wavlm expects an encoder and found none; pass a folder, file, URL or Hugging "
-            "Face id with -k (s3prl's run_downstream) or path_or_url (S3PRLUpstream, ESPnet)"
-        )
-    if refresh and str(ckpt).startswith(("http://", "https://")):
-        from s3prl.util.download import urls_to_filepaths
-
-        urls_to_filepaths(str(ckpt), refresh=True)  # the encoder is read from s3prl's downloads
-    return UpstreamExpert(ckpt, model_config)
+    return UpstreamExpert(ckpt, model_config, refresh)

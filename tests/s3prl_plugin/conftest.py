@@ -11,8 +11,9 @@ from espnet_prune.encoder import PRESETS, ConvLayerConfig, SSLEncoder
 from tests.encoders import random_encoder, tiny_config
 
 if importlib.util.find_spec("s3prl"):
-    # Before s3prl, which cannot be imported beside newer libraries.
-    import s3prl_plugin  # noqa: F401
+    import s3prl_plugin
+
+    s3prl_plugin.register()  # where the hook is not installed
 
 
 def _encoder(size: str) -> SSLEncoder:

@@ -1,4 +1,4 @@
-"""Lets s3prl's own tests of its upstreams run on ours; a pytest plugin, see ``make test-s3prl``.
+"""Lets s3prl's own tests of its upstreams run on ours; a pytest plugin, see ``make test-hosts``.
 
 They compare an upstream's states with those that s3prl publishes. Ours are of small pruned models,
 so they are compared with what s3prl's own upstream computes from the same weights, masked.
@@ -6,10 +6,6 @@ so they are compared with what s3prl's own upstream computes from the same weigh
 
 from __future__ import annotations
 
-# Before s3prl, which cannot be imported beside newer libraries.
-import s3prl_plugin  # noqa: F401
-
-# isort: split
 import functools
 from pathlib import Path
 

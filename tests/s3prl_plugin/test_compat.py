@@ -12,6 +12,7 @@ import torch
 pytest.importorskip("s3prl")
 
 import huggingface_hub
+import s3prl
 import torchaudio
 
 from s3prl_plugin import compat
@@ -31,7 +32,8 @@ def newest_libraries(monkeypatch):
     monkeypatch.delattr(huggingface_hub, "Repository", raising=False)
 
 
-def test_dropped_names_can_be_imported_and_raise_when_used(newest_libraries):
+def test_dropped_names_can_be_imported_and_raise_when_used(newest_libraries, monkeypatch):
+    monkeypatch.setattr(s3prl, "__version__", "0.4.18")
     compat.apply()
     from huggingface_hub import HfFolder, Repository
     from torchaudio.sox_effects import apply_effects_file, apply_effects_tensor
@@ -44,6 +46,39 @@ def test_dropped_names_can_be_imported_and_raise_when_used(newest_libraries):
     for function in (apply_effects_file, apply_effects_tensor):
         with pytest.raises(RuntimeError, match="of torchaudio<2.9"):
             function(None, [])
+
+
+def test_the_fork_sets_no_backend(newest_libraries, monkeypatch):
+    monkeypatch.setattr(s3prl, "__version__", "2026.05.14")
+    compat.apply()
+    assert not hasattr(torchaudio, "set_audio_backend")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "hub",
+        "run_downstream",
+        "downstream.runner",
+        "upstream.vggish.audio",
+        *(
+            f"downstream.{task}.expert"
+            for task in ("diarization", "speech_commands", "mos_prediction")
+        ),
+        "downstream.sv_voxceleb1.expert",
+        "downstream.voxceleb2_amsoftmax_segment_eval.expert",
+    ],
+)
+def test_nothing_else_is_missing(name):
+    compat.apply()
+    assert importlib.import_module(f"s3prl.{name}")
+
+
+def test_resampling_for_vggish():
+    compat.apply()
+    audio = importlib.import_module("s3prl.upstream.vggish.audio")
+    wav = torch.zeros(24000).numpy()
+    assert audio.waveform_to_examples(wav, 24000).shape[1:] == (1, 96, 64)
 
 
 def test_modules_that_two_tasks_import_without_need(monkeypatch):
