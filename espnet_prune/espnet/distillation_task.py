@@ -85,9 +85,12 @@ class ESPnetDistillationModel(WindowModel):
         self.objective = EncoderObjective(pruner, distillation, Teacher(teacher, teacher_precision))
 
     def forward(
-        self, speech: Tensor, speech_lengths: Tensor, **_: Any
+        self, speech: Tensor, speech_lengths: Tensor | None = None, **_: Any
     ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-        """Loss, statistics and weight of a batch of waveforms ``(B, T)``, samples ``(B,)``."""
+        """Loss, statistics and weight of a batch of waveforms ``(B, T)``, samples ``(B,)``.
+
+        Without lengths, as chunks come from ESPnet, all are whole.
+        """
         output = self.objective(self.student, speech, speech_lengths)
         loss, stats = self.objective.add_to(None, self.student)
         weight = output.lengths.sum().to(loss.dtype)

@@ -290,3 +290,9 @@ def test_damaged_checkpoint_is_refused(tmp_path, options, encoder_folder, damage
 
 def test_error_types_are_value_errors():
     assert issubclass(CheckpointError, ValueError) and issubclass(ConfigError, ValueError)
+
+
+def test_espnets_chunks_can_be_trained_on(tmp_path, options, encoder_folder):
+    chunks = {"iterator_type": "chunk", "chunk_length": 16000, "max_epoch": 1}
+    distill_train.main(options(tmp_path, labels=False, **chunks) + distillation(encoder_folder))
+    assert read_history(tmp_path / "checkpoint.pth").epochs[1]["train"]["loss"] > -1
