@@ -51,7 +51,12 @@ class HostFinder:
 def _adapter(name):
     if name in ("s3prl", "s3prl.hub"):
         return "s3prl_plugin"
-    return "espnet_prune.espnet.registration" if name.startswith("espnet2.tasks.") else None
+    if name == "espnet3.components.modeling.lightning_module":
+        return "espnet_prune.espnet.lightning"
+    task = name.startswith("espnet2.tasks.") or (
+        name.startswith("espnet3.systems.") and name.endswith("task")
+    )
+    return "espnet_prune.espnet.registration" if task else None
 
 
 sys.meta_path.insert(0, HostFinder())

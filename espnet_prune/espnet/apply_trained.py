@@ -28,7 +28,7 @@ from espnet_prune.storage import CheckpointError
 from espnet_prune.storage.files import atomic_file, atomic_write
 
 # What a config.yaml may have us import.
-_HOSTS = re.compile(r"(espnet2|espnet_prune)(\.\w+)+")
+_HOSTS = re.compile(r"(espnet2|espnet3|espnet_prune)(\.\w+)+")
 ENCODER, WEIGHTS = "encoder", "model.pth"
 # Options that ESPnet's own commands do not have, and those that name files of the dense model.
 _DROPPED = (TASK, *OPTIONS, "ssl_lr", "grad_clip_percentile", "grad_clip_history", "init_param")
@@ -54,8 +54,8 @@ def apply_trained(model_file: Path, output: Path, round_to: int = 1) -> None:
 
 
 def _espnet_task(config: dict[str, Any], model_file: Path) -> type[AbsTask]:
-    """The task of ESPnet whose training wrote ``config``."""
-    module, _, name = str(config.get(TASK)).rpartition(".")
+    """The task of ESPnet whose training wrote ``config``; ESPnet3 calls it ``task``."""
+    module, _, name = str(config.get(TASK, config.get("task"))).rpartition(".")
     if _HOSTS.fullmatch(module):
         with contextlib.suppress(ImportError, AttributeError):
             return getattr(import_module(module), name)
@@ -101,6 +101,8 @@ def _write_task(model: Any, config: dict[str, Any], output: Path, round_to: int)
         kept[option] = {k: v for k, v in conf.items() if k != "model"}
         if conf.get("model") == frontend.model:
             kept[option]["config"] = small.config.to_dict()
+    if isinstance(tokens := kept.get("token_list"), str):  # ESPnet3 names the file
+        kept["token_list"] = Path(tokens).read_text(encoding="utf-8").splitlines()
     atomic_write(output / CONFIG, yaml.safe_dump(kept, sort_keys=False, allow_unicode=True))
     total = sum(parameter.numel() for parameter in model.parameters())
     print(f"{output}: {total} parameters with the task's own layers")

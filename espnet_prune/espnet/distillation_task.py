@@ -81,7 +81,7 @@ class ESPnetDistillationModel(WindowModel):
         teacher_precision: str = "float32",
     ):
         super().__init__()
-        self.student = student
+        self.student = student.train()  # ESPnet3 trains in the mode that a model is built in
         self.objective = EncoderObjective(pruner, distillation, Teacher(teacher, teacher_precision))
 
     def forward(
@@ -104,7 +104,7 @@ class DistillationTask(WindowTask):
     def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
         """``--student``, ``--crop``, and those of the objective."""
         group = parser.add_argument_group(description="Distillation and pruning")
-        group.add_argument("--student", required=True, help="Folder of the encoder that learns")
+        group.add_argument("--student", help="Folder of the encoder that learns")
         group.add_argument(
             "--crop",
             type=str2bool,
@@ -113,7 +113,9 @@ class DistillationTask(WindowTask):
             "padding it to the longest; a batch type that sorts (numel, sorted) loses little",
         )
         add_objective_arguments(parser)
-        parser.set_defaults(required=[*parser.get_default("required"), "teacher"])
+        # Not argparse's own way: ESPnet reads defaults from an empty command line.
+        required = parser.get_default("required")
+        parser.set_defaults(required=[*required, "student", "teacher"])
 
     @classmethod
     def required_data_names(cls, train: bool = True, inference: bool = False) -> tuple[str, ...]:

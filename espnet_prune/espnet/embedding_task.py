@@ -107,12 +107,8 @@ class EmbeddingTask(WindowTask):
     def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
         """``--model``, ``--speakers``, ``--speaker_weight`` and ``--head_conf``."""
         group = parser.add_argument_group(description="Embedding head")
-        group.add_argument(
-            "--model", required=True, help="Diarization model or encoder whose states it pools"
-        )
-        group.add_argument(
-            "--speakers", required=True, help="spk2utt of the training set: whom to tell apart"
-        )
+        group.add_argument("--model", help="Diarization model or encoder whose states it pools")
+        group.add_argument("--speakers", help="spk2utt of the training set: whom to tell apart")
         group.add_argument(
             "--speaker_weight", type=float, default=0.2, help="Of the loss that tells them apart"
         )
@@ -122,6 +118,9 @@ class EmbeddingTask(WindowTask):
             default={},
             help="Keyword arguments of EmbeddingHeadConfig: hidden, size",
         )
+        # Not argparse's own way: ESPnet reads defaults from an empty command line.
+        required = parser.get_default("required")
+        parser.set_defaults(required=[*required, "model", "speakers"])
 
     @classmethod
     def required_data_names(cls, train: bool = True, inference: bool = False) -> tuple[str, ...]:

@@ -69,6 +69,7 @@ class PrunedSSLFrontend(AbsFrontend):
         self.model = model
         self.featurizer = Featurizer(encoder, freeze)
         self.objective: EncoderObjective | None = None
+        self.train()  # ESPnet3 trains in the mode that a model is built in
 
     @property
     def ssl_encoder(self) -> SSLEncoder:

@@ -42,7 +42,9 @@ _WINDOW_LABELS = {
 
 
 def adapt(host: ModuleType) -> None:
-    """Make a module of ``espnet2.tasks`` know what is ours; calling it again is fine.
+    """Make a module of ``espnet2.tasks``, or a task of ESPnet3, know what is ours.
+
+    Calling it again is fine.
 
     Every task with a front end for speech gets ``frontend: pruned_ssl`` and can prune; what any
     task may use goes into the tables of ``abs_task``.
