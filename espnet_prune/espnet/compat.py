@@ -13,6 +13,12 @@
   :func:`stopped_early` tells, for the trainer to respect.
 * Batches that ``accum_grad`` has left over at the end of an epoch go into the next epoch's first
   step, unless the training was resumed between the two. The trainer drops their gradients.
+* Statistics of several processes are averaged without the NaN of some of them, so that a loss that
+  is not finite in one goes unseen, in validation for good. :func:`nan_of_any_process` keeps it.
+* One process that fails to read its batches leaves the others waiting for it.
+  :func:`~espnet_prune.espnet.processes.ending_together` ends them all.
+* ``espnet2.bin.launch`` does not end the other processes where one has failed (it kills the one
+  that has ended already): so they have to end by themselves.
 * ``use_amp: true`` is CUDA's alone: on a CPU it does nothing. :func:`amp_on_cpu` makes it bfloat16
   there, too, where the processor has instructions for it.
 * The RTTM reader is ``@typechecked`` with a wrong annotation (espnet#5968), and diarization
@@ -37,6 +43,7 @@ import torch
 from espnet2.train import trainer
 from torch import nn
 
+from espnet_prune.espnet.processes import nan_of_any
 from espnet_prune.formats.pickles import REPORTED, load_pickle
 from espnet_prune.inference import fast_dtype
 from espnet_prune.storage.files import atomic_file, sweep
@@ -86,6 +93,21 @@ def amp_on_cpu() -> Iterator[None]:
         return torch.autocast("cpu", torch.bfloat16, enabled)
 
     with replaced(trainer, GradScaler=scaler, autocast=autocast):
+        yield
+
+
+@contextlib.contextmanager
+def nan_of_any_process() -> Iterator[None]:
+    """Make the mean loss of several processes NaN where one of theirs is, inside the block."""
+    average = trainer.recursive_average
+
+    def average_all(stats: Any, weight: torch.Tensor, distributed: bool = False) -> Any:
+        means, total = average(stats, weight, distributed)
+        if distributed and stats.get("loss") is not None:
+            means["loss"] = nan_of_any(stats["loss"], means["loss"])
+        return means, total
+
+    with replaced(trainer, recursive_average=average_all):
         yield
 
 

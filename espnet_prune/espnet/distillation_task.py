@@ -31,8 +31,9 @@ class RandomCrops:
     """Collation of utterances, each cropped at random to the shortest of its batch.
 
     DPHuBERT's batches (Peng et al., 2023), without padding. Where a crop begins follows from
-    ``seed`` (0 or more), ``epoch`` and the utterance's name alone: neither workers, processes nor a
-    resumed training change it. ``collate`` makes a batch of utterances that are equally long.
+    ``seed`` (0 or more), ``epoch``, the utterance's name and the length alone: neither workers nor
+    a resumed training change it. Each of several processes crops its own part of a batch, to the
+    shortest in there. ``collate`` makes a batch of utterances that are equally long.
     """
 
     def __init__(self, seed: int, collate: Callable[..., tuple[list[str], dict[str, Tensor]]]):
@@ -143,10 +144,13 @@ class DistillationTask(WindowTask):
     def build_model(cls, args: argparse.Namespace) -> ESPnetDistillationModel:
         """Build student, teacher, loss and, if ``--pruning_conf`` asks for it, gates."""
         student = SSLEncoder.from_pretrained(args.student)
+        distillation = build_distillation(student, args.distill_conf)
+        # Several processes have to know that what lies above the last layer does not learn.
+        args.unused_parameters |= max(distillation.layers) < len(student.config.layers)
         return ESPnetDistillationModel(
             student,
             SSLEncoder.from_pretrained(args.teacher),
-            build_distillation(student, args.distill_conf),
+            distillation,
             build_pruner(student, args),
             args.teacher_precision,
         )

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from espnet_prune.distillation import DistillationLoss, LayerwiseDistillation
 from espnet_prune.encoder import ConfigError, EncoderOutput, SSLEncoder
 from espnet_prune.encoder.typed import read_arguments, read_typed
+from espnet_prune.espnet.processes import several, sum_of_all
 from espnet_prune.inference import PRECISIONS, fast_dtype, inference_form
 from espnet_prune.pruning import Pruner, PruningConfig
 
@@ -123,7 +124,7 @@ def join_objective(model: Model, args: argparse.Namespace) -> Model:
 
 def _with_terms(owner: Any, loss: Tensor, stats: dict[str, Any], weight: Tensor) -> tuple:
     """What an ESPnet model returns, with what the encoder of ``owner`` owes."""
-    loss, more = owner.objective.add_to(loss, owner.featurizer.encoder)
+    loss, more = owner.objective.add_to(loss, owner.featurizer.encoder, weight)
     return loss, {**stats, **force_gatherable(more, loss.device)}, weight
 
 
@@ -174,7 +175,7 @@ class EncoderObjective(nn.Module):
         self.pruner = pruner
         self.distillation = distillation
         self.teacher = teacher
-        self._distance: DistillationLoss | None = None
+        self._distance: tuple[DistillationLoss, Tensor] | None = None
 
     def forward(self, encoder: SSLEncoder, wavs: Tensor, lengths: Tensor | None) -> EncoderOutput:
         """The gated ``encoder`` on waveforms ``(B, T)`` of ``lengths`` ``(B,)`` samples.
@@ -184,18 +185,29 @@ class EncoderObjective(nn.Module):
         output = self.pruner(encoder, wavs, lengths) if self.pruner else encoder(wavs, lengths)
         if self.distillation and self.teacher:
             theirs = self.teacher(wavs, lengths)
-            self._distance = self.distillation(output.hidden_states, theirs, output.lengths)
+            distance = self.distillation(output.hidden_states, theirs, output.lengths)
+            self._distance = distance, output.lengths.sum()
         return output
 
-    def add_to(self, loss: Tensor | None, encoder: SSLEncoder) -> tuple[Tensor, dict[str, Tensor]]:
+    def add_to(
+        self, loss: Tensor | None, encoder: SSLEncoder, weight: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """The ``loss`` of the task with this module's terms, and statistics of all terms.
 
         In training the budget's ramp moves on by a step. Without a task, what is left is
-        distillation.
+        distillation. ``weight`` is that of the task's batch, by which processes are averaged; None
+        if it is the batch's frames.
         """
         stats: dict[str, Tensor] = {} if loss is None else {"loss_task": loss}
-        distance, self._distance = self._distance, None
-        if distance:
+        kept, self._distance = self._distance, None
+        if kept:
+            distance, frames = kept
+            # Plots and validation may run in one process alone, where nobody would answer.
+            if weight is not None and self.training and several():
+                own = torch.stack([frames.to(loss), weight.sum().to(loss)])
+                share = own / sum_of_all(own)
+                factor = share[0] / share[1]
+                distance = DistillationLoss(*(factor * term for term in distance))
             loss = distance.total if loss is None else loss + distance.total
             stats |= {"loss_distill": distance.total, "l1": distance.l1, "cosine": distance.cosine}
         if loss is None:

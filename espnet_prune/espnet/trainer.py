@@ -19,6 +19,7 @@ from espnet_prune.espnet.finite import (
     watched_gradients,
 )
 from espnet_prune.espnet.optimizers import add_clipping_arguments
+from espnet_prune.espnet.processes import ending_together, require_shared
 from espnet_prune.espnet.statistics import relate_to_speech
 from espnet_prune.progress import progress, progress_stream
 from espnet_prune.storage import CheckpointError
@@ -42,13 +43,17 @@ class ResumableTrainer(Trainer):
     def run(cls, trainer_options, distributed_option, **kwargs) -> None:
         """Train as ESPnet does; says loudly if that has led away from where it began."""
         cls._options, cls._losses, cls._pruned = trainer_options, {}, False
+        cls._writes = not distributed_option.dist_rank
+        if trainer_options.resume:
+            require_shared(Path(trainer_options.output_dir) / "checkpoint.pth")
         options = {"trainer_options": trainer_options, "distributed_option": distributed_option}
-        super().run(**options, **kwargs)
+        with compat.nan_of_any_process():
+            super().run(**options, **kwargs)
         losses = [loss for _, loss in sorted(cls._losses.items())]
         if losses and (message := divergence(losses, cls._pruned)):
             logging.warning(message)
             with progress_stream() as terminal:
-                if not distributed_option.dist_rank and terminal is not sys.stderr:
+                if cls._writes and terminal is not sys.stderr:
                     print(f"warning: {trainer_options.output_dir}: {message}", file=terminal)
 
     @classmethod
@@ -63,7 +68,8 @@ class ResumableTrainer(Trainer):
                 f"({found}); remove it, or give another output_dir"
             ) from error
         require_finite_state(str(checkpoint), model)
-        compat.restore_epoch_files(Path(checkpoint).parent, model, reporter, cls._options)
+        if cls._writes:
+            compat.restore_epoch_files(Path(checkpoint).parent, model, reporter, cls._options)
         for epoch, splits in reporter.stats.items():
             cls._remember(epoch, splits.get("valid", {}))
         if compat.stopped_early(reporter, cls._options):
@@ -77,9 +83,10 @@ class ResumableTrainer(Trainer):
         for optimizer in optimizers:
             optimizer.zero_grad()
         total = len(iterator) if isinstance(iterator, Sized) else None
-        batches = progress(finite_batches(iterator), f"epoch {reporter.epoch}", total)
+        finite = finite_batches(iterator)
+        shown = progress(finite, f"epoch {reporter.epoch}", total) if cls._writes else finite
         kwargs |= {"reporter": reporter, "optimizers": optimizers, "scaler": scaler}
-        with watched_gradients(reporter, model, scaler):
+        with watched_gradients(reporter, model, scaler), ending_together(shown) as batches:
             invalid = super().train_one_epoch(model=model, iterator=batches, **kwargs)
         require_finite_state(f"epoch {reporter.epoch}", model, optimizers)
         cls.begun = True
@@ -90,8 +97,9 @@ class ResumableTrainer(Trainer):
         """One pass over the validation set."""
         relate_to_speech(reporter)
         watch_loss(reporter, model)
-        batches = finite_batches(iterator)
-        super().validate_one_epoch(model=model, iterator=batches, reporter=reporter, **kwargs)
+        kwargs |= {"model": model, "reporter": reporter}
+        with ending_together(finite_batches(iterator)) as batches:
+            super().validate_one_epoch(iterator=batches, **kwargs)
         cls._remember(reporter.epoch, {k: aggregate(v) for k, v in reporter.stats.items()})
 
     @classmethod
