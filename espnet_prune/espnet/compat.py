@@ -19,6 +19,8 @@
   :func:`~espnet_prune.espnet.processes.ending_together` ends them all.
 * ``espnet2.bin.launch`` does not end the other processes where one has failed (it kills the one
   that has ended already): so they have to end by themselves.
+* The loss that is reported of one process is divided by ``accum_grad``, because ESPnet divides it
+  in place. Models here report a copy.
 * ``use_amp: true`` is CUDA's alone: on a CPU it does nothing. :func:`amp_on_cpu` makes it bfloat16
   there, too, where the processor has instructions for it.
 * The RTTM reader is ``@typechecked`` with a wrong annotation (espnet#5968), and diarization

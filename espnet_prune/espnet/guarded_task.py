@@ -23,6 +23,7 @@ from espnet_prune.encoder.typed import read_arguments, shortened, shown, similar
 from espnet_prune.espnet import compat
 from espnet_prune.espnet.layered_config import LayeredArgumentParser, layered
 from espnet_prune.espnet.optimizers import clip_as_asked, grouped_optimizers
+from espnet_prune.espnet.processes import is_of_another
 from espnet_prune.espnet.registration import adapt
 from espnet_prune.espnet.running import remember_options, require_same_options
 from espnet_prune.espnet.trainer import ResumableTrainer
@@ -165,6 +166,16 @@ def _explained(error: Exception, begun: bool, output_dir: object) -> Exception:
         return ChildProcessError(f"a data loader's worker ended: {_first_line(text)}; {_AGAIN}")
     if "out of memory" in text or "can't allocate memory" in text:
         return ValueError(f"not enough memory ({_first_line(text)}); lower the batch size")
+    if is_of_another(error):
+        return ChildProcessError(
+            "lost another process of this training, whose own message tells why "
+            f"({_first_line(text)}); {_AGAIN}"
+        )
+    if "Expected to have finished reduction" in text:
+        return ConfigError(
+            "expected parameters that all learn, found some that no loss depends on, which several "
+            "processes have to know of; set unused_parameters: true"
+        )
     if isinstance(error, OSError) and error.errno == errno.ENOSPC and not error.filename:
         message = "no space left on the disk; make room and run the same command again"
         return OSError(errno.ENOSPC, message, str(output_dir))

@@ -154,7 +154,7 @@ class Teacher(nn.Module):
         if self._form is None:
             dtype = fast_dtype(self.precision, wavs.device)
             self._form = (inference_form(self._unregistered[0], dtype),)
-        states = self._form[0](wavs, lengths).hidden_states
+        states = self._form[0](wavs.float(), lengths).hidden_states  # of float64, too
         return [state.to(wavs.dtype) for state in states]
 
 
@@ -217,4 +217,5 @@ class EncoderObjective(nn.Module):
             stats |= {**penalty.stats, "loss_on_target": penalty.on_target(loss)}
             loss = loss + penalty.loss
         stats["loss"] = loss
-        return loss, {name: value.detach() for name, value in stats.items()}
+        # Copies: ESPnet divides the loss by accum_grad where it lies.
+        return loss, {name: value.detach().clone() for name, value in stats.items()}

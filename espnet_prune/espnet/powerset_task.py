@@ -82,7 +82,7 @@ class ESPnetPowersetModel(WindowModel):
         errors = powerset.frame_errors(powerset.to_multilabel(log_probs), labels, frames)
         # The loss is a mean over frames: their number makes its mean over processes exact.
         weight = frames.sum().to(loss.dtype)
-        stats = {"loss": loss.detach(), **per_frame(errors, weight)}
+        stats = {"loss": loss.detach().clone(), **per_frame(errors, weight)}
         return force_gatherable((loss, stats, weight), loss.device)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -59,6 +60,13 @@ def ending_together(batches: Iterable[T]) -> Iterator[Iterator[T]]:
     for rank, message in enumerate(messages):
         if message is not None:
             raise ValueError(f"process {rank} of {len(messages)}: {message}")
+
+
+def is_of_another(error: Exception) -> bool:
+    """Whether ``error`` says that another process is gone."""
+    return isinstance(error, distributed.DistError) or bool(
+        re.search("Connection (closed|reset) by peer", str(error))
+    )
 
 
 def require_shared(checkpoint: Path) -> None:

@@ -79,16 +79,17 @@ class ResumableTrainer(Trainer):
     def train_one_epoch(cls, model, iterator, reporter, optimizers, scaler, **kwargs) -> bool:
         """One epoch under a progress bar, with no gradients from the epoch before."""
         relate_to_speech(reporter)
-        watch_loss(reporter, model)
+        bare = getattr(model, "module", model)  # of several processes
+        watch_loss(reporter, bare)
         for optimizer in optimizers:
             optimizer.zero_grad()
         total = len(iterator) if isinstance(iterator, Sized) else None
         finite = finite_batches(iterator)
         shown = progress(finite, f"epoch {reporter.epoch}", total) if cls._writes else finite
         kwargs |= {"reporter": reporter, "optimizers": optimizers, "scaler": scaler}
-        with watched_gradients(reporter, model, scaler), ending_together(shown) as batches:
+        with watched_gradients(reporter, bare, scaler), ending_together(shown) as batches:
             invalid = super().train_one_epoch(model=model, iterator=batches, **kwargs)
-        require_finite_state(f"epoch {reporter.epoch}", model, optimizers)
+        require_finite_state(f"epoch {reporter.epoch}", bare, optimizers)
         cls.begun = True
         return invalid
 
@@ -96,7 +97,7 @@ class ResumableTrainer(Trainer):
     def validate_one_epoch(cls, model, iterator, reporter, **kwargs) -> None:
         """One pass over the validation set."""
         relate_to_speech(reporter)
-        watch_loss(reporter, model)
+        watch_loss(reporter, getattr(model, "module", model))
         kwargs |= {"model": model, "reporter": reporter}
         with ending_together(finite_batches(iterator)) as batches:
             super().validate_one_epoch(iterator=batches, **kwargs)

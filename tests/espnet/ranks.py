@@ -83,7 +83,7 @@ def _tell_writes(path: Path) -> None:
     log = os.open(path, os.O_WRONLY | os.O_CREAT)
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if event in _WRITING or event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR):
+        if event in _WRITING or (event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR)):
             os.write(log, f"{event} {arguments[0]}\n".encode())
 
     sys.addaudithook(hook)

@@ -139,35 +139,6 @@ def test_batches_without_a_length_train(tmp_path, options, encoder_folder):
     assert (tmp_path / "1epoch.pth").exists()
 
 
-@pytest.mark.parametrize("task", ["powerset", "distillation"])
-def test_one_process_equals_two(tmp_path, options, encoder_folder, teacher_folder, task):
-    if task == "powerset":
-        verb, arguments = powerset_train, powerset(encoder_folder)
-        arguments += ["--diarization_conf", HEAD.replace("}", ", dropout: 0.0}")]
-    else:
-        verb, arguments = distill_train, distillation(encoder_folder)
-        arguments += ["--teacher", str(teacher_folder)]
-    # Not Adam: it would blow up the rounding errors of gradients that are zero.
-    arguments += ["--optim", "sgd", "--optim_conf", "lr=0.01", "--max_epoch", "1"]
-    labels = task == "powerset"
-    verb.main(options(tmp_path / "one", labels) + arguments)
-    command = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29541"]
-    command += ["-m", verb.__name__, "--ngpu", "0", "--dist_backend", "gloo"]
-    command += options(tmp_path / "two", labels) + arguments
-    environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo"}
-    subprocess.run([sys.executable, *command], check=True, env=environment)
-    ours, theirs = weights(tmp_path / "one"), weights(tmp_path / "two")
-    assert ours.keys() == theirs.keys()
-    for name, tensor in ours.items():
-        torch.testing.assert_close(theirs[name], tensor, atol=1e-6, rtol=1e-5, msg=name)
-    for name in ("loss", "der", "miss") if labels else ("loss", "l1"):
-        curves = [
-            read_history(tmp_path / folder / "checkpoint.pth").curve("valid", name)[1]
-            for folder in ("one", "two")
-        ]
-        assert curves[0] == pytest.approx(curves[1], rel=1e-3)
-
-
 @EACH_FAMILY
 def test_dense_training_exports_a_diarizer(tmp_path, options, encoder_folder, capsys):
     powerset_train.main(options(tmp_path / "train") + powerset(encoder_folder))
