@@ -9,6 +9,8 @@ Of s3prl 0.4.18 and of its fork espnet-s3prl 2026.5.14:
   since torch 2.6) refuses the ``argparse.Namespace`` in it: that class is declared safe.
 * Seven tasks import ``torchaudio.sox_effects``, and so does ``s3prl.hub`` of 0.4.18; it left
   torchaudio in 2.9. A placeholder stands in, and its functions raise when they are called.
+* Most tasks read audio with ``torchaudio.load``, which needs TorchCodec and FFmpeg since torchaudio
+  2.9: where TorchCodec is not installed, soundfile reads.
 * ``speech_commands`` imports catalyst for distributed training, and ``sv_voxceleb1`` imports sox
   and does not use it. Neither is kept up with current libraries: placeholders stand in if they are
   not installed, and raise when they are used.
@@ -27,12 +29,14 @@ import argparse
 import importlib.util
 import sys
 from collections.abc import Sequence
+from os import PathLike
 from types import ModuleType
 from typing import NoReturn
 
 import huggingface_hub
 import torch
 import torchaudio
+from torch import Tensor
 
 
 class _Removed:
@@ -62,12 +66,30 @@ def apply() -> None:
     if importlib.util.find_spec("torchaudio.sox_effects") is None:
         names = ("apply_effects_tensor", "apply_effects_file")
         torchaudio.sox_effects = _placeholder("torchaudio.sox_effects", names, "torchaudio<2.9")
+    by_torchcodec = hasattr(torchaudio, "load_with_torchcodec")
+    if by_torchcodec and importlib.util.find_spec("torchcodec") is None:
+        torchaudio.load = _load
     if importlib.util.find_spec("sox") is None:
         _placeholder("sox", ("Transformer",), "sox")
     if importlib.util.find_spec("catalyst") is None:
         _placeholder("catalyst", (), "catalyst")
         _placeholder("catalyst.data", (), "catalyst")
         _placeholder("catalyst.data.sampler", ("DistributedSamplerWrapper",), "catalyst")
+
+
+def _load(
+    uri: str | PathLike[str],
+    frame_offset: int = 0,
+    num_frames: int = -1,
+    normalize: bool = True,
+    channels_first: bool = True,
+) -> tuple[Tensor, int]:
+    """Read what ``torchaudio.load`` does: samples from -1 to 1 ``(C, T)``, and their rate in Hz."""
+    import soundfile
+
+    wav, rate = soundfile.read(uri, num_frames, frame_offset, dtype="float32", always_2d=True)
+    samples = torch.from_numpy(wav)
+    return samples.T.contiguous() if channels_first else samples, rate
 
 
 def _placeholder(module_name: str, names: Sequence[str], needs: str) -> ModuleType:

@@ -81,6 +81,23 @@ def test_resampling_for_vggish():
     assert audio.waveform_to_examples(wav, 24000).shape[1:] == (1, 96, 64)
 
 
+def test_audio_without_torchcodec(tmp_path, monkeypatch):
+    soundfile = pytest.importorskip("soundfile")
+    wav = torch.rand(2, 500) - 0.5
+    soundfile.write(tmp_path / "talk.wav", wav.T.numpy(), 16000, subtype="FLOAT")
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda n: None if n == "torchcodec" else find_spec(n)
+    )
+    monkeypatch.setattr(torchaudio, "load_with_torchcodec", None, raising=False)
+    monkeypatch.setattr(torchaudio, "load", None)
+    compat.apply()
+    found, rate = torchaudio.load(str(tmp_path / "talk.wav"))
+    assert torch.equal(found, wav) and rate == 16000
+    part, _ = torchaudio.load(tmp_path / "talk.wav", 100, 50, channels_first=False)
+    assert torch.equal(part, wav[:, 100:150].T)
+
+
 def test_modules_that_two_tasks_import_without_need(monkeypatch):
     for name in ("sox", "catalyst", "catalyst.data", "catalyst.data.sampler"):
         monkeypatch.setitem(sys.modules, name, None)  # as if not installed
