@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
 import os
 import pty
+import struct
 import sys
+import termios
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -43,7 +46,7 @@ def run_ranks(
     together = ["--ngpu", "0", "--dist_backend", "gloo", "--dist_world_size", str(len(commands))]
     together += ["--dist_init_method", f"file://{folder}/rendezvous"]
     fork = multiprocessing.get_context("fork")
-    terminals = [pty.openpty() for _ in commands]
+    terminals = [_terminal() for _ in commands]
     processes = [
         fork.Process(target=_rank, args=(main, [*command, *together], rank, folder, inner, prepare))
         for rank, (command, (_, inner)) in enumerate(zip(commands, terminals, strict=True))
@@ -56,6 +59,13 @@ def run_ranks(
             process.kill()
             process.join()
     return [_found(folder, *each) for each in enumerate(zip(processes, terminals, strict=True))]
+
+
+def _terminal() -> tuple[int, int]:
+    """Both ends of a terminal of 80 columns: one without has no bars."""
+    outer, inner = pty.openpty()
+    fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
+    return outer, inner
 
 
 def _rank(main, command, rank, folder, terminal, prepare) -> None:
