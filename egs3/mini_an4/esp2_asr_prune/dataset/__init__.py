@@ -47,5 +47,7 @@ def _entries(corpus: Path, transcripts: str, audio: str) -> list[str]:
     entries = []
     for words, name in (match.group("words", "file") for match in found):
         utterance, speaker, _ = name.split("-")
-        entries.append(f"{speaker}-{utterance}\t{corpus}/wav/{audio}/{speaker}/{name}.sph\t{words}\n")
+        entries.append(
+            f"{speaker}-{utterance}\t{corpus}/wav/{audio}/{speaker}/{name}.sph\t{words}\n"
+        )
     return sorted(entries)
