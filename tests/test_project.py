@@ -27,7 +27,7 @@ ROOMS += ["scoring", "diarization", "export", "espnet", "report", "bin"]
 PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 PAGES = sorted(
     str(path.relative_to(ROOT))
-    for pattern in ("*.md", "docs/**/*.md", "egs2/*.md", "egs2/*/*.md", "egs2/*/*/*.md")
+    for pattern in ("*.md", "docs/**/*.md", "egs2/*.md", "egs2/*/*.md", "egs[23]/*/*/*.md")
     for path in ROOT.glob(pattern)
     if not {"_build", "_generated"} & {*path.parts}
 )

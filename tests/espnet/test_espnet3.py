@@ -69,7 +69,6 @@ def recipe(tmp_path_factory):
         "trainer.max_epochs": 4,
     }
     changed(folder, "training", changes)
-    changed(folder, "inference", {"parallel": {"env": "local", "options": {"processes": False}}})
     run(folder, *PREPARED)
     return folder
 
