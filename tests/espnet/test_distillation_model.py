@@ -27,6 +27,12 @@ def test_distance_to_the_teacher(precision, tolerance):
     assert all(parameter.grad is None for parameter in teacher.parameters())
 
 
+def test_a_new_student_is_in_training_and_its_teacher_is_not():
+    student, teacher = (random_encoder(tiny_config(), seed) for seed in (1, 2))
+    ESPnetDistillationModel(student, teacher, LayerwiseDistillation([0]), None)
+    assert student.training and not teacher.training
+
+
 @torch.no_grad()
 def test_a_teacher_that_moves_is_derived_anew():
     config = tiny_config()

@@ -54,6 +54,11 @@ def test_hop_and_length_of_a_frame_are_the_encoders_own(encoder_folder, family):
             PrunedSSLFrontend(str(encoder_folder), **wrong)
 
 
+def test_a_new_one_is_in_training_as_pytorchs_modules_are(encoder_folder):
+    # ESPnet3 trains in the mode that a model is built in.
+    assert all(part.training for part in PrunedSSLFrontend(str(encoder_folder)).modules())
+
+
 def test_frozen_encoder_stays_in_evaluation(encoder_folder):
     frontend = PrunedSSLFrontend(str(encoder_folder), freeze=True).train()
     assert not frontend.featurizer.encoder.training
