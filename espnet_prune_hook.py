@@ -51,7 +51,7 @@ class HostFinder:
 def _adapter(name):
     if name in ("s3prl", "s3prl.hub"):
         return "s3prl_plugin"
-    if False:
+    if name == "espnet3.components.modeling.lightning_module":
         return "espnet_prune.espnet.lightning"
     task = name.startswith("espnet2.tasks.") or (
         name.startswith("espnet3.systems.") and name.endswith("task")
