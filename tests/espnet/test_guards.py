@@ -390,7 +390,7 @@ def test_gates_are_not_left_out_in_silence(encoder_folder):
     # Not strict, as ESPnet's own inference loads: it says nothing of keys without a place.
     load = functools.partial(plain.load_state_dict, strict=False)
     state = plain.state_dict()
-    with pytest.raises(CheckpointError, match=r"espnet_prune\.bin\.apply_pruning"):
+    with pytest.raises(CheckpointError, match="cut it first: espnet-prune apply_pruning"):
         load({**state, "objective.pruner.gates.x": torch.zeros(1)})
     # Rightly silent: projections serve training alone.
     load({**state, "objective.distillation.projections.0.bias": torch.ones(1)})
