@@ -1,4 +1,4 @@
-"""Run another package's command in this process, as ``python`` would."""
+"""What is left of the launchers of ESPnet's and s3prl's commands, which know this project now."""
 
 from __future__ import annotations
 
@@ -10,26 +10,25 @@ from importlib.util import find_spec
 from pathlib import Path
 
 
-def launcher_parser(prog: str, description: str, example: str) -> argparse.ArgumentParser:
+def launcher_parser(prog: str, example: str) -> argparse.ArgumentParser:
     """The command line: Python's own, ``-m module args ...`` or ``script.py args ...``."""
-    parser = argparse.ArgumentParser(prog=prog, description=description, epilog=example)
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {prog}",
+        description="Deprecated: ESPnet and s3prl know this project; call their commands as such.",
+        epilog=f"For example: python {example}",
+    )
     parser.add_argument("-m", dest="as_module", action="store_true", help="TARGET is a module")
     parser.add_argument("target", help="what to run: a script, or a module after -m")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="the command's own arguments")
     return parser
 
 
-def _is_readable(script: str) -> bool:
-    with open(script, "rb") as file:
-        return bool(file.read(1))
-
-
 def launch(parser: argparse.ArgumentParser, cmd: Sequence[str] | None) -> None:
-    """Run what ``cmd`` names; end with status 2 where there is no such command."""
+    """Run what ``cmd`` names as ``python`` would; end with status 2 where there is no such."""
     args = parser.parse_args(cmd)
     print(f"{parser.prog} is deprecated; leave it out: hosts know this project", file=sys.stderr)
     try:
-        found = find_spec(args.target) if args.as_module else _is_readable(args.target)
+        found = find_spec(args.target) if args.as_module else Path(args.target).read_bytes()
     except (ImportError, ValueError, OSError):
         found = None
     if not found:

@@ -1,4 +1,4 @@
-"""Run one of ESPnet's own commands, which know ``frontend: pruned_ssl`` without it by now."""
+"""Deprecated: run one of ESPnet's own commands, which know ``frontend: pruned_ssl``."""
 
 from argparse import ArgumentParser
 
@@ -7,9 +7,7 @@ from espnet_prune.launcher import launch, launcher_parser
 
 def get_parser() -> ArgumentParser:
     return launcher_parser(
-        "python -m espnet_prune.bin.run",
-        "Deprecated: ESPnet's own commands know the front end pruned_ssl; call them as they are.",
-        "For example: python -m espnet2.bin.asr_train --frontend pruned_ssl ...",
+        "espnet_prune.bin.run", "-m espnet2.bin.asr_train --frontend pruned_ssl ..."
     )
 
 

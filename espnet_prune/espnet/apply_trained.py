@@ -15,7 +15,7 @@ import yaml
 from espnet2.tasks.abs_task import AbsTask
 
 from espnet_prune.diarization.inference_config import HEAD
-from espnet_prune.encoder import SSLEncoder
+from espnet_prune.encoder import ConfigError, SSLEncoder
 from espnet_prune.espnet.distillation_task import DistillationTask, ESPnetDistillationModel
 from espnet_prune.espnet.embedding_task import EmbeddingTask, ESPnetEmbeddingModel
 from espnet_prune.espnet.frontend import PrunedSSLFrontend
@@ -57,8 +57,10 @@ def _espnet_task(config: dict[str, Any], model_file: Path) -> type[AbsTask]:
     """The task of ESPnet whose training wrote ``config``; ESPnet3 calls it ``task``."""
     module, _, name = str(config.get(TASK, config.get("task"))).rpartition(".")
     if _HOSTS.fullmatch(module):
-        with contextlib.suppress(ImportError, AttributeError):
-            return getattr(import_module(module), name)
+        with contextlib.suppress(ImportError):
+            task = getattr(import_module(module), name, None)
+            if isinstance(task, type) and issubclass(task, AbsTask):
+                return task
     raise CheckpointError(
         f"{model_file.with_name(CONFIG)}: expected the configuration of a training with frontend: "
         "pruned_ssl, or of a training command of this project (espnet_prune.bin.*_train), found "
@@ -91,7 +93,13 @@ def _write_task(model: Any, config: dict[str, Any], output: Path, round_to: int)
 
     The config comes last, so that a folder with one is whole.
     """
-    frontend = next(part for part in model.modules() if isinstance(part, PrunedSSLFrontend))
+    parts = (part for part in model.modules() if isinstance(part, PrunedSSLFrontend))
+    frontend = next(parts, None)
+    if frontend is None:
+        raise ConfigError(
+            f"expected frontend: pruned_ssl in the training's {CONFIG}, found another; there is no "
+            "encoder to cut"
+        )
     small = _save_cut(frontend.ssl_encoder, frontend.objective, output / ENCODER, round_to)
     frontend.featurizer.encoder, frontend.objective = small, None
     with atomic_file(output / WEIGHTS) as file:

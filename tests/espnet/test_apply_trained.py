@@ -178,6 +178,30 @@ def test_what_is_no_tasks_training_is_refused(tmp_path):
         applied(tmp_path / "nowhere", tmp_path / "out")
 
 
+@pytest.mark.parametrize("task", ["espnet2.tasks.asr.frontend_choices", "espnet2.tasks.none.Task"])
+def test_what_names_no_task_is_refused(trained, tmp_path, task):
+    folder, _ = trained(UNITS)
+    values = yaml.safe_load((folder / "config.yaml").read_text())
+    (folder / "config.yaml").write_text(yaml.safe_dump({**values, "pruned_task": task}))
+    with pytest.raises(SystemExit, match="expected the configuration of a training with frontend"):
+        applied(folder, tmp_path / "out")
+
+
+def test_a_training_with_another_front_end_is_refused(corpus, tmp_path, encoder_folder):
+    command = training_options(corpus, tmp_path / "train", encoder_folder)
+    command += write_tokens(tmp_path, "word")
+    command[command.index("pruned_ssl")] = "default"
+    command[command.index("--frontend_conf") + 1] = "n_fft=512"
+    args = ASRTask.get_parser().parse_args(command)
+    model = ASRTask.build_model(args)
+    values = {**plain_values(args), "task": "espnet2.tasks.asr.ASRTask"}  # as ESPnet3 names it
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train/config.yaml").write_text(yaml.safe_dump(values))
+    torch.save(model.state_dict(), tmp_path / "train/latest.pth")
+    with pytest.raises(SystemExit, match="expected frontend: pruned_ssl .* found another"):
+        applied(tmp_path / "train", tmp_path / "out")
+
+
 def test_a_damaged_config_is_one_line(trained, tmp_path):
     folder, _ = trained(UNITS)
     values = yaml.safe_load((folder / "config.yaml").read_text())

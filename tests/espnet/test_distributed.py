@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -85,11 +86,10 @@ def damaged(windows, tmp_path):
         (tmp_path / "damaged/wav.scp").write_text(
             table.replace(f"b {windows.parent}", f"b {tmp_path}/damaged")
         )
-        options = zip(["", *words], words, strict=False)
         return [
             word.replace(str(windows.parent), f"{tmp_path}/damaged")
             if option.startswith(f"--{split}") else word
-            for option, word in options
+            for option, word in pairwise(["", *words])
         ]  # fmt: skip
 
     return build
