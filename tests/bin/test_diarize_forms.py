@@ -1,10 +1,11 @@
-"""The command's formats, channels, counts, voices and commands in wav.scp; what is wrong with them."""
+"""The command's formats, channels, counts, voices and pipes, as its page has them; bad input."""
 
 from __future__ import annotations
 
 import io
 import json
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -173,3 +174,28 @@ def test_help_and_options_tell_the_choices(capsys) -> None:
         with pytest.raises(SystemExit):
             diarize.main(["model", "a.wav", "--output", "x", option, value])
         assert f"argument {option}: " in capsys.readouterr().err
+
+
+PAGE = Path(__file__).parents[2] / "docs/places/python_and_files.md"
+COMMANDS = re.findall(r"^    .*?espnet-prune diarize (.*)$", PAGE.read_text(), re.MULTILINE)
+
+
+def test_the_commands_of_the_page(tmp_path: Path, loaded, meeting, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = meeting.rename("meeting.wav").read_bytes()
+    for name in ("call.wav", "film.m4a", "enrolled/Alice.wav"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_bytes(data)
+    for folder in ("exp/pruned", "data"):
+        Path(folder).mkdir(parents=True)
+    table(Path("data"), "a meeting.wav")
+    assert len(COMMANDS) == 8
+    for command in COMMANDS:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+        diarize.main([*shlex.split(command), "--device", "cpu"])
+    assert names(tmp_path) == [
+        "call.rttm", "call_ch0.csv", "film.TextGrid", "film.json", "film.rttm",
+        "meeting.TextGrid", "meeting.json", "meeting.rttm", "stdin.rttm",
+    ]  # fmt: skip
+    assert Path("meeting.srt").exists() and Path("hyp.rttm").exists()
+    assert "Alice" in Path("out/call.rttm").read_text()
