@@ -178,8 +178,8 @@ class Diarizer:
         config, shift = self.config, self.local.grid.shift
         most = 1 if config.exclusive else np.inf
         active = stitch(local.activity, labels, local.first_frames, local.num_frames, most=most)
-        close_gaps(active, config.min_gap / shift, alone=config.exclusive)
-        drop_short(active, config.min_duration / shift)
+        close_gaps(active, round(config.min_gap / shift, 6), alone=config.exclusive)
+        drop_short(active, round(config.min_duration / shift, 6))
         # Clusters whom no frame's vote favours would leave gaps in the numbering.
         heard = first_speech(active)
         least, found = self.bounds.minimum, len(heard)
