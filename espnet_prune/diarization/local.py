@@ -12,6 +12,7 @@ from scipy.ndimage import median_filter
 from torch import Tensor, nn
 
 from espnet_prune.data.audio import SAMPLE_RATE, AudioStream
+from espnet_prune.diarization.clustering.base import assign
 from espnet_prune.diarization.embedding import make_embedder
 from espnet_prune.diarization.embedding.base import Stretch
 from espnet_prune.diarization.frames import FrameGrid
@@ -45,6 +46,28 @@ class LocalSpeakers(NamedTuple):
     def active(self) -> NDArray[np.bool_]:
         """``(W, S)`` which are active at all, N of them."""
         return np.any(self.activity, axis=1)
+
+    @classmethod
+    def joined(cls, parts: Sequence[LocalSpeakers]) -> LocalSpeakers:
+        """Consecutive parts of a recording, up to the end of the last."""
+        return cls(
+            np.concatenate([part.activity for part in parts]),
+            np.concatenate([part.alone for part in parts]),
+            _stacked(part.embeddings for part in parts),
+            np.concatenate([part.first_frames for part in parts]),
+            parts[-1].num_frames,
+        )
+
+    def assigned(self, centroids: NDArray[np.floating]) -> NDArray[np.int64]:
+        """The cluster ``(W, S)`` of every local speaker, of those with centroids ``(M, E)``.
+
+        The inactive are -1, and so are those whom a window has beyond the number of clusters.
+        """
+        active = self.active
+        labels = np.full(active.shape, -1, dtype=np.int64)
+        if active.any():
+            labels[active] = assign(self.embeddings, np.nonzero(active)[0], centroids)
+        return labels
 
 
 class LocalDiarizer:
@@ -109,23 +132,38 @@ class LocalDiarizer:
         slots = self.model.config.max_speakers
         activity = np.zeros((len(starts), self.frames, slots), dtype=np.uint8)
         alone = np.zeros((len(starts), slots), dtype=np.int64)
-        embeddings = []
+        embeddings: list[NDArray[np.float32] | None] = []
         first = 0
         for stretch in self._stretches(audio, watch(starts)):
             windows = slice(first, first + len(stretch.starts))
             found, clean, voices = self._run(stretch)
             activity[windows, : found.shape[1]] = found
             alone[windows] = clean
-            if voices is not None:
-                embeddings.append(voices)
+            embeddings.append(voices)
             first = windows.stop
         return LocalSpeakers(
             activity,
             alone,
-            np.concatenate(embeddings) if embeddings else np.zeros((0, 0), dtype=np.float32),
+            _stacked(embeddings),
             np.array(starts, dtype=np.int64) // self.grid.hop,
             self.grid.num_frames(audio.num_samples),
         )
+
+    @torch.no_grad()
+    def window(self, samples: NDArray[np.float32], first: int) -> LocalSpeakers:
+        """The speakers of one window, which starts at a frame of the recording.
+
+        Below zero, ``first`` is where it would start if it were not short. Frames that it does not
+        have lie before the recording then, and after its end otherwise.
+        """
+        whole = torch.from_numpy(samples).to(self.device)
+        found, alone, voices = self._run(Stretch(whole, (0,), len(samples)))
+        before = max(0, -first)
+        after = self.frames - before - found.shape[1]
+        activity = np.pad(found, ((0, 0), (before, after), (0, 0)))
+        firsts = np.array([first], dtype=np.int64)
+        last = first + self.frames - after
+        return LocalSpeakers(activity, alone, _stacked([voices]), firsts, last)
 
     def _stretches(self, audio: AudioStream, starts: Iterable[int]) -> Iterator[Stretch]:
         """Batches of windows of one length, each as the audio that it spans."""
@@ -184,6 +222,12 @@ class LocalDiarizer:
         theirs = {layer: state[chosen] for layer, state in states.items()}
         voices = self.embedder(spoken, theirs, shares)
         return voices.float().cpu().numpy()[active[rows]]
+
+
+def _stacked(parts: Iterable[NDArray[np.float32] | None]) -> NDArray[np.float32]:
+    """All embeddings ``(N, E)`` of some parts, of which any may have none."""
+    found = [part for part in parts if part is not None and len(part)]
+    return np.concatenate(found) if found else np.zeros((0, 0), dtype=np.float32)
 
 
 def require_step(model: DiarizationModel, config: InferenceConfig) -> None:

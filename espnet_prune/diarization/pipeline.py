@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,15 +11,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from espnet_prune.data.audio import AudioStream
+from espnet_prune.data.audio import SAMPLE_RATE, AudioStream
 from espnet_prune.data.rttm import Turn, to_annotation
 from espnet_prune.diarization.clustering.agglomerative import AgglomerativeClustering
 from espnet_prune.diarization.clustering.base import (
     BoundedClustering,
     SpeakerBounds,
-    assign,
     centroids_of,
 )
+from espnet_prune.diarization.clustering.online import OnlineClustering
 from espnet_prune.diarization.clustering.vbx import VBxClustering, VBxConfig
 from espnet_prune.diarization.inference_config import (
     HEAD,
@@ -32,13 +31,13 @@ from espnet_prune.diarization.inference_config import (
 from espnet_prune.diarization.local import LocalDiarizer, LocalSpeakers, Watch
 from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.diarization.stitching import stitch, to_turns
+from espnet_prune.diarization.streaming import Stream
+from espnet_prune.encoder import ConfigError
 from espnet_prune.encoder.typed import read_typed
 from espnet_prune.formats.sources import find_source
 
 if TYPE_CHECKING:
     from pyannote.core import Annotation
-
-logger = logging.getLogger(__name__)
 
 
 class Diarizer:
@@ -116,11 +115,50 @@ class Diarizer:
             DataError: the file is missing, unreadable, truncated or empty.
             ConfigError: numbers of speakers that contradict each other.
         """
-        name, bounded = recording_name(path), self
-        if (given := (num_speakers, min_speakers, max_speakers)) != (None, None, None):
-            bounded = copy.copy(self)
-            bounded.bounds = SpeakerBounds.of(*given)
+        bounded = copy.copy(self)
+        bounded.bounds = self._bounds_of(num_speakers, min_speakers, max_speakers)
+        name = recording_name(path)
         return to_annotation(bounded.diarize(path, name), name)
+
+    def stream(
+        self,
+        rate: int = SAMPLE_RATE,
+        delay: float = 2.0,
+        step: float | None = None,
+        threshold: float | None = None,
+        num_speakers: int | None = None,
+        min_speakers: int | None = None,
+        max_speakers: int | None = None,
+        recording: str = "stream",
+    ) -> Stream:
+        """Diarize a recording while it is made: :meth:`Stream.push` takes its chunks.
+
+        Args:
+            rate: of the samples, in Hz.
+            delay: seconds after which what was heard is decided on, at most.
+            step: seconds from a window to the next, a quarter of the delay unless given; the
+                shorter, the more windows have a say, and are computed.
+            threshold: cosine distance from all speakers at which a voice is a new one, unless given
+                that of the configuration's clustering.
+            num_speakers, min_speakers, max_speakers: as of a call. There are never more; there may
+                be fewer, which a warning tells at the end.
+            recording: the name that turns give it.
+
+        Raises:
+            ConfigError: a rate that is none, a delay too short for the step, numbers of speakers
+                that contradict each other, or VBx, which has no such threshold, without one.
+        """
+        if threshold is None:
+            threshold = online_threshold(self.config)
+        least = self.config.min_share * self.local.frames
+        bounds = self._bounds_of(num_speakers, min_speakers, max_speakers)
+        clustering = OnlineClustering(threshold, least, bounds)
+        step = delay / 4 if step is None else step
+        return Stream(self.local, clustering, recording, rate, delay, step)
+
+    def _bounds_of(self, *given: int | None) -> SpeakerBounds:
+        """The bounds that a call gives, or else those of the configuration."""
+        return self.bounds if given == (None, None, None) else SpeakerBounds.of(*given)
 
     def diarize(self, path: str | Path, recording: str, watch: Watch = iter) -> list[Turn]:
         """The turns of one file, named as of ``recording``; none if nobody speaks.
@@ -138,12 +176,7 @@ class Diarizer:
         active = stitch(local.activity, labels, local.first_frames, local.num_frames)
         # Clusters whom no frame's vote favours would leave gaps in the numbering.
         active = active[:, active.any(axis=0)]
-        least, found = self.bounds.minimum, active.shape[1]
-        if 0 < found < least:
-            logger.warning(
-                "%s: expected %d speakers or more, found %d; the windows tell no more apart",
-                recording, least, found,
-            )  # fmt: skip
+        self.bounds.warn_of_few(active.shape[1], recording)
         return to_turns(active, recording, self.local.grid)
 
     def with_joining(self, config: InferenceConfig) -> Diarizer:
@@ -162,9 +195,8 @@ class Diarizer:
         The inactive are -1, and so are those whom a window has beyond the number of clusters.
         """
         active = local.active
-        labels = np.full(active.shape, -1, dtype=np.int64)
         if not active.any():
-            return labels
+            return np.full(active.shape, -1, dtype=np.int64)
         windows, _ = np.nonzero(active)
         least = self.config.min_share * local.activity.shape[1]
         clear = np.flatnonzero(local.alone[active] >= least)
@@ -174,8 +206,7 @@ class Diarizer:
             chosen = chosen[evenly.round().astype(np.int64)]
         embeddings = local.embeddings[chosen]
         clusters = self.clustering(embeddings, windows[chosen], self.bounds)
-        labels[active] = assign(local.embeddings, windows, centroids_of(embeddings, clusters))
-        return labels
+        return local.assigned(centroids_of(embeddings, clusters))
 
 
 def make_clustering(config: InferenceConfig) -> AgglomerativeClustering | BoundedClustering:
@@ -183,6 +214,17 @@ def make_clustering(config: InferenceConfig) -> AgglomerativeClustering | Bounde
     if config.clustering == "ahc":
         return AgglomerativeClustering(config.threshold, config.linkage, config.min_cluster_size)
     return BoundedClustering(VBxClustering(read_typed(VBxConfig, config.vbx_conf, "vbx_conf")))
+
+
+def online_threshold(config: InferenceConfig) -> float:
+    """The cosine distance at which a clustering tells speakers apart; ConfigError of VBx."""
+    if config.clustering != "ahc":
+        raise ConfigError(
+            f"expected a threshold, since the clustering {config.clustering} has none that a "
+            "stream could take; pass threshold, the cosine distance of different speakers"
+        )
+    # Centroids of unit vectors are compared by their Euclidean distance.
+    return config.threshold if config.linkage == "average" else config.threshold**2 / 2
 
 
 def find_pipeline(source: str | Path) -> Path:

@@ -68,12 +68,17 @@ def to_turns(
     """Turns of ``(L, M)`` activity on a grid; edges lie midway between frame centres."""
     turns = []
     grid = grid or FrameGrid()
-    offset = grid.centre - grid.shift / 2
     for speaker in range(active.shape[1]):
         changes = np.diff(active[:, speaker].astype(np.int8), prepend=0, append=0)
         starts, ends = np.flatnonzero(changes == 1), np.flatnonzero(changes == -1)
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-            begin = max(0.0, offset + grid.shift * start)
-            length = offset + grid.shift * end - begin
-            turns.append(Turn(recording, round(begin, 4), round(length, 4), f"spk{speaker}"))
+            turns.append(turn_of(recording, start, end, f"spk{speaker}", grid))
     return sorted(turns, key=lambda turn: (turn.start, turn.speaker))
+
+
+def turn_of(recording: str, start: int, end: int, speaker: str, grid: FrameGrid) -> Turn:
+    """The turn of the frames ``[start, end)``; its edges lie midway between frame centres."""
+    offset = grid.centre - grid.shift / 2
+    begin = max(0.0, offset + grid.shift * start)
+    length = offset + grid.shift * end - begin
+    return Turn(recording, round(begin, 4), round(length, 4), speaker)
