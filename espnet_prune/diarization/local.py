@@ -90,7 +90,7 @@ class LocalDiarizer:
                 f"expected windows of {self.grid.shortest / SAMPLE_RATE:g} s, which one "
                 f"frame hears, or longer, found {model.config.window_size:g} s"
             )
-        require_step(model, config)
+        require_step(model, config.step)
         self.model = model.eval()
         self.embedder = make_embedder(
             config.embedding, model.encoder.config, config.embedding_layer
@@ -230,13 +230,13 @@ def _stacked(parts: Iterable[NDArray[np.float32] | None]) -> NDArray[np.float32]
     return np.concatenate(found) if found else np.zeros((0, 0), dtype=np.float32)
 
 
-def require_step(model: DiarizationModel, config: InferenceConfig) -> None:
-    """Raise ConfigError unless windows of the model meet at the step that is configured."""
+def require_step(model: DiarizationModel, step: float) -> None:
+    """Raise ConfigError unless windows of the model meet at a step of so many seconds."""
     shift, window = FrameGrid.of(model.encoder.config).shift, model.config.window_size
-    if not shift <= config.step <= window:
+    if not shift <= step <= window:
         raise ConfigError(
             f"expected a step of {shift:g} s, one frame, to the window's {window:g} s, found "
-            f"{config.step:g} s; others leave audio unheard"
+            f"{step:g} s; others leave audio unheard"
         )
 
 

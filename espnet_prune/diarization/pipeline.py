@@ -153,7 +153,7 @@ class Diarizer:
         least = self.config.min_share * self.local.frames
         bounds = self._bounds_of(num_speakers, min_speakers, max_speakers)
         clustering = OnlineClustering(threshold, least, bounds)
-        step = delay / 4 if step is None else step
+        step = max(delay / 4, self.local.grid.shift) if step is None else step
         return Stream(self.local, clustering, recording, rate, delay, step)
 
     def _bounds_of(self, *given: int | None) -> SpeakerBounds:

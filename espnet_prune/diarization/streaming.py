@@ -14,7 +14,7 @@ from espnet_prune.data.audio import SAMPLE_RATE
 from espnet_prune.data.rttm import Turn
 from espnet_prune.data.tables import DataError
 from espnet_prune.diarization.clustering.online import OnlineClustering
-from espnet_prune.diarization.local import LocalDiarizer, LocalSpeakers
+from espnet_prune.diarization.local import LocalDiarizer, LocalSpeakers, require_step
 from espnet_prune.diarization.stitching import stitch, turn_of
 from espnet_prune.encoder import ConfigError
 
@@ -51,7 +51,7 @@ class Stream:
         self.recording = recording
         self._local, self._clustering = local, clustering
         self._audio = _Audio(rate)
-        self._step, self._lag = _frames_of(local, delay - self._audio.delay, step)
+        self._step, self._lag = _frames_of(local, delay, step, self._audio.late)
         # Windows end as those of a whole recording do, and the early ones are short. The first is
         # that after which some frame is older than the delay.
         early = max(0, (local.frames - self._lag - 1) // self._step)
@@ -167,20 +167,18 @@ class _Audio:
             raise ConfigError(
                 f"expected a sampling rate of {_MIN_RATE} to {_MAX_RATE} Hz, found {rate!r}"
             )
-        self.rate, self.delay = rate, 0.0
+        self.rate, self.late = rate, 0.0
         self.heard = 0
-        self._given = 0  # samples, at their own rate
         self._resampler = None
         if rate != SAMPLE_RATE:
             import soxr
 
-            self._resampler, self.delay = soxr.ResampleStream(rate, SAMPLE_RATE, 1), _RESAMPLING
+            self._resampler, self.late = soxr.ResampleStream(rate, SAMPLE_RATE, 1), _RESAMPLING
         self._parts: list[NDArray[np.float32]] = []
         self._first = 0  # sample that the parts begin at
 
     def add(self, samples: NDArray[np.float32]) -> None:
         """Hear samples ``(T,)``."""
-        self._given += len(samples)
         if self._resampler:
             samples = self._resampler.resample_chunk(samples)
         self._parts.append(samples)
@@ -224,19 +222,20 @@ def _samples_of(chunk: Chunk) -> NDArray[np.float32]:
     return samples / np.float32(2**15) if array.dtype == np.int16 else samples
 
 
-def _frames_of(local: LocalDiarizer, delay: float, step: float) -> tuple[int, int]:
+def _frames_of(local: LocalDiarizer, delay: float, step: float, late: float) -> tuple[int, int]:
     """A step, and how far behind the end of a window its decisions are final, in frames.
 
-    Just before a window ends, a step has come since the last one. A turn is over if one frame more
-    is final, and a window's last frame is not where its audio ends.
+    Audio is ``late`` by so many seconds. Just before a window ends, a step has come since the last
+    one. A turn is over if one frame more is final, and a window's last frame ends before its audio.
     """
     grid = local.grid
+    require_step(local.model, step)
+    steps = min(local.frames, round(step / grid.shift))
     unseen = local.size / SAMPLE_RATE - (grid.centre + grid.shift * (local.frames - 0.5))
-    steps = min(local.frames, max(1, round(step / grid.shift)))
-    least = unseen + grid.shift * (steps + 1)
+    least = late + unseen + grid.shift * (steps + 1)
     if not least <= delay < math.inf:
         raise ConfigError(
-            f"expected a delay of {least:.3f} s or more at a step of {steps * grid.shift:g} s, "
-            f"found {delay:g} s; choose another delay or step"
+            f"expected a delay of {least:.3f} s or more at a step of {step:g} s, found {delay:g} s;"
+            " choose a longer delay or a shorter step"
         )
     return steps, math.floor((delay - least) / grid.shift + 1e-6)

@@ -12,6 +12,7 @@ from espnet_prune.diarization.clustering.base import (
     assign,
     normalised,
 )
+from espnet_prune.encoder import ConfigError
 
 
 class OnlineClustering:
@@ -24,9 +25,14 @@ class OnlineClustering:
 
     Attributes:
         sums: ``(M, E)`` whose directions are the speakers' centroids.
+
+    Raises:
+        ConfigError: a threshold that is no cosine distance.
     """
 
     def __init__(self, threshold: float, least: float, bounds: SpeakerBounds):
+        if not 0 <= threshold <= 2:
+            raise ConfigError(f"expected a threshold from 0 to 2, found {threshold:g}")
         self.threshold, self.least, self.bounds = threshold, least, bounds
         self.sums: Doubles = np.zeros((0, 0))
         self._clear: list[bool] = []  # of every speaker
