@@ -224,7 +224,7 @@ def online_threshold(config: InferenceConfig) -> float:
             "stream could take; pass threshold, the cosine distance of different speakers"
         )
     # Centroids of unit vectors are compared by their Euclidean distance.
-    return config.threshold if config.linkage == "average" else config.threshold**2 / 2
+    return config.threshold**2 / 2 if config.linkage == "centroid" else config.threshold
 
 
 def find_pipeline(source: str | Path) -> Path:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from espnet_prune import Diarizer
+from espnet_prune.bin.diarize_stream import get_parser
 from espnet_prune.data import DataError, Turn
 from espnet_prune.diarization.pipeline import InferenceConfig
 from espnet_prune.diarization.streaming import Stream
@@ -250,3 +253,21 @@ def test_thresholds_of_other_clusterings() -> None:
     with pytest.raises(ConfigError, match="expected a threshold, .* vbx has none"):
         subject.stream()
     assert isinstance(subject.stream(threshold=0.5), Stream)
+
+
+PAGE = (Path(__file__).parents[2] / "docs/places/streaming.md").read_text()
+
+
+def test_the_page_runs(tmp_path, monkeypatch, capsys) -> None:
+    subject, samples = diarizer(), script(TALK, 4.0)
+    monkeypatch.setattr(Diarizer, "from_pretrained", lambda _: subject)
+    (block,) = re.findall(r"^```py\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    exec(block, {"microphone": chunks(samples, 1600)})
+    told = capsys.readouterr().out.splitlines()
+    stream = subject.stream(max_speakers=4)
+    assert [line for line in told if line.startswith("Turn(")] == [
+        str(turn) for turn in stream.follow([samples])
+    ]
+    assert "speaking: ['spk0']" in told
+    commands = re.findall(r"\| espnet-prune diarize_stream (.*)", PAGE)
+    assert [get_parser().parse_args(each.split()).model for each in commands] == ["exp/pruned"] * 2
