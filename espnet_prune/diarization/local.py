@@ -158,12 +158,12 @@ class LocalDiarizer:
         """
         whole = torch.from_numpy(samples).to(self.device)
         found, alone, voices = self._run(Stretch(whole, (0,), len(samples)))
-        before = max(0, -first)
-        after = self.frames - before - found.shape[1]
-        activity = np.pad(found, ((0, 0), (before, after), (0, 0)))
+        begin = max(0, -first)
+        end = begin + found.shape[1]
+        activity = np.zeros((1, self.frames, found.shape[2]), dtype=np.uint8)
+        activity[:, begin:end] = found
         firsts = np.array([first], dtype=np.int64)
-        last = first + self.frames - after
-        return LocalSpeakers(activity, alone, _stacked([voices]), firsts, last)
+        return LocalSpeakers(activity, alone, _stacked([voices]), firsts, first + end)
 
     def _stretches(self, audio: AudioStream, starts: Iterable[int]) -> Iterator[Stretch]:
         """Batches of windows of one length, each as the audio that it spans."""

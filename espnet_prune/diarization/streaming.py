@@ -226,16 +226,16 @@ def _frames_of(local: LocalDiarizer, delay: float, step: float, late: float) -> 
     """A step, and how far behind the end of a window its decisions are final, in frames.
 
     Audio is ``late`` by so many seconds. Just before a window ends, a step has come since the last
-    one. A turn is over if one frame more is final, and a window's last frame ends before its audio.
+    one, whose last frame ended before its audio did.
     """
     grid = local.grid
     require_step(local.model, step)
     steps = min(local.frames, round(step / grid.shift))
     unseen = local.size / SAMPLE_RATE - (grid.centre + grid.shift * (local.frames - 0.5))
-    least = late + unseen + grid.shift * (steps + 1)
-    if not least <= delay < math.inf:
+    least = late + unseen + grid.shift * steps
+    if not least - 1e-6 <= delay < math.inf:
         raise ConfigError(
-            f"expected a delay of {least:.3f} s or more at a step of {step:g} s, found {delay:g} s;"
-            " choose a longer delay or a shorter step"
+            f"expected a delay of {math.ceil(1000 * least) / 1000:g} s or more at a step of "
+            f"{step:g} s, found {delay:g} s; choose a longer delay or a shorter step"
         )
     return steps, math.floor((delay - least) / grid.shift + 1e-6)

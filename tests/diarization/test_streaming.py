@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tracemalloc
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -83,10 +84,20 @@ def test_single_samples() -> None:
     assert len(whole) == 1 and list(subject.stream(delay=1.0).follow(chunks(samples, 1))) == whole
 
 
-@pytest.mark.parametrize("rate", [RATE, 8000, 48000])
-@pytest.mark.parametrize("delay, step", [(2.0, None), (0.5, 0.3), (0.3, 0.1)])
+@pytest.mark.parametrize(
+    "rate, delay, step",
+    [
+        (RATE, 2.0, None),
+        (RATE, 0.3775, 0.1),  # which is a step, 17.5 ms and 13 frames: nothing to spare
+        (RATE, 0.1175, 0.1),
+        (8000, 0.5, 0.3),
+        (48000, 2.0, None),
+    ],
+)
 def test_the_delay_is_held_and_what_is_final_stays(rate: int, delay: float, step) -> None:
-    samples = script(MEETING[:3], 7.1, rate)
+    edges = np.cumsum([0.3, *(0.4 + 0.02 * (i % 6) for i in range(12))])  # at all places of a step
+    turns = [(begin, end, i % 2) for i, (begin, end) in enumerate(pairwise(edges))]
+    samples = script(turns, edges[-1] + 0.5, rate)
     stream = diarizer().stream(rate, delay, step)
     told: list[Turn] = []
     known: list[tuple[float, int, list[Turn]]] = []
@@ -94,7 +105,7 @@ def test_the_delay_is_held_and_what_is_final_stays(rate: int, delay: float, step
         told += stream.push(chunk)
         known.append((number / 100, len(told), stream.current))
     told += stream.finish()
-    assert len(told) >= 3 and stream.current == []
+    assert len(told) >= 12 and stream.current == []
     for now, count, current in known:
         over = now - delay
         assert all(turn.end > over for turn in told[count:])
@@ -117,7 +128,7 @@ def test_a_stream_holds_a_window() -> None:
     tracemalloc.stop()
     # A window of 2 s and a step of 1 s, and less than another second for all else.
     assert max(held) < (2 + 1 + 1) * RATE * 4 < part.nbytes / 9
-    assert max(held[1:]) - held[0] < 20_000
+    assert max(held[1:]) - held[0] < 50_000
 
 
 def test_streams_of_one_diarizer_do_not_meet() -> None:
@@ -227,8 +238,8 @@ def test_other_frames() -> None:
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"delay": 0.05}, "expected a delay of 0.058 s or more at a step of 0.02 s, found 0.05 s"),
-        ({"delay": 1.0, "step": 1.0}, "expected a delay of 1.038 s or more at a step of 1 s"),
+        ({"delay": 0.03}, "expected a delay of 0.038 s or more at a step of 0.02 s, found 0.03 s"),
+        ({"delay": 1.0, "step": 1.0}, "expected a delay of 1.018 s or more at a step of 1 s"),
         ({"delay": float("nan"), "step": 0.5}, "found nan s"),
         ({"delay": float("inf"), "step": 0.5}, "found inf s"),
         ({"step": float("nan")}, "expected a step of .* found nan s"),
