@@ -142,7 +142,7 @@ class Diarizer:
                 that of the configuration's clustering.
             num_speakers, min_speakers, max_speakers: as of a call. There are never more; there may
                 be fewer, which a warning tells at the end.
-            recording: the name that turns give it.
+            recording: the name that turns give it; its blanks become ``_``.
 
         Raises:
             ConfigError: a rate that is none, a delay too short for the step, numbers of speakers
@@ -154,7 +154,8 @@ class Diarizer:
         bounds = self._bounds_of(num_speakers, min_speakers, max_speakers)
         clustering = OnlineClustering(threshold, least, bounds)
         step = max(delay / 4, self.local.grid.shift) if step is None else step
-        return Stream(self.local, clustering, recording, rate, delay, step)
+        name = without_blanks(recording)
+        return Stream(self.local, clustering, name, rate, delay, step)
 
     def _bounds_of(self, *given: int | None) -> SpeakerBounds:
         """The bounds that a call gives, or else those of the configuration."""

@@ -201,10 +201,10 @@ def test_short_recordings(tmp_path, seconds: float) -> None:
 
 
 def test_the_end() -> None:
-    stream = diarizer().stream(recording="m")
+    stream = diarizer().stream(recording="my talk")
     stream.push(script([(0.5, 4.0, 0)], 4.0))
     (turn,) = stream.finish()
-    assert turn.recording == "m" and 3.97 < turn.end <= 4.0
+    assert turn.recording == "my_talk" and 3.97 < turn.end <= 4.0
     assert stream.finish() == []
     with pytest.raises(DataError, match="found a finished one"):
         stream.push(np.zeros(160))
