@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,16 +11,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from espnet_prune.data.audio import AudioStream, Source, as_source
+from espnet_prune.data.audio import SAMPLE_RATE, AudioStream, Source, as_source
+from espnet_prune.data.audio.names import without_blanks
 from espnet_prune.data.rttm import Turn, to_annotation
 from espnet_prune.data.tables import DataError
 from espnet_prune.diarization.clustering.agglomerative import AgglomerativeClustering
 from espnet_prune.diarization.clustering.base import (
     BoundedClustering,
     SpeakerBounds,
-    assign,
     centroids_of,
 )
+from espnet_prune.diarization.clustering.online import OnlineClustering
 from espnet_prune.diarization.clustering.vbx import VBxClustering, VBxConfig
 from espnet_prune.diarization.inference_config import (
     HEAD,
@@ -39,14 +39,14 @@ from espnet_prune.diarization.stitching import (
     stitch,
     to_turns,
 )
+from espnet_prune.diarization.streaming import Stream
 from espnet_prune.diarization.voices import Voice, Voices, check_voices, names_of, voices_of
+from espnet_prune.encoder import ConfigError
 from espnet_prune.encoder.typed import read_typed
 from espnet_prune.formats.sources import find_source
 
 if TYPE_CHECKING:
     from pyannote.core import Annotation
-
-logger = logging.getLogger(__name__)
 
 
 class Diarization(NamedTuple):
@@ -157,6 +157,43 @@ class Diarizer:
         found = bounded.run(source, watch=telling(progress) if progress else iter)
         return found.annotation
 
+    def stream(
+        self,
+        rate: int = SAMPLE_RATE,
+        delay: float = 2.0,
+        step: float | None = None,
+        threshold: float | None = None,
+        num_speakers: int | None = None,
+        min_speakers: int | None = None,
+        max_speakers: int | None = None,
+        recording: str = "stream",
+    ) -> Stream:
+        """Diarize a recording while it is made: :meth:`Stream.push` takes its chunks.
+
+        Args:
+            rate: of the samples, in Hz.
+            delay: seconds after which what was heard is decided on, at most.
+            step: seconds from a window to the next, a quarter of the delay unless given; the
+                shorter, the more windows have a say, and are computed.
+            threshold: cosine distance from all speakers at which a voice is a new one, unless given
+                that of the configuration's clustering.
+            num_speakers, min_speakers, max_speakers: as of a call. There are never more; there may
+                be fewer, which a warning tells at the end.
+            recording: the name that turns give it; its blanks become ``_``.
+
+        Raises:
+            ConfigError: a rate that is none, a delay too short for the step, numbers of speakers
+                that contradict each other, or VBx, which has no such threshold, without one.
+        """
+        if threshold is None:
+            threshold = online_threshold(self.config)
+        least = self.config.min_share * self.local.frames
+        bounded = self.with_speakers(num_speakers, min_speakers, max_speakers)
+        clustering = OnlineClustering(threshold, least, bounded.bounds)
+        step = max(delay / 4, self.local.grid.shift) if step is None else step
+        name = without_blanks(recording)
+        return Stream(self.local, clustering, name, rate, delay, step)
+
     def diarize(self, source: Source, recording: str, watch: Watch = iter) -> list[Turn]:
         """The turns of one recording under that name; none if nobody speaks.
 
@@ -182,12 +219,7 @@ class Diarizer:
         drop_short(active, round(config.min_duration / shift, 6))
         # Clusters whom no frame's vote favours would leave gaps in the numbering.
         heard = first_speech(active)
-        least, found = self.bounds.minimum, len(heard)
-        if 0 < found < least:
-            logger.warning(
-                "%s: expected %d speakers or more, found %d; the windows tell no more apart",
-                recording, least, found,
-            )  # fmt: skip
+        self.bounds.warn_of_few(len(heard), recording)
         voices = voices_of(local, labels)[heard]
         names = names_of(voices, self.voices, config.voice_similarity)
         turns = to_turns(active[:, heard], recording, self.local.grid, names)
@@ -249,9 +281,8 @@ class Diarizer:
         The inactive are -1, and so are those whom a window has beyond the number of clusters.
         """
         active = local.active
-        labels = np.full(active.shape, -1, dtype=np.int64)
         if not active.any():
-            return labels
+            return np.full(active.shape, -1, dtype=np.int64)
         windows, _ = np.nonzero(active)
         least = self.config.min_share * local.activity.shape[1]
         clear = np.flatnonzero(local.alone[active] >= least)
@@ -261,8 +292,7 @@ class Diarizer:
             chosen = chosen[evenly.round().astype(np.int64)]
         embeddings = local.embeddings[chosen]
         clusters = self.clustering(embeddings, windows[chosen], self.bounds)
-        labels[active] = assign(local.embeddings, windows, centroids_of(embeddings, clusters))
-        return labels
+        return local.assigned(centroids_of(embeddings, clusters))
 
 
 def make_clustering(config: InferenceConfig) -> AgglomerativeClustering | BoundedClustering:
@@ -270,6 +300,17 @@ def make_clustering(config: InferenceConfig) -> AgglomerativeClustering | Bounde
     if config.clustering == "ahc":
         return AgglomerativeClustering(config.threshold, config.linkage, config.min_cluster_size)
     return BoundedClustering(VBxClustering(read_typed(VBxConfig, config.vbx_conf, "vbx_conf")))
+
+
+def online_threshold(config: InferenceConfig) -> float:
+    """The cosine distance at which a clustering tells speakers apart; ConfigError of VBx."""
+    if config.clustering != "ahc":
+        raise ConfigError(
+            f"expected a threshold, since the clustering {config.clustering} has none that a "
+            "stream could take; pass threshold, the cosine distance of different speakers"
+        )
+    # Centroids of unit vectors are compared by their Euclidean distance.
+    return config.threshold**2 / 2 if config.linkage == "centroid" else config.threshold
 
 
 def find_pipeline(source: str | Path) -> Path:

@@ -106,15 +106,20 @@ def to_turns(
     """
     turns = []
     grid = grid or FrameGrid()
-    offset = grid.centre - grid.shift / 2
     for speaker in range(active.shape[1]):
         name = f"spk{speaker}" if names is None else names[speaker]
         starts, ends = _runs(active[:, speaker])
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-            begin = max(0.0, offset + grid.shift * start)
-            length = offset + grid.shift * end - begin
-            turns.append(Turn(recording, round(begin, 4), round(length, 4), name))
+            turns.append(turn_of(recording, start, end, name, grid))
     return sorted(turns, key=lambda turn: (turn.start, turn.speaker))
+
+
+def turn_of(recording: str, start: int, end: int, speaker: str, grid: FrameGrid) -> Turn:
+    """The turn of the frames ``[start, end)``; its edges lie midway between frame centres."""
+    offset = grid.centre - grid.shift / 2
+    begin = max(0.0, offset + grid.shift * start)
+    length = offset + grid.shift * end - begin
+    return Turn(recording, round(begin, 4), round(length, 4), speaker)
 
 
 def _runs(active: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

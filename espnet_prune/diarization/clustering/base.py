@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -13,7 +14,9 @@ from sklearn.cluster import KMeans
 
 from espnet_prune.encoder import ConfigError
 
-F = TypeVar("F", np.float32, np.float64)
+logger = logging.getLogger(__name__)
+
+F = TypeVar("F", bound=np.floating)
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -67,6 +70,14 @@ class SpeakerBounds:
         """The allowed number nearest to ``count``; never more than ``available`` embeddings."""
         highest = available if self.maximum is None else min(self.maximum, available)
         return min(max(count, self.minimum), highest)
+
+    def warn_of_few(self, found: int, recording: str) -> None:
+        """Tell of a recording in which some speak, and fewer than there are."""
+        if 0 < found < self.minimum:
+            logger.warning(
+                "%s: expected %d speakers or more, found %d; the windows tell no more apart",
+                recording, self.minimum, found,
+            )  # fmt: skip
 
 
 ANY_NUMBER = SpeakerBounds()
