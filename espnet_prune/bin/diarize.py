@@ -36,7 +36,8 @@ from espnet_prune.data.audio import AudioSource, parse_source, read_scp
 from espnet_prune.data.audio.finding import STANDARD_INPUT, each_channel, find_audio
 from espnet_prune.data.meetings import read_speaker_counts
 from espnet_prune.data.tables import entry_of
-from espnet_prune.diarization.pipeline import Diarization, Diarizer
+from espnet_prune.diarization.pipeline import Diarizer
+from espnet_prune.diarization.result import Diarization
 from espnet_prune.diarization.voices import load_voices
 from espnet_prune.progress import progress
 from espnet_prune.storage.files import require_writable

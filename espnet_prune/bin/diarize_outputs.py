@@ -14,7 +14,7 @@ from espnet_prune.bin.diarizer_options import find_diarizer
 from espnet_prune.data import DataError, read_rttm, write_rttm
 from espnet_prune.data.audio import AudioSource
 from espnet_prune.data.turn_formats import TURN_FORMATS, format_of
-from espnet_prune.diarization.pipeline import Diarization
+from espnet_prune.diarization.result import Diarization
 from espnet_prune.diarization.voices import save_voices
 from espnet_prune.storage.files import atomic_write, require_writable
 

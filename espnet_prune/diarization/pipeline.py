@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from espnet_prune.data.audio import SAMPLE_RATE, AudioStream, Source, as_source
 from espnet_prune.data.audio.names import without_blanks
-from espnet_prune.data.rttm import Turn, to_annotation
+from espnet_prune.data.rttm import Turn
 from espnet_prune.data.tables import DataError
 from espnet_prune.diarization.clustering.agglomerative import AgglomerativeClustering
 from espnet_prune.diarization.clustering.base import (
@@ -32,6 +32,7 @@ from espnet_prune.diarization.inference_config import (
 )
 from espnet_prune.diarization.local import LocalDiarizer, LocalSpeakers, Watch, telling
 from espnet_prune.diarization.model import DiarizationModel
+from espnet_prune.diarization.result import Diarization
 from espnet_prune.diarization.stitching import (
     close_gaps,
     drop_short,
@@ -47,25 +48,6 @@ from espnet_prune.formats.sources import find_source
 
 if TYPE_CHECKING:
     from pyannote.core import Annotation
-
-
-class Diarization(NamedTuple):
-    """Who spoke when in a recording, and what they sound like.
-
-    Attributes:
-        recording: its name.
-        turns: in the order of time; speakers who are not known are numbered by their first speech.
-        voices: embedding ``(E,)`` of length one of each speaker, by name, in that order.
-    """
-
-    recording: str
-    turns: list[Turn]
-    voices: dict[str, Voice]
-
-    @property
-    def annotation(self) -> Annotation:
-        """The turns for pyannote."""
-        return to_annotation(self.turns, self.recording)
 
 
 class Diarizer:
