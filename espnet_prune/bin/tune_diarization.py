@@ -76,7 +76,7 @@ def main(cmd: list[str] | None = None) -> None:
     configs = [with_companions(read_config(None, config, **change), model) for change in changes]
     diarizer = Diarizer.from_pretrained(model, config, args.device)
     for each in configs:
-        require_step(diarizer.model, each)
+        require_step(diarizer.model, each.step)
     trials = tune(
         partial(local_once, diarizer), points, configs, data, args.collar, args.skip_overlap
     )

@@ -12,16 +12,29 @@ from scipy.ndimage import median_filter
 from torch import Tensor, nn
 
 from espnet_prune.data.audio import SAMPLE_RATE, AudioStream
+from espnet_prune.diarization.clustering.base import assign
 from espnet_prune.diarization.embedding import make_embedder
 from espnet_prune.diarization.embedding.base import Stretch
 from espnet_prune.diarization.frames import FrameGrid
 from espnet_prune.diarization.inference_config import InferenceConfig
 from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.encoder import ConfigError
-from espnet_prune.inference import fast_dtype, inference_form
+from espnet_prune.inference import fast_dtype, inference_form, usable_device
 
 Watch = Callable[[Sequence[int]], Iterable[int]]
 """Passes on the first samples of the windows, say under a progress bar."""
+
+
+def telling(callback: Callable[[int, int], object]) -> Watch:
+    """What calls ``callback`` with the number of windows that are done, and of all of them."""
+
+    def watch(starts: Sequence[int]) -> Iterator[int]:
+        for done, start in enumerate(starts):
+            callback(done, len(starts))
+            yield start
+        callback(len(starts), len(starts))
+
+    return watch
 
 
 class LocalSpeakers(NamedTuple):
@@ -46,6 +59,28 @@ class LocalSpeakers(NamedTuple):
         """``(W, S)`` which are active at all, N of them."""
         return np.any(self.activity, axis=1)
 
+    @classmethod
+    def joined(cls, parts: Sequence[LocalSpeakers]) -> LocalSpeakers:
+        """Consecutive parts of a recording, up to the end of the last."""
+        return cls(
+            np.concatenate([part.activity for part in parts]),
+            np.concatenate([part.alone for part in parts]),
+            _stacked(part.embeddings for part in parts),
+            np.concatenate([part.first_frames for part in parts]),
+            parts[-1].num_frames,
+        )
+
+    def assigned(self, centroids: NDArray[np.floating]) -> NDArray[np.int64]:
+        """The cluster ``(W, S)`` of every local speaker, of those with centroids ``(M, E)``.
+
+        The inactive are -1, and so are those whom a window has beyond the number of clusters.
+        """
+        active = self.active
+        labels = np.full(active.shape, -1, dtype=np.int64)
+        if active.any():
+            labels[active] = assign(self.embeddings, np.nonzero(active)[0], centroids)
+        return labels
+
 
 class LocalDiarizer:
     """Run the local model and the speaker embeddings over the windows of a recording.
@@ -67,7 +102,7 @@ class LocalDiarizer:
                 f"expected windows of {self.grid.shortest / SAMPLE_RATE:g} s, which one "
                 f"frame hears, or longer, found {model.config.window_size:g} s"
             )
-        require_step(model, config)
+        require_step(model, config.step)
         self.model = model.eval()
         self.embedder = make_embedder(
             config.embedding, model.encoder.config, config.embedding_layer
@@ -109,23 +144,38 @@ class LocalDiarizer:
         slots = self.model.config.max_speakers
         activity = np.zeros((len(starts), self.frames, slots), dtype=np.uint8)
         alone = np.zeros((len(starts), slots), dtype=np.int64)
-        embeddings = []
+        embeddings: list[NDArray[np.float32] | None] = []
         first = 0
         for stretch in self._stretches(audio, watch(starts)):
             windows = slice(first, first + len(stretch.starts))
             found, clean, voices = self._run(stretch)
             activity[windows, : found.shape[1]] = found
             alone[windows] = clean
-            if voices is not None:
-                embeddings.append(voices)
+            embeddings.append(voices)
             first = windows.stop
         return LocalSpeakers(
             activity,
             alone,
-            np.concatenate(embeddings) if embeddings else np.zeros((0, 0), dtype=np.float32),
+            _stacked(embeddings),
             np.array(starts, dtype=np.int64) // self.grid.hop,
             self.grid.num_frames(audio.num_samples),
         )
+
+    @torch.no_grad()
+    def window(self, samples: NDArray[np.float32], first: int) -> LocalSpeakers:
+        """The speakers of one window, which starts at a frame of the recording.
+
+        Below zero, ``first`` is where it would start if it were not short. Frames that it does not
+        have lie before the recording then, and after its end otherwise.
+        """
+        whole = torch.from_numpy(samples).to(self.device)
+        found, alone, voices = self._run(Stretch(whole, (0,), len(samples)))
+        begin = max(0, -first)
+        end = begin + found.shape[1]
+        activity = np.zeros((1, self.frames, found.shape[2]), dtype=np.uint8)
+        activity[:, begin:end] = found
+        firsts = np.array([first], dtype=np.int64)
+        return LocalSpeakers(activity, alone, _stacked([voices]), firsts, first + end)
 
     def _stretches(self, audio: AudioStream, starts: Iterable[int]) -> Iterator[Stretch]:
         """Batches of windows of one length, each as the audio that it spans."""
@@ -186,24 +236,17 @@ class LocalDiarizer:
         return voices.float().cpu().numpy()[active[rows]]
 
 
-def require_step(model: DiarizationModel, config: InferenceConfig) -> None:
-    """Raise ConfigError unless windows of the model meet at the step that is configured."""
+def _stacked(parts: Iterable[NDArray[np.float32] | None]) -> NDArray[np.float32]:
+    """All embeddings ``(N, E)`` of some parts, of which any may have none."""
+    found = [part for part in parts if part is not None and len(part)]
+    return np.concatenate(found) if found else np.zeros((0, 0), dtype=np.float32)
+
+
+def require_step(model: DiarizationModel, step: float) -> None:
+    """Raise ConfigError unless windows of the model meet at a step of so many seconds."""
     shift, window = FrameGrid.of(model.encoder.config).shift, model.config.window_size
-    if not shift <= config.step <= window:
+    if not shift <= step <= window:
         raise ConfigError(
             f"expected a step of {shift:g} s, one frame, to the window's {window:g} s, found "
-            f"{config.step:g} s; others leave audio unheard"
+            f"{step:g} s; others leave audio unheard"
         )
-
-
-def usable_device(device: torch.device | str) -> torch.device:
-    """The device of that name; ConfigError if this machine has none."""
-    problem = "which computes nothing"
-    try:
-        found = torch.device(device)
-        if found.type != "meta":
-            torch.empty(1, device=found)
-            return found
-    except (RuntimeError, AssertionError, ImportError) as error:
-        problem = str(error).split("\n")[0].rstrip(".")
-    raise ConfigError(f"expected a device of this machine, found {device} ({problem}); use cpu")
