@@ -8,7 +8,12 @@ const at = (path) => {
   if (files.has(path)) return files.get(path);
   throw Object.assign(new Error(`no file ${path}`), { code: "ENOENT" });
 };
-const stat = ({ length }) => ({ ino: 1, mode: 0o100444, size: length, isDirectory: () => false });
+const then = new Date(0);
+const stat = ({ length }) => ({
+  ...{ ino: 1, dev: 1, nlink: 1, mode: 0o100444, uid: 0, gid: 0, rdev: 0, size: length },
+  ...{ blksize: 4096, blocks: 1, atime: then, mtime: then, ctime: then },
+  isDirectory: () => false,
+});
 let said = ""; // what sherpa-onnx wrote last, its reason where it gives up
 const modules = {
   fs: {
@@ -28,7 +33,13 @@ const modules = {
       return length;
     },
   },
-  path: { isAbsolute: (path) => path.startsWith("/"), normalize: (path) => path },
+  path: {
+    isAbsolute: (path) => path.startsWith("/"),
+    normalize: (path) => path,
+    basename: (path) => path.split("/").at(-1),
+    dirname: () => "/",
+    join: (...parts) => parts.join("/").replace(/\/+/g, "/"),
+  },
   crypto: { randomFillSync: (view) => crypto.getRandomValues(view) },
 };
 self.require = (name) => modules[name];
