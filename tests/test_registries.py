@@ -147,8 +147,16 @@ def test_an_export_target(monkeypatch, tmp_path):
     def write(model, path, output, precision):
         torch.save(model.state_dict(), path)
 
+    def write_folder(model, path, output, precision):
+        path.mkdir()
+        write(model, path / "toy.pt", output, precision)
+
     monkeypatch.setitem(TARGETS, ".toy", Target(write, lambda path: torch.load))
+    target = Target(write_folder, lambda path: torch.save, last="toy.pt")
+    monkeypatch.setitem(TARGETS, "toys", target)
     random_encoder(tiny_config()).save_pretrained(tmp_path / "encoder")
     main([str(tmp_path / "encoder"), str(tmp_path / "model.toy"), "--no-check"])
-    assert (tmp_path / "model.toy").exists()
     assert load_exported(tmp_path / "model.toy") is torch.load
+    main([str(tmp_path / "encoder"), str(tmp_path / "toys"), "--target", "toys", "--no-check"])
+    assert [each.name for each in (tmp_path / "toys").iterdir()] == ["toy.pt"]
+    assert load_exported(tmp_path / "toys", "toys") is torch.save

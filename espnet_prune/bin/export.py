@@ -1,4 +1,4 @@
-"""Export an encoder or a diarization model for deployment, as an ONNX or torch.export file."""
+"""Export an encoder or a diarization model for deployment, as a file or for another package."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from espnet_prune.bin.errors import explained
 from espnet_prune.encoder import SSLEncoder
 from espnet_prune.export import OUTPUTS, TARGETS, ExportError, largest_difference
-from espnet_prune.export.targets import require
+from espnet_prune.export.program import require
+from espnet_prune.export.targets import find_target
 from espnet_prune.formats import SOURCES, diarizen
 from espnet_prune.formats.sources import find_source
 from espnet_prune.storage.checkpoint import CONFIG, read_config
-from espnet_prune.storage.files import replacing, require_writable
+from espnet_prune.storage.files import new_folder, replacing, require_writable
 
 if TYPE_CHECKING:
     from espnet_prune.diarization.model import DiarizationModel
@@ -34,7 +35,17 @@ def get_parser() -> ArgumentParser:
     )
     add = parser.add_argument
     add("model", metavar="MODEL", help="what to export, see below")
-    add("destination", metavar="DST", type=Path, help="file, *.onnx or *.pt2 (torch.export)")
+    add(
+        "destination",
+        metavar="DST",
+        type=Path,
+        help="file, *.onnx or *.pt2 (torch.export), or what the target writes",
+    )
+    add(
+        "--target",
+        choices=TARGETS,
+        help="what to write, by name (default: what the name of DST ends in)",
+    )
     add(
         "--output",
         choices=OUTPUTS,
@@ -62,27 +73,27 @@ def main(cmd: list[str] | None = None) -> None:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # names what it can do without
     _check_arguments(args)
     model = _load(args.model)
-    with replacing(args.destination) as file:
-        TARGETS[file.suffix].write(model, file, args.output, args.quantize)
-        found = _check(file, model, args) if args.check else ""
-        size = sum(each.stat().st_size for each in file.parent.iterdir())
+    target = find_target(args.destination, args.target)
+    place = args.destination
+    with new_folder(place, target.last) if target.last else replacing(place) as path:
+        target.write(model, path, args.output, args.quantize)
+        found = _check(path, model, args) if args.check else ""
+        size = sum(each.stat().st_size for each in path.parent.rglob("*") if each.is_file())
     print(f"{args.destination}: {size / 1e6:.1f} MB{found}")
 
 
 def _check_arguments(args: Namespace) -> None:
-    target = TARGETS.get(args.destination.suffix)
-    if target is None:
-        raise ExportError(
-            f"expected a DST that ends in {' or '.join(TARGETS)}, found {args.destination}"
-        )
+    target = find_target(args.destination, args.target)
     if args.quantize and args.quantize not in target.precisions:
-        able = [suffix for suffix, each in TARGETS.items() if args.quantize in each.precisions]
+        able = [name for name, each in TARGETS.items() if args.quantize in each.precisions]
         raise ExportError(
-            f"--quantize needs a DST that ends in {' or '.join(able)}, found {args.destination}"
+            f"--quantize {args.quantize} needs a --target of {' or '.join(able)}, found "
+            f"{args.target or args.destination}"
         )
     if args.check:
         require(*target.needs)
-    require_writable(args.destination)
+    if target.last is None:
+        require_writable(args.destination)
 
 
 def _load(source: str) -> SSLEncoder | DiarizationModel:
@@ -99,14 +110,15 @@ def _load(source: str) -> SSLEncoder | DiarizationModel:
     return DiarizationModel.from_pretrained(path)
 
 
-def _check(file: Path, model: SSLEncoder | DiarizationModel, args: Namespace) -> str:
+def _check(path: Path, model: SSLEncoder | DiarizationModel, args: Namespace) -> str:
     logger.info("comparing it with PyTorch")
-    difference, limit = largest_difference(file, model, args.output), TOLERANCES[args.quantize]
+    difference = largest_difference(path, model, args.output, args.target)
+    limit = TOLERANCES[args.quantize]
     if not difference <= limit:  # NaN included
         raise ExportError(
-            f"expected a file that differs from PyTorch by at most {limit:g} of the largest value, "
-            f"found {difference:g}; nothing was written. Please report this with the versions of "
-            "torch, onnx, onnxscript and onnxruntime"
+            f"expected what differs from PyTorch by at most {limit:g} of the largest value, found "
+            f"{difference:g}; nothing was written. Please report this with the versions of torch, "
+            "onnx, onnxscript and onnxruntime"
         )
     return f", differs from PyTorch by {difference:.1e} of the largest value"
 

@@ -1,14 +1,8 @@
-"""Export for deployment: encoders and diarization models as ONNX and torch.export files."""
+"""Export for deployment: encoders and diarization models for the runtimes of others."""
 
+from espnet_prune.export.files import export_onnx, export_torch
 from espnet_prune.export.program import OUTPUTS, ExportError, Output
-from espnet_prune.export.targets import (
-    TARGETS,
-    Target,
-    export_onnx,
-    export_torch,
-    largest_difference,
-    load_exported,
-)
+from espnet_prune.export.targets import TARGETS, Target, largest_difference, load_exported
 
 __all__ = [
     "OUTPUTS",

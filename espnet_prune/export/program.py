@@ -22,11 +22,22 @@ Model: TypeAlias = "SSLEncoder | DiarizationModel"
 Output = Literal["hidden_states", "last_hidden_state", "log_probs"]
 OUTPUTS: tuple[Output, ...] = get_args(Output)
 
+_RATE = 16000
+
 logger = logging.getLogger(__name__)
 
 
 class ExportError(ValueError):
     """An export that cannot be made, or that does not compute what the model does."""
+
+
+def require(*packages: str) -> None:
+    """Raise ExportError if one of ``packages`` is not installed."""
+    for package in packages:
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise ExportError(f"this export needs {package}: pip install {package}") from error
 
 
 class Deployment(nn.Module):
@@ -62,6 +73,12 @@ class Deployment(nn.Module):
         *_, last = states
         return last, frames
 
+    @property
+    def window(self) -> int:
+        """Samples of the windows that a diarization model was trained on."""
+        assert self.diarizer is not None
+        return round(self.diarizer.config.window_size * _RATE)
+
     def metadata(self) -> dict[str, str]:
         """What a reader of the file needs to know; numbers and lists as JSON.
 
@@ -74,7 +91,7 @@ class Deployment(nn.Module):
             "producer": f"espnet_prune {__version__}",
             "family": config.family,
             "output": self.output,
-            "sample_rate": 16000,
+            "sample_rate": _RATE,
             "hop": config.hop,
             "receptive_field": config.receptive_field,
             "shortest": config.shortest,

@@ -92,7 +92,7 @@ def test_a_file_that_differs_is_not_written(
     target = TARGETS[".pt2"]._replace(write=lambda _, path, *__: path.write_text("new"))
     monkeypatch.setitem(TARGETS, ".pt2", target)
     (tmp_path / "model.pt2").write_text("former")
-    with pytest.raises(SystemExit, match=f"export: expected a file .* found {difference:g}"):
+    with pytest.raises(SystemExit, match=f"export: expected what differs .* found {difference:g}"):
         main([str(encoder), str(tmp_path / "model.pt2")])
     assert (tmp_path / "model.pt2").read_text() == "former"
     assert sorted(each.name for each in tmp_path.iterdir()) == ["encoder", "model.pt2"]
@@ -103,8 +103,8 @@ def test_a_file_that_differs_is_not_written(
 @pytest.mark.parametrize(
     "options, message",
     [
-        (["model.pt"], "expected a DST that ends in .onnx or .pt2, found .*model.pt"),
-        (["model.pt2", "--quantize", "int8"], "--quantize needs a DST that ends in .onnx"),
+        (["model.pt"], "expected a file that ends in .onnx or .pt2, found .*model.pt"),
+        (["model.pt2", "--quantize", "int8"], "--quantize int8 needs a --target of .onnx"),
         (["model.pt2", "--output", "log_probs"], "expected a diarization model"),
     ],
 )

@@ -20,8 +20,8 @@ from espnet_prune.export import (
     largest_difference,
     load_exported,
 )
+from espnet_prune.export.files import METADATA
 from espnet_prune.export.program import Deployment
-from espnet_prune.export.targets import METADATA
 from tests.export.models import DIARIZERS, ENCODERS, encoder_of, make
 
 ROOT = Path(__file__).parents[2]
