@@ -8,14 +8,17 @@ from typing import Any
 
 import torch
 
+from espnet_prune.bin.numbers import amount, positive
 from espnet_prune.diarization.inference_config import InferenceConfig, config_of_release
-from espnet_prune.diarization.local import usable_device
 from espnet_prune.diarization.pipeline import find_pipeline
 from espnet_prune.encoder import ConfigError
 from espnet_prune.encoder.typed import read_typed
+from espnet_prune.inference import AUTO, PRECISIONS, usable_device
 from espnet_prune.storage.config_files import read_yaml
 
+# Any of these replaces all of them; those below replace their own values.
 _SPEAKERS = ("num_speakers", "min_speakers", "max_speakers")
+_SINGLY = ("precision", "exclusive", "min_duration", "min_gap")
 
 
 def add_diarizer_options(parser: ArgumentParser) -> None:
@@ -23,16 +26,15 @@ def add_diarizer_options(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("model", help="folder of a diarization model or DiariZen release, or id on Hugging Face")
     add_config_option(parser)
-    add("--precision", help="of the encoder, in place of the configuration's")
-    add(
-        "--device",
-        type=_device,
-        default="cuda" if torch.cuda.is_available() else "cpu",
-        help="cpu, cuda or cuda:N (default: the GPU where there is one)",
-    )
-    add("--num_speakers", type=int, metavar="N", help="of every recording, where it is known")
-    add("--min_speakers", type=int, metavar="N", help="lower bound on them")
-    add("--max_speakers", type=int, metavar="N", help="upper bound on them")
+    add("--precision", choices=PRECISIONS, help="of the encoder, not the configuration's")
+    help_ = "cpu, cuda, cuda:N, mps or xpu; auto (default) is the first accelerator there, or cpu"
+    add("--device", type=_device, default=AUTO, help=help_)
+    add("--num_speakers", type=positive, metavar="N", help="of every recording, where it is known")
+    add("--min_speakers", type=positive, metavar="N", help="lower bound on them")
+    add("--max_speakers", type=positive, metavar="N", help="upper bound on them")
+    add("--exclusive", action="store_true", default=None, help="one speaker at a time, no overlap")
+    add("--min_duration", type=amount, metavar="S", help="leave out turns shorter than S seconds")
+    add("--min_gap", type=amount, metavar="S", help="fill gaps of a speaker shorter than S seconds")
 
 
 def add_config_option(parser: ArgumentParser) -> None:
@@ -51,8 +53,8 @@ def find_diarizer(args: Namespace) -> tuple[Path, InferenceConfig]:
     changes = {name: getattr(args, name) for name in _SPEAKERS}
     if all(number is None for number in changes.values()):
         changes = {}
-    if args.precision:
-        changes["precision"] = args.precision
+    singly = ((name, getattr(args, name)) for name in _SINGLY)
+    changes |= {name: value for name, value in singly if value is not None}
     path = find_pipeline(args.model)
     return path, read_config(args.config, config_of_release(path), **changes)
 

@@ -11,7 +11,14 @@ from typing import NamedTuple
 
 from espnet_prune.data.audio import SAMPLE_RATE, blocks, open_audio, parse_wav
 from espnet_prune.data.rttm import Turn, parse_turn, rttm_lines, to_annotation
-from espnet_prune.data.tables import NIST_COMMENTS, Problems, Tables, shown, to_text
+from espnet_prune.data.tables import (
+    NIST_COMMENTS,
+    Problems,
+    Tables,
+    expect_fields,
+    shown,
+    to_text,
+)
 from espnet_prune.data.uem import Region, parse_region, uem_lines
 from espnet_prune.data.utterances import Segment, parse_segment
 from espnet_prune.progress import progress
@@ -94,6 +101,25 @@ class _Tables(Tables):
 def read_data_dir(path: str | Path) -> DataDir:
     """Read the tables of a data directory, or tell every problem; audio is not opened."""
     return _Tables(path).data_dir()
+
+
+def read_speaker_counts(path: str | Path) -> dict[str, int]:
+    """Read how many speakers each recording of Kaldi's ``reco2num_spk`` has, or tell problems."""
+    tables = Tables(Path(path).parent)
+    rows = tables.rows(Path(path).name, _parse_count)
+    tables.require_unique(Path(path).name, "recordings", ((line, row[0]) for line, row in rows))
+    tables.problems.raise_any()
+    return dict(row for _, row in rows)
+
+
+def _parse_count(fields: list[str]) -> tuple[str, int]:
+    expect_fields(fields, "<recording> <number of speakers>")
+    recording, number = fields
+    if not (number.isascii() and number.isdigit() and 0 < int(number) < 10**6):
+        raise ValueError(
+            f"expected a number of speakers, 1 or more, found {number!r}; correct the line"
+        )
+    return recording, int(number)
 
 
 def check_data_dir(path: str | Path) -> Statistics:

@@ -22,7 +22,8 @@ HEAD = "embedding"
 """Folder of a diarization model with the embedding head of its encoder."""
 JOINING = frozenset({
     "min_share", "max_clustered", "clustering", "threshold", "linkage", "min_cluster_size",
-    "vbx_conf", "num_speakers", "min_speakers", "max_speakers",
+    "vbx_conf", "num_speakers", "min_speakers", "max_speakers", "exclusive", "min_duration",
+    "min_gap", "voice_similarity",
 })  # fmt: skip
 """The fields of InferenceConfig that clustering and stitching alone read."""
 # The largest values of numbers that are above zero.
@@ -30,6 +31,8 @@ _MOST = {
     "step": 3600, "median": 9999, "max_clustered": 100_000, "min_cluster_size": 10**9,
     "batch_size": 65536,
 }  # fmt: skip
+# Those of numbers that may be zero.
+_RANGES = {"min_duration": 3600, "min_gap": 3600, "voice_similarity": 1}
 # What we call the options of VBx of a release.
 _VBX = {
     "ahc_threshold": "threshold", "Fa": "Fa", "Fb": "Fb", "max_iters": "max_iters",
@@ -57,6 +60,10 @@ class InferenceConfig:
         vbx_conf: keyword arguments of :class:`~espnet_prune.diarization.clustering.vbx.VBxConfig`.
         num_speakers: of a recording, where it is known.
         min_speakers, max_speakers: of a recording, where bounds are known.
+        exclusive: one speaker at a time, the one for whom most windows vote.
+        min_duration: seconds; shorter turns are left out.
+        min_gap: seconds; shorter gaps between turns of one speaker are filled, first of all.
+        voice_similarity: cosine similarity from which on a speaker is a known voice.
         batch_size: windows per forward pass.
         precision: of the encoder: ``float32``, or faster and less exact ``bfloat16``, ``float16``
             or (on a CPU) ``int8``.
@@ -79,6 +86,10 @@ class InferenceConfig:
     num_speakers: int | None = None
     min_speakers: int | None = None
     max_speakers: int | None = None
+    exclusive: bool = False
+    min_duration: float = 0.0
+    min_gap: float = 0.0
+    voice_similarity: float = 0.5
     batch_size: int = 8
     precision: str = "float32"
 
@@ -93,6 +104,9 @@ class InferenceConfig:
                 raise ConfigError(
                     f"expected a {name} above zero, found {value!r}; the most is {most}"
                 )
+        for name, most in _RANGES.items():
+            if not 0 <= (value := getattr(self, name)) <= most:
+                raise ConfigError(f"expected a {name} from 0 to {most}, found {value!r}")
         if self.median % 2 == 0:
             raise ConfigError(f"expected a median of an odd number of frames, found {self.median}")
         _ = self.bounds

@@ -18,10 +18,22 @@ from espnet_prune.diarization.frames import FrameGrid
 from espnet_prune.diarization.inference_config import InferenceConfig
 from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.encoder import ConfigError
-from espnet_prune.inference import fast_dtype, inference_form
+from espnet_prune.inference import fast_dtype, inference_form, usable_device
 
 Watch = Callable[[Sequence[int]], Iterable[int]]
 """Passes on the first samples of the windows, say under a progress bar."""
+
+
+def telling(callback: Callable[[int, int], object]) -> Watch:
+    """What calls ``callback`` with the number of windows that are done, and of all of them."""
+
+    def watch(starts: Sequence[int]) -> Iterator[int]:
+        for done, start in enumerate(starts):
+            callback(done, len(starts))
+            yield start
+        callback(len(starts), len(starts))
+
+    return watch
 
 
 class LocalSpeakers(NamedTuple):
@@ -194,16 +206,3 @@ def require_step(model: DiarizationModel, config: InferenceConfig) -> None:
             f"expected a step of {shift:g} s, one frame, to the window's {window:g} s, found "
             f"{config.step:g} s; others leave audio unheard"
         )
-
-
-def usable_device(device: torch.device | str) -> torch.device:
-    """The device of that name; ConfigError if this machine has none."""
-    problem = "which computes nothing"
-    try:
-        found = torch.device(device)
-        if found.type != "meta":
-            torch.empty(1, device=found)
-            return found
-    except (RuntimeError, AssertionError, ImportError) as error:
-        problem = str(error).split("\n")[0].rstrip(".")
-    raise ConfigError(f"expected a device of this machine, found {device} ({problem}); use cpu")

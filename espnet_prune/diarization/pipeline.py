@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import copy
 import logging
-import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from espnet_prune.data.audio import AudioStream
+from espnet_prune.data.audio import AudioStream, Source, as_source
 from espnet_prune.data.rttm import Turn, to_annotation
+from espnet_prune.data.tables import DataError
 from espnet_prune.diarization.clustering.agglomerative import AgglomerativeClustering
 from espnet_prune.diarization.clustering.base import (
     BoundedClustering,
@@ -29,9 +30,16 @@ from espnet_prune.diarization.inference_config import (
     config_of_release,
     with_companions,
 )
-from espnet_prune.diarization.local import LocalDiarizer, LocalSpeakers, Watch
+from espnet_prune.diarization.local import LocalDiarizer, LocalSpeakers, Watch, telling
 from espnet_prune.diarization.model import DiarizationModel
-from espnet_prune.diarization.stitching import stitch, to_turns
+from espnet_prune.diarization.stitching import (
+    close_gaps,
+    drop_short,
+    first_speech,
+    stitch,
+    to_turns,
+)
+from espnet_prune.diarization.voices import Voice, Voices, check_voices, names_of, voices_of
 from espnet_prune.encoder.typed import read_typed
 from espnet_prune.formats.sources import find_source
 
@@ -39,6 +47,25 @@ if TYPE_CHECKING:
     from pyannote.core import Annotation
 
 logger = logging.getLogger(__name__)
+
+
+class Diarization(NamedTuple):
+    """Who spoke when in a recording, and what they sound like.
+
+    Attributes:
+        recording: its name.
+        turns: in the order of time; speakers who are not known are numbered by their first speech.
+        voices: embedding ``(E,)`` of length one of each speaker, by name, in that order.
+    """
+
+    recording: str
+    turns: list[Turn]
+    voices: dict[str, Voice]
+
+    @property
+    def annotation(self) -> Annotation:
+        """The turns for pyannote."""
+        return to_annotation(self.turns, self.recording)
 
 
 class Diarizer:
@@ -75,6 +102,7 @@ class Diarizer:
         config = config or InferenceConfig()
         self.model = model
         self.local = LocalDiarizer(model, config, device)
+        self.voices: Voices = {}
         self._join_by(config)
 
     @classmethod
@@ -103,48 +131,107 @@ class Diarizer:
 
     def __call__(
         self,
-        path: str | Path,
+        source: Source,
         num_speakers: int | None = None,
         min_speakers: int | None = None,
         max_speakers: int | None = None,
+        progress: Callable[[int, int], object] | None = None,
     ) -> Annotation:
-        """Diarize one file, of any format, rate and number of channels that libsndfile reads.
+        """Diarize one recording, of any format, rate and number of channels.
 
         What is given of the number of speakers replaces all that the configuration says of it.
 
+        Args:
+            source: whatever :func:`~espnet_prune.data.audio.as_source` takes: the path of a file,
+                an open file, samples and their rate, ``{"waveform": ..., "sample_rate": ...}``.
+            num_speakers: of the recording, where it is known.
+            min_speakers: lower bound on them.
+            max_speakers: upper bound on them.
+            progress: is called with the number of windows that are done, and of all.
+
         Raises:
-            DataError: the file is missing, unreadable, truncated or empty.
+            DataError: the recording is missing, unreadable, truncated or empty.
             ConfigError: numbers of speakers that contradict each other.
         """
-        name, bounded = recording_name(path), self
-        if (given := (num_speakers, min_speakers, max_speakers)) != (None, None, None):
-            bounded = copy.copy(self)
-            bounded.bounds = SpeakerBounds.of(*given)
-        return to_annotation(bounded.diarize(path, name), name)
+        bounded = self.with_speakers(num_speakers, min_speakers, max_speakers)
+        found = bounded.run(source, watch=telling(progress) if progress else iter)
+        return found.annotation
 
-    def diarize(self, path: str | Path, recording: str, watch: Watch = iter) -> list[Turn]:
-        """The turns of one file, named as of ``recording``; none if nobody speaks.
+    def diarize(self, source: Source, recording: str, watch: Watch = iter) -> list[Turn]:
+        """The turns of one recording under that name; none if nobody speaks.
 
         Raises:
-            DataError: the file is missing, unreadable, truncated or empty.
+            DataError: the recording is missing, unreadable, truncated or empty.
         """
-        with AudioStream(path) as audio:
-            local = self.local(audio, watch)
-        return self.join(local, recording)
+        return self.run(source, recording, watch).turns
 
-    def join(self, local: LocalSpeakers, recording: str) -> list[Turn]:
-        """The turns of a recording, of what the local model told of its windows."""
+    def run(self, source: Source, recording: str | None = None, watch: Watch = iter) -> Diarization:
+        """As :meth:`diarize`, with what the speakers sound like; the name is that of the source."""
+        source = as_source(source)
+        with AudioStream(source) as audio:
+            local = self.local(audio, watch)
+        return self.join(local, source.name if recording is None else recording)
+
+    def join(self, local: LocalSpeakers, recording: str) -> Diarization:
+        """The speakers of a recording, of what the local model told of its windows."""
         labels = self.label(local)
-        active = stitch(local.activity, labels, local.first_frames, local.num_frames)
+        config, shift = self.config, self.local.grid.shift
+        most = 1 if config.exclusive else np.inf
+        active = stitch(local.activity, labels, local.first_frames, local.num_frames, most=most)
+        close_gaps(active, config.min_gap / shift, alone=config.exclusive)
+        drop_short(active, config.min_duration / shift)
         # Clusters whom no frame's vote favours would leave gaps in the numbering.
-        active = active[:, active.any(axis=0)]
-        least, found = self.bounds.minimum, active.shape[1]
+        heard = first_speech(active)
+        least, found = self.bounds.minimum, len(heard)
         if 0 < found < least:
             logger.warning(
                 "%s: expected %d speakers or more, found %d; the windows tell no more apart",
                 recording, least, found,
             )  # fmt: skip
-        return to_turns(active, recording, self.local.grid)
+        voices = voices_of(local, labels)[heard]
+        names = names_of(voices, self.voices, config.voice_similarity)
+        turns = to_turns(active[:, heard], recording, self.local.grid, names)
+        return Diarization(recording, turns, dict(zip(names, voices, strict=True)))
+
+    def voice(self, source: Source) -> Voice:
+        """What the one who speaks in a recording sounds like ``(E,)``, for :meth:`with_voices`.
+
+        Raises:
+            DataError: the recording is missing, unreadable, truncated or empty, or nobody speaks.
+        """
+        source = as_source(source)
+        for voice in self.with_speakers(1).run(source).voices.values():
+            return voice
+        raise DataError(f"expected somebody who speaks, found nobody in {source}; record more")
+
+    def with_voices(self, voices: Voices) -> Diarizer:
+        """The same diarizer, which calls the speakers with these voices by their names.
+
+        Each name is given once, to the speaker whose voice is the most similar, and to nobody if
+        none is by ``voice_similarity`` of the configuration. Others are ``spk0``, ``spk1``, ...
+
+        Raises:
+            DataError: names with blanks, or voices that are none of this embedding.
+        """
+        other = copy.copy(self)
+        other.voices = check_voices(voices)
+        return other
+
+    def with_speakers(
+        self,
+        num_speakers: int | None = None,
+        min_speakers: int | None = None,
+        max_speakers: int | None = None,
+    ) -> Diarizer:
+        """The same diarizer with other numbers of speakers, those of the configuration if none.
+
+        Raises:
+            ConfigError: numbers that contradict each other.
+        """
+        other = copy.copy(self)
+        if (given := (num_speakers, min_speakers, max_speakers)) != (None, None, None):
+            other.bounds = SpeakerBounds.of(*given)
+        return other
 
     def with_joining(self, config: InferenceConfig) -> Diarizer:
         """The same local model with a configuration whose ``JOINING`` alone differs."""
@@ -188,13 +275,3 @@ def make_clustering(config: InferenceConfig) -> AgglomerativeClustering | Bounde
 def find_pipeline(source: str | Path) -> Path:
     """The local folder or file of a model, with its embedding head and PLDA beside it."""
     return find_source(source, also=[f"{PLDA}/*", f"{HEAD}/*"])
-
-
-def recording_name(path: str | Path) -> str:
-    """The name of a file's recording: that of the file, without its blanks and its suffix."""
-    return without_blanks(Path(path).stem)
-
-
-def without_blanks(path: str | Path) -> str:
-    """A path as RTTM files can hold it: ``_`` for blanks, ``\\xff`` for bytes that are no UTF-8."""
-    return "_".join(os.fsencode(path).decode("utf-8", "backslashreplace").split())

@@ -108,7 +108,7 @@ def local_once(diarizer: Diarizer, configs: Sequence[InferenceConfig]) -> Diariz
     def diarize(path: str, recording: str) -> Iterator[list[Turn]]:
         with AudioStream(path) as audio:
             local = first.local(audio)
-        return (each.join(local, recording) for each in joining)
+        return (each.join(local, recording).turns for each in joining)
 
     return diarize
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from espnet_prune.data.audio import SAMPLE_RATE, open_audio, parse_wav
+from espnet_prune.data.audio import SAMPLE_RATE, open_audio, parse_wav, read_scp
 from espnet_prune.data.rttm import Turn, read_rttm
 from espnet_prune.data.tables import (
     DataError,
@@ -20,7 +20,6 @@ from espnet_prune.data.tables import (
     expect_fields,
     parse_seconds,
     read_table,
-    scan_table,
     write_lines,
 )
 from espnet_prune.data.uem import Region
@@ -141,24 +140,6 @@ def frame_labels(
     return labels
 
 
-def read_wavs(path: str | Path) -> dict[str, str]:
-    """Read the path of the audio of every recording of a ``wav.scp``.
-
-    Raises:
-        DataError: with every malformed or doubled line, or if there is none.
-    """
-    rows, problems = scan_table(path, parse_wav, max_fields=2)
-    wavs: dict[str, str] = {}
-    for line, (recording, wav) in rows:
-        if wavs.setdefault(recording, wav) != wav:
-            problems.append(f"{path}:{line}: expected unique ids, found {recording!r} twice")
-    if not (rows or problems):
-        problems.append(f"{path}: expected at least one recording, found none; add one")
-    if problems:
-        raise DataError(*problems)
-    return wavs
-
-
 class _WindowData(Mapping[str, np.ndarray]):
     """Arrays of the windows of a ``windows`` file, keyed by window id; files are read when used."""
 
@@ -208,7 +189,7 @@ class WindowAudio(_WindowData):
 
     @cached_property
     def _paths(self) -> dict[str, str]:
-        return read_wavs(self.windows_file.with_name("wav.scp"))
+        return read_scp(self.windows_file.with_name("wav.scp"), parse_wav)
 
 
 class WindowLabels(_WindowData):

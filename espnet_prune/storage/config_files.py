@@ -105,7 +105,9 @@ def _read_bytes(path: str | os.PathLike[str], what: str) -> bytes:
         with open(path, "rb") as file:
             data = file.read(_MAX_BYTES + 1)
     except OSError as error:
-        raise ConfigError(f"{path}: expected {what}, found none: {error.strerror}") from error
+        raise ConfigError(
+            f"{path}: expected {what}, found none: {error.strerror}; correct the path"
+        ) from error
     if len(data) > _MAX_BYTES:
         raise ConfigError(f"{path}: expected {what}, found more than {_MAX_BYTES} bytes")
     return data
@@ -114,7 +116,14 @@ def _read_bytes(path: str | os.PathLike[str], what: str) -> bytes:
 def _require_mapping(values: object, path: str | os.PathLike[str]) -> dict[str, Any]:
     if isinstance(values, dict) and all(isinstance(key, str) for key in values):
         return values
-    raise ConfigError(f"{path}: expected values by name, found {shown(values)}")
+    raise ConfigError(
+        f"{path}: expected values by name, found {_what(values)}; write each value behind its name"
+    )
+
+
+def _what(values: object) -> str:
+    kind = "a list, " if isinstance(values, list) else ""
+    return kind + shown(values)
 
 
 def _first_line(error: Exception) -> str:

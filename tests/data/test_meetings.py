@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from espnet_prune.data import audio
 from espnet_prune.data import meetings as module
+from espnet_prune.data.audio import files as audio
 from espnet_prune.data.meetings import check_data_dir, read_data_dir, scored_regions, write_data_dir
 from espnet_prune.data.rttm import Turn, read_rttm
 from espnet_prune.data.tables import DataError

@@ -7,6 +7,7 @@ import torch
 
 from espnet_prune.data import Turn
 from espnet_prune.diarization import FrameGrid, frame_labels
+from espnet_prune.diarization.local import LocalSpeakers
 from espnet_prune.diarization.pipeline import Diarizer, InferenceConfig
 from espnet_prune.encoder import PRESETS, ConfigError, ConvLayerConfig
 from tests.diarization.scripted import SCALE, scripted_model
@@ -102,9 +103,8 @@ def test_labels_have_no_gaps_and_missing_speakers_are_told(caplog):
     diarizer = Diarizer(scripted_model(), InferenceConfig(step=0.5, num_speakers=3))
     diarizer.label = lambda *_: np.array([[2, 0]])
     activity = np.ones((1, 99, 2), dtype=np.uint8)
-    local = type(
-        "Local", (), {"activity": activity, "first_frames": np.array([0]), "num_frames": 99}
-    )
-    turns = diarizer.join(local, "a")
+    voices = np.eye(2, dtype=np.float32)
+    local = LocalSpeakers(activity, np.zeros((1, 2), np.int64), voices, np.array([0]), 99)
+    turns = diarizer.join(local, "a").turns
     assert [turn.speaker for turn in turns] == ["spk0", "spk1"]
     assert "expected 3 speakers or more, found 2" in caplog.text

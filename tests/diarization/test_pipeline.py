@@ -175,7 +175,7 @@ def test_precision_is_close(model, wav, precision, agreement):
         ({"median": 4}, "expected a median of an odd number of frames, found 4"),
         ({"step": 0.0}, "expected a step above zero, found 0.0"),
         ({"max_clustered": 0}, "expected a max_clustered above zero"),
-        ({"num_speakers": 0}, "min_speakers 0"),
+        ({"num_speakers": 0}, "expected 1 speaker or more, found num_speakers 0"),
         ({"batch_size": 2.5}, "batch_size: expected a whole number, found 2.5"),
         ({"threshold": float("nan")}, "threshold: expected a number, found nan"),
         ({"step": "fast", "median": None}, "step: expected a number.*; median: expected"),

@@ -49,6 +49,11 @@ class SpeakerBounds:
         Raises:
             ConfigError: the number and a bound at once, or numbers that contradict each other.
         """
+        if num_speakers is not None and num_speakers < 1:
+            raise ConfigError(
+                f"expected 1 speaker or more, found num_speakers {num_speakers}; leave it out where "
+                "the number is unknown"
+            )
         if num_speakers is None:
             return cls(1 if min_speakers is None else min_speakers, max_speakers)
         if min_speakers is not None or max_speakers is not None:
@@ -90,19 +95,27 @@ class BoundedClustering:
         return in_order(means.fit_predict(normalised(embeddings)))
 
 
-def assign(embeddings: Floats, windows: Indices, centroids: Floats) -> Indices:
+def assign(
+    embeddings: NDArray[np.floating],
+    windows: Indices,
+    centroids: NDArray[np.floating],
+    least: float = -np.inf,
+) -> Indices:
     """The cluster of every local speaker: most similar centroids ``(M, E)``, each once per window.
 
     Embeddings ``(N, E)`` lie in the order of their windows, whose indices are ``(N,)``. Of the
-    clusters ``(N,)`` those are -1 where a window has more speakers than there are clusters.
+    clusters ``(N,)`` those are -1 where a window has more speakers than there are clusters, and
+    where a centroid would have a cosine similarity below ``least``.
     """
     targets = normalised(centroids).T
     labels = np.full(len(embeddings), -1, dtype=np.int64)
     borders = np.flatnonzero(np.diff(windows)) + 1
     for first, last in zip([0, *borders], [*borders, len(windows)], strict=True):
         similarity = normalised(embeddings[first:last]) @ targets
-        chosen, clusters = linear_sum_assignment(-similarity)
-        labels[first + chosen] = clusters
+        # Whoever is too far from a centroid has no say in who else gets it.
+        chosen, clusters = linear_sum_assignment(-similarity.clip(min=least))
+        near = similarity[chosen, clusters] >= least
+        labels[first + chosen[near]] = clusters[near]
     return labels
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 from espnet_prune.diarization.embedding.base import SpeakerEmbedder
@@ -10,7 +11,8 @@ from espnet_prune.diarization.embedding.campplus import CAMPlusPlusEmbedder
 from espnet_prune.diarization.embedding.head import HeadEmbedder
 from espnet_prune.diarization.embedding.pooling import PooledSpectra, PooledStates
 from espnet_prune.diarization.embedding.wespeaker import WESPEAKER, WeSpeakerEmbedder
-from espnet_prune.encoder import SSLConfig
+from espnet_prune.encoder import ConfigError, SSLConfig
+from espnet_prune.encoder.typed import similar
 from espnet_prune.storage import CheckpointError
 
 
@@ -79,9 +81,15 @@ def make_embedder(source: str, encoder: SSLConfig, layer: int = 0) -> SpeakerEmb
 
     Raises:
         CheckpointError: there is no such model, it belongs to another encoder, or it needs ESPnet.
-        ConfigError: a layer that the encoder does not have.
+        ConfigError: a layer that the encoder does not have, or a name of no embedding.
     """
     name, _, place = source.partition(":")
     if name in EMBEDDINGS:
         return EMBEDDINGS[name].make(place, encoder, layer)
+    if "/" not in source and not Path(source).exists():
+        known = similar(name, EMBEDDINGS)
+        raise ConfigError(
+            f"expected an embedding of {', '.join(EMBEDDINGS)}, or a WeSpeaker model as a folder, "
+            f"a file or an id on Hugging Face (owner/name), found {source!r} ({known})"
+        )
     return WeSpeakerEmbedder.from_pretrained(source)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from espnet_prune.data import audio
+from espnet_prune.data.audio import files as audio
 from espnet_prune.data.corpora.meetings.recordings import first_channel, make_mono, mean_of_channels
 from espnet_prune.data.tables import DataError
 from tests.data.corpora.meetings.trees import noise, write_audio
