@@ -16,6 +16,7 @@ from torch import Tensor
 
 from espnet_prune.export.files import Program, export_onnx, export_torch, load_onnx
 from espnet_prune.export.program import Deployment, ExportError, Model, Output, require
+from espnet_prune.export.pyannote import PIPELINE, load_pyannote, write_pyannote
 
 
 class Target(NamedTuple):
@@ -52,6 +53,9 @@ TARGETS: dict[str, Target] = {
     ".pt2": Target(
         lambda model, path, output, _: export_torch(model, path, output),
         lambda path: torch.export.load(path).module(),
+    ),
+    "pyannote": Target(
+        write_pyannote, load_pyannote, needs=("pyannote.audio",), last=PIPELINE, padded=False
     ),
 }
 """A new target is an entry here."""

@@ -128,12 +128,12 @@ def save_encoder(
     if sparse:
         save_folder(folder, ENCODER, config, pack(state))
     else:
-        write_auto_files(folder)
         save_folder(folder, ENCODER, {**KEYS, **config}, state)
+        write_auto_files(folder)
     card = Path(folder) / CARD
     if not card.exists() or is_unedited(card.read_text(encoding="utf-8", errors="replace")):
         num_params = sum(parameter.numel() for parameter in encoder.parameters())
-        atomic_write(card, model_card(encoder.config, num_params, name))
+        atomic_write(card, model_card(encoder.config, num_params, name, sparse))
 
 
 def push_encoder(encoder: SSLEncoder, repo_id: str, *options: Any) -> str:

@@ -1,0 +1,109 @@
+"""Diarizers in pyannote.audio: its model of windows, and its pipeline over recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from pyannote.audio import Model, Pipeline
+from pyannote.audio.core.task import Problem, Resolution, Specifications
+from pyannote.audio.pipelines.speaker_diarization import DiarizeOutput
+from pyannote.audio.pipelines.utils import get_model
+from torch import Tensor
+
+from espnet_prune.diarization.head import DiarizationConfig
+from espnet_prune.diarization.inference_config import InferenceConfig, with_companions
+from espnet_prune.diarization.model import DiarizationModel
+from espnet_prune.diarization.pipeline import Diarizer, find_pipeline
+from espnet_prune.encoder import Featurizer, SSLConfig, SSLEncoder
+from espnet_prune.encoder.typed import read_typed
+
+
+class Segmentation(Model):
+    """A :class:`.DiarizationModel` as pyannote.audio's model of who speaks within a window.
+
+    ``encoder`` and ``diarization`` are the values of its two configs.
+
+    Raises:
+        ConfigError: they describe no model.
+    """
+
+    def __init__(
+        self,
+        encoder: Mapping[str, Any],
+        diarization: Mapping[str, Any],
+        sample_rate: int = 16000,
+        num_channels: int = 1,
+        task: Any = None,
+    ):
+        super().__init__(sample_rate, num_channels, task)
+        self.save_hyperparameters("encoder", "diarization")
+        config = read_typed(DiarizationConfig, diarization, "diarization")
+        shape = SSLConfig.from_dict(encoder)
+        self.model = DiarizationModel(Featurizer(SSLEncoder(shape)), config)
+        self.specifications = Specifications(
+            problem=Problem.MONO_LABEL_CLASSIFICATION,
+            resolution=Resolution.FRAME,
+            duration=config.window_size,
+            classes=[f"speaker#{index + 1}" for index in range(config.max_speakers)],
+            powerset_max_classes=config.max_simultaneous,
+            permutation_invariant=True,
+        )
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Nothing: the specifications follow from the configs."""
+
+    @property
+    def dimension(self) -> int:
+        """Classes K of the powerset."""
+        return self.model.powerset.num_classes
+
+    def forward(self, waveforms: Tensor) -> Tensor:
+        """Windows ``(B, 1, T)`` to log-probabilities ``(B, L, K)``."""
+        return self.model(waveforms[:, 0])[0]
+
+    def num_frames(self, num_samples: int) -> int:
+        """Frames L of a window of so many samples."""
+        return self.model.encoder.config.num_frames(num_samples)
+
+    def receptive_field_size(self, num_frames: int = 1) -> int:
+        """Samples that so many frames see."""
+        config = self.model.encoder.config
+        return config.receptive_field + (num_frames - 1) * config.hop
+
+    def receptive_field_center(self, frame: int = 0) -> float:
+        """The sample that is the centre of a frame; the first sample is 0."""
+        config = self.model.encoder.config
+        return config.first_centre - 0.5 + frame * config.hop
+
+
+class SpeakerDiarization(Pipeline):
+    """A :class:`.Diarizer` as pyannote.audio's pipeline of a folder that ``export`` wrote.
+
+    Args:
+        segmentation: what ``Model.from_pretrained`` reads, as pyannote.audio names it.
+        folder: where an embedding head and a PLDA lie, likewise.
+        inference: keyword arguments of :class:`.InferenceConfig`.
+        token: for the Hugging Face hub.
+        cache_dir: of the Hugging Face hub.
+
+    Raises:
+        ConfigError: options that are none.
+    """
+
+    def __init__(
+        self,
+        segmentation: Any,
+        folder: Mapping[str, Any],
+        inference: Mapping[str, Any] | None = None,
+        token: str | None = None,
+        cache_dir: str | None = None,
+    ):
+        super().__init__()
+        model = get_model(segmentation, token=token, cache_dir=cache_dir)
+        revision = f"@{folder['revision']}" if folder.get("revision") else ""
+        beside = find_pipeline(f"{folder['checkpoint']}{revision}") / folder.get("subfolder", "")
+        config = read_typed(InferenceConfig, inference or {}, "inference")
+        self.segmentation = model
+        self.diarizer = Diarizer(model.model, with_companions(config, beside))
