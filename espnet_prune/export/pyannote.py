@@ -1,4 +1,4 @@
-"""A diarization model as a folder of pyannote.audio, whose pipeline runs it as our Diarizer does."""
+"""A diarization model as a folder of pyannote.audio, whose pipeline runs it as Diarizer does."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from espnet_prune import __version__
 from espnet_prune.encoder import SSLEncoder
@@ -45,7 +46,12 @@ def load_pyannote(folder: str | PathLike[str]) -> Program:
     """What the segmentation of a written folder computes, by pyannote.audio."""
     audio = importlib.import_module("pyannote.audio")
     model = audio.Model.from_pretrained(Path(folder, _SEGMENTATION)).eval()
-    return lambda wavs, _: (model(wavs[:, None]), ...)
+
+    def run(wavs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        scores = model(wavs[:, None])
+        return scores, torch.full_like(lengths, scores.size(1))
+
+    return run
 
 
 def _checkpoint(model: Any) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from pyannote.audio import Model, Pipeline
 from pyannote.audio.core.task import Problem, Resolution, Specifications
@@ -12,8 +14,10 @@ from pyannote.audio.pipelines.speaker_diarization import DiarizeOutput
 from pyannote.audio.pipelines.utils import get_model
 from torch import Tensor
 
+from espnet_prune.data.audio import AudioStream, as_source
 from espnet_prune.diarization.head import DiarizationConfig
 from espnet_prune.diarization.inference_config import InferenceConfig, with_companions
+from espnet_prune.diarization.local import telling
 from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.diarization.pipeline import Diarizer, find_pipeline
 from espnet_prune.encoder import Featurizer, SSLConfig, SSLEncoder
@@ -79,17 +83,17 @@ class Segmentation(Model):
 
 
 class SpeakerDiarization(Pipeline):
-    """A :class:`.Diarizer` as pyannote.audio's pipeline of a folder that ``export`` wrote.
+    """A :class:`.Diarizer` as pyannote.audio's pipeline, in folders that ``export`` writes.
 
     Args:
-        segmentation: what ``Model.from_pretrained`` reads, as pyannote.audio names it.
-        folder: where an embedding head and a PLDA lie, likewise.
+        segmentation: what pyannote.audio loads a :class:`Segmentation` from.
+        folder: where an embedding head and a PLDA may lie, as pyannote.audio tells.
         inference: keyword arguments of :class:`.InferenceConfig`.
         token: for the Hugging Face hub.
         cache_dir: of the Hugging Face hub.
 
     Raises:
-        ConfigError: options that are none.
+        ConfigError: options that there are not.
     """
 
     def __init__(
@@ -101,9 +105,49 @@ class SpeakerDiarization(Pipeline):
         cache_dir: str | None = None,
     ):
         super().__init__()
-        model = get_model(segmentation, token=token, cache_dir=cache_dir)
+        self.segmentation = get_model(segmentation, token=token, cache_dir=cache_dir)
         revision = f"@{folder['revision']}" if folder.get("revision") else ""
         beside = find_pipeline(f"{folder['checkpoint']}{revision}") / folder.get("subfolder", "")
         config = read_typed(InferenceConfig, inference or {}, "inference")
-        self.segmentation = model
-        self.diarizer = Diarizer(model.model, with_companions(config, beside))
+        self.diarizer = Diarizer(self.segmentation.model, with_companions(config, beside))
+
+    def to(self, device: torch.device) -> SpeakerDiarization:
+        """Move all models; ConfigError of a device that is not there."""
+        super().to(device)
+        self.diarizer.to(device)
+        return self
+
+    def apply(
+        self,
+        file: Mapping[str, Any],
+        num_speakers: int | None = None,
+        min_speakers: int | None = None,
+        max_speakers: int | None = None,
+        hook: Callable[..., Any] | None = None,
+    ) -> DiarizeOutput:
+        """The turns that our own diarizer finds, the same without overlap, and the voices.
+
+        Args:
+            file: a recording as pyannote.audio knows them; formats are those of :func:`.as_source`.
+            num_speakers: of the recording, where it is known.
+            min_speakers: lower bound on them.
+            max_speakers: upper bound on them.
+            hook: is told how many windows are done.
+
+        Raises:
+            DataError: the recording is missing, unreadable, truncated or empty.
+            ConfigError: numbers of speakers that contradict each other.
+        """
+        hook, numbers = self.setup_hook(file, hook), (num_speakers, min_speakers, max_speakers)
+        watch = telling(lambda done, total: hook("diarization", None, total=total, completed=done))
+        source, diarizer = as_source(file), self.diarizer.with_speakers(*numbers)
+        with AudioStream(source) as audio:
+            local = diarizer.local(audio, watch)
+        found = diarizer.join(local, source.name)
+        config = replace(diarizer.config, exclusive=True)
+        exclusive = diarizer.with_joining(config).with_speakers(*numbers)
+        # Both know the same voices, and so the same names.
+        alone = exclusive.with_voices(found.voices).join(local, source.name)
+        labels = found.annotation.labels()
+        voices = np.stack([found.voices[label] for label in labels]) if labels else np.zeros((0, 0))
+        return DiarizeOutput(found.annotation, alone.annotation, voices)

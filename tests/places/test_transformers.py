@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from espnet_prune.encoder import SSLConfig, SSLEncoder
+from espnet_prune.encoder import SSLEncoder
 from espnet_prune.storage import CheckpointError
 from espnet_prune.storage.tensors import load_file, save_file
 from tests.encoders import KINDS, random_encoder, tiny_config
-from tests.export.models import ENCODERS, make
+from tests.export.models import make
 from tests.formats.parity import identical
 
 transformers = pytest.importorskip("transformers")
@@ -32,7 +32,9 @@ def silence():
 
 def encoder_of(family: str, size: str, pruned: bool = True) -> SSLEncoder:
     """Pruned in all that can be, or dense."""
-    return make(f"{family}-{size}") if pruned else random_encoder(tiny_config(family, size).dense(12))
+    return (
+        make(f"{family}-{size}") if pruned else random_encoder(tiny_config(family, size).dense(12))
+    )
 
 
 def padded() -> tuple[torch.Tensor, torch.Tensor]:
