@@ -32,9 +32,9 @@ def silence():
 
 def encoder_of(family: str, size: str, pruned: bool = True) -> SSLEncoder:
     """Pruned in all that can be, or dense."""
-    return (
-        make(f"{family}-{size}") if pruned else random_encoder(tiny_config(family, size).dense(12))
-    )
+    if pruned:
+        return make(f"{family}-{size}")
+    return random_encoder(tiny_config(family, size).dense(12))
 
 
 def padded() -> tuple[torch.Tensor, torch.Tensor]:
