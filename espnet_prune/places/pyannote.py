@@ -63,7 +63,7 @@ class Segmentation(Model):
         """Classes K of the powerset."""
         return self.model.powerset.num_classes
 
-    def forward(self, waveforms: Tensor) -> Tensor:
+    def forward(self, waveforms: Tensor, **_: Any) -> Tensor:
         """Windows ``(B, 1, T)`` to log-probabilities ``(B, L, K)``."""
         return self.model(waveforms[:, 0])[0]
 
@@ -105,11 +105,12 @@ class SpeakerDiarization(Pipeline):
         cache_dir: str | None = None,
     ):
         super().__init__()
-        self.segmentation = get_model(segmentation, token=token, cache_dir=cache_dir)
+        model: Any = get_model(segmentation, token=token, cache_dir=cache_dir)
         revision = f"@{folder['revision']}" if folder.get("revision") else ""
         beside = find_pipeline(f"{folder['checkpoint']}{revision}") / folder.get("subfolder", "")
         config = read_typed(InferenceConfig, inference or {}, "inference")
-        self.diarizer = Diarizer(self.segmentation.model, with_companions(config, beside))
+        self.segmentation = model  # which Pipeline.to moves
+        self.diarizer = Diarizer(model.model, with_companions(config, beside))
 
     def to(self, device: torch.device) -> SpeakerDiarization:
         """Move all models; ConfigError of a device that is not there."""

@@ -70,7 +70,8 @@ class SSLEncoderModel(PreTrainedModel):
         Raises:
             CheckpointError: the file lacks weights, or has others.
         """
-        model, info = super().from_pretrained(*args, output_loading_info=True, **options)
+        loaded: Any = super().from_pretrained(*args, output_loading_info=True, **options)
+        model, info = loaded
         named = {"missing": info["missing_keys"], "surplus": info["unexpected_keys"]}
         if found := [f"{what}: {shortened(sorted(keys))}" for what, keys in named.items() if keys]:
             raise CheckpointError(
@@ -84,7 +85,7 @@ class SSLEncoderModel(PreTrainedModel):
                 model.encoder.get_buffer(name).copy_(buffer)
         return (model, info) if output_loading_info else model
 
-    def save_pretrained(
+    def save_pretrained(  # type: ignore[override]
         self,
         save_directory: str | PathLike[str],
         is_main_process: bool = True,

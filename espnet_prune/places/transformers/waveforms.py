@@ -12,6 +12,6 @@ from espnet_prune.encoder.log_mel import SAMPLE_RATE
 class WaveformReader(Wav2Vec2FeatureExtractor):
     """What stands where ``pipeline("feature-extraction")`` looks for a tokenizer."""
 
-    def __call__(self, raw_speech: Any, **options: Any) -> Any:
+    def __call__(self, raw_speech: Any, **options: Any) -> Any:  # type: ignore[override]
         """The model's arguments of a waveform ``(T,)`` of 16 kHz."""
         return super().__call__(raw_speech, **{"sampling_rate": SAMPLE_RATE, **options})
