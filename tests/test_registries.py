@@ -160,3 +160,24 @@ def test_an_export_target(monkeypatch, tmp_path):
     main([str(tmp_path / "encoder"), str(tmp_path / "toys"), "--target", "toys", "--no-check"])
     assert [each.name for each in (tmp_path / "toys").iterdir()] == ["toy.pt"]
     assert load_exported(tmp_path / "toys", "toys") is torch.save
+
+
+def test_a_format_of_turns(monkeypatch):
+    pytest.importorskip("pyannote.core")
+    from espnet_prune.data.turn_formats import TURN_FORMATS, TurnFormat, format_of
+
+    toy = TurnFormat(".toy", "text/toy", lambda recording, turns: f"{recording} {len(turns)}")
+    monkeypatch.setitem(TURN_FORMATS, "toy", toy)
+    assert format_of("x.toy") == "toy" and TURN_FORMATS["toy"].render("m", []) == "m 0"
+
+
+def test_a_source_of_audio():
+    pytest.importorskip("soundfile")
+    from espnet_prune.data.audio import AudioStream, as_source
+
+    class Tape:
+        seconds = 1
+
+    as_source.register(Tape, lambda tape: as_source((torch.ones(8000 * tape.seconds), 8000)))
+    with AudioStream(Tape()) as audio:
+        assert audio.num_samples == 16000

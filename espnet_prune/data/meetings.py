@@ -113,7 +113,7 @@ def read_speaker_counts(path: str | Path) -> dict[str, int]:
 
 
 def _parse_count(fields: list[str]) -> tuple[str, int]:
-    expect_fields(fields, "<recording> <number of speakers>")
+    expect_fields(fields, "<recording> <number>")
     recording, number = fields
     if not (number.isascii() and number.isdigit() and 0 < int(number) < 10**6):
         raise ValueError(

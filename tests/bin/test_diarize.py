@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,28 +19,6 @@ from tests.diarization.scripted import scripted_model, write_script
 from tests.formats.diarizen_format import Release
 
 TURNS = [(0.5, 3.0, 0), (3.2, 5.0, 1), (5.5, 7.5, 0)]
-
-
-@pytest.fixture
-def loaded(monkeypatch: pytest.MonkeyPatch) -> list[InferenceConfig]:
-    """Whatever model is asked for, the scripted one comes; the configurations so far."""
-    asked: list[InferenceConfig] = []
-
-    def from_pretrained(source, config, device):
-        asked.append(config)
-        return Diarizer(scripted_model(), config, device)
-
-    monkeypatch.setattr(Diarizer, "from_pretrained", from_pretrained)
-    return asked
-
-
-@pytest.fixture
-def command(tmp_path: Path, loaded) -> list[str]:
-    """The start of a command line, up to the audio."""
-    (tmp_path / "model").mkdir()
-    (tmp_path / "decode.yaml").write_text("step: 0.5\n")
-    options = ["--config", f"{tmp_path}/decode.yaml", "--output", f"{tmp_path}/out"]
-    return [*options, "--device", "cpu", f"{tmp_path}/model"]
 
 
 def names(tmp_path: Path) -> list[str]:
@@ -88,14 +67,14 @@ def test_failures_do_not_stop_the_others(
     broken.write_bytes(broken.read_bytes()[: broken.stat().st_size // 2])
     write_script(tmp_path / "d.wav", TURNS, 8.0)
     write_script(tmp_path / "e.wav", TURNS, 8.0)
-    diarized = Diarizer.diarize
+    run = Diarizer.run
 
-    def out_of_memory(self, path, *rest, **options):
-        if path.name == "d.wav":
+    def out_of_memory(self, source, *rest, **options):
+        if source.name == "d":
             raise RuntimeError("out of memory")
-        return diarized(self, path, *rest, **options)
+        return run(self, source, *rest, **options)
 
-    monkeypatch.setattr(Diarizer, "diarize", out_of_memory)
+    monkeypatch.setattr(Diarizer, "run", out_of_memory)
     files = sorted(map(str, tmp_path.glob("?.*")))
     with pytest.raises(SystemExit) as ended:
         diarize.main([*command, *files])
@@ -141,13 +120,17 @@ def test_a_name_that_is_no_text(tmp_path: Path, command: list[str]) -> None:
     assert set(read_rttm(tmp_path / "out/caf\\xe9.rttm")) == {"caf\\xe9"}
 
 
-def test_containers_that_need_ffmpeg_are_told(tmp_path: Path, command: list[str]) -> None:
+def test_containers_that_need_another_reader_are_told(
+    tmp_path: Path, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    monkeypatch.setenv("PATH", "")
     for name in ("talk.m4a", "film.MP4", "done.webm"):
         (tmp_path / name).write_bytes(b"\0\0\0\x20ftypM4A ")
     write_script(tmp_path / "done.wav", TURNS, 8.0)
     with pytest.raises(SystemExit) as ended:
         diarize.main([*command, str(tmp_path)])
-    assert ended.value.code == 2 and str(ended.value).count("ffmpeg -i") == 2
+    assert ended.value.code == 2 and str(ended.value).count("espnet_prune[media]") == 2
     assert names(tmp_path) == ["done.rttm"]
 
 
@@ -193,13 +176,13 @@ class Meetings:
 def diarized(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The recordings that were diarized so far."""
     names: list[str] = []
-    inside = Diarizer.diarize
+    inside = Diarizer.run
 
-    def spy(self, path, recording, *rest, **options):
+    def spy(self, source, recording, *rest, **options):
         names.append(recording)
-        return inside(self, path, recording, *rest, **options)
+        return inside(self, source, recording, *rest, **options)
 
-    monkeypatch.setattr(Diarizer, "diarize", spy)
+    monkeypatch.setattr(Diarizer, "run", spy)
     return names
 
 

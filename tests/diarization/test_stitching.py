@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from espnet_prune.diarization.stitching import stitch, to_turns
+from espnet_prune.diarization.stitching import (
+    close_gaps,
+    drop_short,
+    first_speech,
+    stitch,
+    to_turns,
+)
 
 
 def windows_of(recording, firsts, length, seed=1):
@@ -60,3 +66,36 @@ def test_turns_have_frame_centres_inside():
     assert first.start == pytest.approx(0.0125 + 2 * 0.02 - 0.01)
     assert first.duration == pytest.approx(3 * 0.02)
     assert last.end == pytest.approx(0.0025 + 10 * 0.02)
+
+
+def test_gaps_are_filled_and_short_turns_left_out():
+    active = np.zeros((11, 2), dtype=bool)
+    active[[1, 2, 5, 9], 0] = active[[0, 3], 1] = True
+    filled, alone = active.copy(), active.copy()
+    close_gaps(filled, 3)
+    assert filled[:, 0].tolist() == [0, 1, 1, 1, 1, 1, 0, 0, 0, 1, 0]
+    assert filled[:, 1].tolist() == [1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0]
+    close_gaps(alone, 3, alone=True)
+    assert np.array_equal(alone, active)  # in each gap somebody else speaks
+    drop_short(filled, 2)
+    assert filled[:, 0].tolist() == [0, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0]
+    untouched = active.copy()
+    close_gaps(untouched, 0)
+    drop_short(untouched, 0)
+    assert np.array_equal(untouched, active)
+
+
+def test_speakers_in_the_order_of_first_speech():
+    active = np.zeros((6, 4), dtype=bool)
+    active[4:, 0] = active[1, 1] = active[3, 3] = active[5, 3] = True
+    assert first_speech(active).tolist() == [1, 3, 0]
+    assert first_speech(active[:0]).tolist() == []
+
+
+def test_one_at_a_time():
+    recording = np.random.default_rng(0).random((60, 3)) < 0.6
+    firsts = np.arange(0, 41, 10)
+    activity, labels = windows_of(recording, firsts, 20)
+    single = stitch(activity, labels, firsts, 60, most=1)
+    assert np.array_equal(single.any(axis=1), recording.any(axis=1))
+    assert single.sum(axis=1).max() == 1 and not (single & ~recording).any()

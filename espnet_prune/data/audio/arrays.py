@@ -34,9 +34,9 @@ class ArrayAudio:
             )
         if not isinstance(rate, int | np.integer | float) or rate != int(rate):
             raise DataError(f"expected a rate in Hz, a whole number, found {rate!r} of {name}")
-        if array.ndim == 2 and array.shape[0] < array.shape[1]:
-            array = array.T
-        self._samples = array.reshape(len(array), -1)
+        if array.ndim == 1 or not array.size:
+            array = array.reshape(-1, 1)
+        self._samples = array.T if 0 < len(array) < array.shape[1] else array
         self._name, self._position = name, 0
         self.samplerate = int(rate)
         self.frames, self.channels = self._samples.shape
@@ -55,7 +55,7 @@ class ArrayAudio:
                 )
             return block.astype(dtype)
         half = 2.0 ** (8 * block.dtype.itemsize - 1)
-        return ((block - half * (block.dtype.kind == "u")) / half).astype(dtype)
+        return block.astype(dtype) / half - (block.dtype.kind == "u")
 
     def close(self) -> None:
         """Nothing is held."""

@@ -195,6 +195,7 @@ class _EndlessWav(io.RawIOBase):
 
     def __init__(self, source: bytes | BinaryIO, file: BinaryIO, place: int):
         self._file = io.FileIO(source) if isinstance(source, bytes) else file
+        self._file.seek(0)
         self._place = place
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:

@@ -66,8 +66,8 @@ def _by_pyav(av: Any, file: BinaryIO, output: BinaryIO, name: str) -> None:
                 for part in resampler.resample(frame):
                     writer.write(part.to_ndarray().reshape(-1, writer.channels))
             _require_length(stream, container, writer.frames / RATE, name)
-    except (av.FFmpegError, soundfile.LibsndfileError, EOFError) as error:
-        raise _unreadable(name, str(error).partition(": ")[0]) from error
+    except (av.FFmpegError, soundfile.LibsndfileError, OSError) as error:
+        raise _unreadable(name, getattr(error, "strerror", None) or str(error)) from error
 
 
 def _require_length(stream: Any, container: Any, seconds: float, name: str) -> None:

@@ -51,7 +51,7 @@ class SpeakerBounds:
         """
         if num_speakers is not None and num_speakers < 1:
             raise ConfigError(
-                f"expected 1 speaker or more, found num_speakers {num_speakers}; leave it out where "
+                f"expected 1 speaker or more, found num_speakers {num_speakers}; leave it out if "
                 "the number is unknown"
             )
         if num_speakers is None:
