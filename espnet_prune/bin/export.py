@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from espnet_prune.bin.errors import explained
 from espnet_prune.encoder import SSLEncoder
 from espnet_prune.export import OUTPUTS, TARGETS, ExportError, largest_difference
+from espnet_prune.export.files import PRECISIONS
 from espnet_prune.export.program import require
 from espnet_prune.export.targets import find_target
 from espnet_prune.formats import SOURCES, diarizen
@@ -20,8 +21,8 @@ from espnet_prune.storage.files import new_folder, replacing, require_writable
 if TYPE_CHECKING:
     from espnet_prune.diarization.model import DiarizationModel
 
-# Of the largest value; 8 bits are inexact, but not another function.
-TOLERANCES = {None: 1e-4, "int8": 1.0}
+# Of the largest value; 8 and 16 bits are inexact, but not another function.
+TOLERANCES = {None: 1e-4, "int8": 1.0, "float16": 0.1}
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,11 @@ def get_parser() -> ArgumentParser:
         "diarization model, else hidden_states); of a diarization model, hidden_states and "
         "last_hidden_state are its encoder's",
     )
-    add("--quantize", choices=("int8",), help="8-bit linear maps of ONNX: smaller, faster, inexact")
+    add(
+        "--quantize",
+        choices=PRECISIONS,
+        help="of ONNX: 8-bit linear maps, smaller, faster and inexact; or half the bits of all",
+    )
     add(
         "--check",
         action=BooleanOptionalAction,

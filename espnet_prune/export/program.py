@@ -110,18 +110,23 @@ def trace(deployment: Deployment) -> ExportedProgram:
     A single frame is out, as PyTorch's exporter reasons that no axis it does not know is 1; what
     is translated from the program need not heed that.
     """
-    logger.info("tracing the model")
-    form = export_form(deployment)
-    config = form.encoder.config
+    config = deployment.encoder.config
     samples = config.shortest + 20 * config.hop
     example = torch.zeros(2, samples), torch.tensor([samples, samples - 5 * config.hop])
     batch, length = Dim.DYNAMIC, Dim.DYNAMIC(min=config.shortest)
+    return program_of(deployment, example, {"wavs": {0: batch, 1: length}, "lengths": {0: batch}})
+
+
+def program_of(
+    module: nn.Module, example: tuple[Tensor, ...], axes: dict[str, dict[int, Any]]
+) -> ExportedProgram:
+    """The program of ``module``, in the form that exports, for inputs with these free axes."""
+    logger.info("tracing the model")
+    form = export_form(module)
     # Without this, as in PyTorch's own export to ONNX, a batch of one would be out, too.
     settings = importlib.import_module("torch.fx.experimental._config")
     with settings.patch(backed_size_oblivious=True):
-        program = torch.export.export(
-            form, example, dynamic_shapes={"wavs": {0: batch, 1: length}, "lengths": {0: batch}}
-        )
+        program = torch.export.export(form, example, dynamic_shapes=axes)
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # it names folders of this machine
     # Newer exporters keep what they assumed of layouts in memory, "not 1 item" among it, and the

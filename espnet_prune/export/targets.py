@@ -14,9 +14,16 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from espnet_prune.export.files import Program, export_onnx, export_torch, load_onnx
+from espnet_prune.export.files import (
+    PRECISIONS,
+    Program,
+    export_onnx,
+    export_torch,
+    load_onnx,
+)
 from espnet_prune.export.program import Deployment, ExportError, Model, Output, require
 from espnet_prune.export.pyannote import PIPELINE, load_pyannote, write_pyannote
+from espnet_prune.export.sherpa import export_sherpa, load_sherpa
 
 
 class Target(NamedTuple):
@@ -33,7 +40,7 @@ class Target(NamedTuple):
             of a diarization model.
     """
 
-    write: Callable[[Any, Any, Any, str | None], None]
+    write: Callable[[Any, Any, Any, Any], None]
     load: Callable[[str | PathLike[str]], Program]
     precisions: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
@@ -43,11 +50,9 @@ class Target(NamedTuple):
 
 TARGETS: dict[str, Target] = {
     ".onnx": Target(
-        lambda model, path, output, precision: export_onnx(
-            model, path, output, precision == "int8"
-        ),
+        export_onnx,
         load_onnx,
-        precisions=("int8",),
+        precisions=PRECISIONS,
         needs=("onnxruntime",),
     ),
     ".pt2": Target(
@@ -56,6 +61,13 @@ TARGETS: dict[str, Target] = {
     ),
     "pyannote": Target(
         write_pyannote, load_pyannote, needs=("pyannote.audio",), last=PIPELINE, padded=False
+    ),
+    "sherpa-onnx": Target(
+        export_sherpa,
+        load_sherpa,
+        precisions=PRECISIONS,
+        needs=("onnxruntime",),
+        padded=False,
     ),
 }
 """A new target is an entry here."""

@@ -171,7 +171,7 @@ def test_precision_is_close(model, wav, precision, agreement):
     [
         ({"precision": "int4"}, "expected a precision of float32, .*found 'int4'"),
         ({"clustering": "spectral"}, "expected a clustering of ahc, vbx, found 'spectral'"),
-        ({"linkage": "ward"}, "expected a linkage of average, centroid, found 'ward'"),
+        ({"linkage": "ward"}, "expected a linkage of average, centroid, complete, found 'ward'"),
         ({"median": 4}, "expected a median of an odd number of frames, found 4"),
         ({"step": 0.0}, "expected a step above zero, found 0.0"),
         ({"max_clustered": 0}, "expected a max_clustered above zero"),

@@ -11,6 +11,7 @@ import soundfile
 
 from espnet_prune import Diarizer
 from espnet_prune.data import DataError, Turn
+from espnet_prune.diarization.clustering.agglomerative import LINKAGES
 from espnet_prune.diarization.clustering.base import BoundedClustering
 from espnet_prune.diarization.embedding.wespeaker import WESPEAKER
 from espnet_prune.diarization.inference_config import config_of_release, with_companions
@@ -43,7 +44,7 @@ def speakers(turns: Iterable[Turn]) -> set[str]:
     return {turn.speaker for turn in turns}
 
 
-@pytest.mark.parametrize("linkage", ["average", "centroid"])
+@pytest.mark.parametrize("linkage", LINKAGES)
 @pytest.mark.parametrize("batch_size", [1, 5, 100])
 def test_a_meeting(tmp_path: Path, linkage: str, batch_size: int) -> None:
     path = write_script(tmp_path / "m.wav", MEETING, 12.0)

@@ -184,7 +184,7 @@ def test_int8(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
     model = make("hubert-base")
-    export_onnx(model, tmp_path / "model.onnx", int8=True)
+    export_onnx(model, tmp_path / "model.onnx", precision="int8")
     assert TOLERANCE < largest_difference(tmp_path / "model.onnx", model) < 0.1
     file = onnx.load(tmp_path / "model.onnx")
     linear = [each for each in model.modules() if isinstance(each, torch.nn.Linear)]
@@ -199,7 +199,7 @@ def test_missing_packages_are_named(package: str, tmp_path: Path, monkeypatch) -
             pytest.importorskip(each)
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ExportError, match=f"pip install {package}$"):
-        export_onnx(make("hubert-base"), tmp_path / "model.onnx", int8=True)
+        export_onnx(make("hubert-base"), tmp_path / "model.onnx", precision="int8")
 
 
 def test_imports_without_optional_packages() -> None:
@@ -230,6 +230,6 @@ def test_published_shapes(name: str, tmp_path: Path) -> None:
         write(encoder, tmp_path / f"model.{suffix}")
         assert largest_difference(tmp_path / f"model.{suffix}", encoder) <= TOLERANCE
         assert (tmp_path / f"model.{suffix}").stat().st_size < 1.05 * num_bytes
-    export_onnx(encoder, tmp_path / "int8.onnx", int8=True)
+    export_onnx(encoder, tmp_path / "int8.onnx", precision="int8")
     assert largest_difference(tmp_path / "int8.onnx", encoder) <= 0.1
     assert (tmp_path / "int8.onnx").stat().st_size < 0.5 * num_bytes

@@ -22,7 +22,7 @@ from espnet_prune.diarization.clustering.base import (
 from espnet_prune.encoder import ConfigError
 from espnet_prune.encoder.typed import check_name
 
-LINKAGES = ("average", "centroid")
+LINKAGES = ("average", "centroid", "complete")
 _CANNOT_LINK = 1e3  # far beyond any cosine distance: two speakers of one window never merge
 _SMALLEST_SHARE = 0.1  # of a recording's embeddings: what the least cluster is at most
 
@@ -34,9 +34,10 @@ class AgglomerativeClustering:
     Attributes:
         threshold: distance at which merging stops, unless bounds on the number of speakers say
             otherwise: they take the nearest cut with an allowed number.
-        linkage: ``average`` is the mean cosine distance, speakers of one window kept apart;
-            ``centroid`` the Euclidean distance between means, without that constraint, as in
-            pyannote.audio 3.1 and Han et al. (2025).
+        linkage: ``average`` is the mean cosine distance, ``complete`` the largest one, as in
+            sherpa-onnx, both with speakers of one window kept apart; ``centroid`` the Euclidean
+            distance between means, without that constraint, as in pyannote.audio 3.1 and Han et
+            al. (2025).
         min_cluster_size: clusters of fewer embeddings (but a tenth of the recording's at most) do
             not count: they join the nearest of the others.
 
@@ -86,7 +87,7 @@ class AgglomerativeClustering:
         distance = 1 - unit @ unit.T
         distance[windows[:, None] == windows[None]] = _CANNOT_LINK
         np.fill_diagonal(distance, 0.0)
-        return linkage(squareform(distance.clip(min=0, out=distance), checks=False), "average")
+        return linkage(squareform(distance.clip(min=0, out=distance), checks=False), self.linkage)
 
     def _at(self, heights: Doubles, cuts: Indices) -> Doubles:
         """The threshold nearest to ours that cuts after so many merges."""

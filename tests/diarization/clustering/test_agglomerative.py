@@ -128,7 +128,7 @@ def test_the_minimum_size_is_at_most_a_tenth():
 
 
 def test_bad_options():
-    with pytest.raises(ConfigError, match="linkage of average, centroid, found 'ward'"):
+    with pytest.raises(ConfigError, match="linkage of average, centroid, complete, found 'ward'"):
         AgglomerativeClustering(0.5, "ward")
     with pytest.raises(ConfigError, match="min_cluster_size of 1 or more, found 0"):
         AgglomerativeClustering(0.5, min_cluster_size=0)
