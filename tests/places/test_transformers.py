@@ -92,6 +92,8 @@ def test_a_new_model_starts_as_an_encoder_does(tmp_path: Path) -> None:
     model = transformers.AutoModel.from_config(config)
     torch.manual_seed(1)
     assert identical(model.encoder, SSLEncoder(config.shape()))
+    own = type(config)(**config.shape().to_dict())
+    assert (own.shape(), own.kind, own.auto_map) == (config.shape(), config.kind, config.auto_map)
 
 
 def test_its_gradients_train_it(tmp_path: Path) -> None:

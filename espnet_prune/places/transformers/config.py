@@ -8,7 +8,7 @@ from typing import Any
 from transformers import PretrainedConfig
 
 from espnet_prune.encoder import SSLConfig
-from espnet_prune.storage.auto_files import MODEL_TYPE
+from espnet_prune.storage.auto_files import KEYS, MODEL_TYPE
 from espnet_prune.storage.checkpoint import ENCODER
 
 
@@ -21,7 +21,7 @@ class SSLEncoderConfig(PretrainedConfig):
     def __init__(self, **values: Any):
         # A check of transformers', that heads fill the width, must not see the fields.
         own = {x.name: values.pop(x.name) for x in fields(SSLConfig) if x.name in values}
-        super().__init__(**{"kind": ENCODER, **values})
+        super().__init__(**{"kind": ENCODER, "auto_map": KEYS["auto_map"], **values})
         vars(self).update(own)
 
     def shape(self) -> SSLConfig:

@@ -25,7 +25,7 @@ class SSLEncoderModel(PreTrainedModel):
     config_class = SSLEncoderConfig
     base_model_prefix = "encoder"
     main_input_name = "input_values"
-    input_modalities = ("audio",)
+    input_modalities = "audio"
 
     def __init__(self, config: SSLEncoderConfig):
         super().__init__(config)
