@@ -6,14 +6,14 @@ import copy
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from espnet_prune.data.audio import AudioStream, Source, as_source
-from espnet_prune.data.rttm import Turn, to_annotation
+from espnet_prune.data.rttm import Turn
 from espnet_prune.data.tables import DataError
 from espnet_prune.diarization.clustering.agglomerative import AgglomerativeClustering
 from espnet_prune.diarization.clustering.base import (
@@ -32,6 +32,7 @@ from espnet_prune.diarization.inference_config import (
 )
 from espnet_prune.diarization.local import LocalDiarizer, LocalSpeakers, Watch, telling
 from espnet_prune.diarization.model import DiarizationModel
+from espnet_prune.diarization.result import Diarization
 from espnet_prune.diarization.stitching import (
     close_gaps,
     drop_short,
@@ -47,25 +48,6 @@ if TYPE_CHECKING:
     from pyannote.core import Annotation
 
 logger = logging.getLogger(__name__)
-
-
-class Diarization(NamedTuple):
-    """Who spoke when in a recording, and what they sound like.
-
-    Attributes:
-        recording: its name.
-        turns: in the order of time; speakers who are not known are numbered by their first speech.
-        voices: embedding ``(E,)`` of length one of each speaker, by name, in that order.
-    """
-
-    recording: str
-    turns: list[Turn]
-    voices: dict[str, Voice]
-
-    @property
-    def annotation(self) -> Annotation:
-        """The turns for pyannote."""
-        return to_annotation(self.turns, self.recording)
 
 
 class Diarizer:
@@ -178,8 +160,8 @@ class Diarizer:
         config, shift = self.config, self.local.grid.shift
         most = 1 if config.exclusive else np.inf
         active = stitch(local.activity, labels, local.first_frames, local.num_frames, most=most)
-        close_gaps(active, config.min_gap / shift, alone=config.exclusive)
-        drop_short(active, config.min_duration / shift)
+        close_gaps(active, round(config.min_gap / shift, 6), alone=config.exclusive)
+        drop_short(active, round(config.min_duration / shift, 6))
         # Clusters whom no frame's vote favours would leave gaps in the numbering.
         heard = first_speech(active)
         least, found = self.bounds.minimum, len(heard)

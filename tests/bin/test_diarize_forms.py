@@ -65,6 +65,8 @@ def test_formats_of_a_data_directory(tmp_path: Path, command, meeting) -> None:
     table(tmp_path, f"a {meeting}", f"b {meeting}")
     diarize.main([*command, str(tmp_path), "--format", "csv", "rttm"])
     assert names(tmp_path) == ["a.csv", "a.rttm", "b.csv", "b.rttm"]
+    message = refused(*command, str(tmp_path), "--output", f"{tmp_path}/x.srt")
+    assert "expected an RTTM file for a data directory, found" in message
     table(tmp_path, f"../a {meeting}")
     assert "found the path '../a'" in refused(*command, str(tmp_path), "--format", "csv")
 
@@ -102,6 +104,7 @@ def test_a_number_of_speakers_for_each(tmp_path: Path, command, meeting) -> None
         assert {name: len({t.speaker for t in found[name]}) for name in found} == numbers
     for text, message in {
         "a 1\n": "reco2num_spk: expected the recording 'b', found a; choose",
+        "": "reco2num_spk: expected the recording 'a', found none",
         "a 1\nb 0\n": "reco2num_spk:2: expected a number of speakers, 1 or more, found '0'",
         "a 1\na 2\n": "expected unique recordings, found a already in line 1",
     }.items():

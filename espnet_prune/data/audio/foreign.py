@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
 
 from espnet_prune.data.audio.disk import temporary_file
 from espnet_prune.data.tables import DataError
@@ -52,22 +56,32 @@ def convert(file: BinaryIO, name: str) -> BinaryIO:
 
 
 def _by_pyav(av: Any, file: BinaryIO, output: BinaryIO, name: str) -> None:
-    import soundfile
-
     try:
-        with av.open(file) as container, contextlib.ExitStack() as stack:
+        with av.open(file) as container:
             if not container.streams.audio:
                 raise DataError(f"expected audio, found none in {name}; name another file")
             stream = container.streams.audio[0]
-            options = ("w", RATE, stream.codec_context.channels, "PCM_16")
-            writer = stack.enter_context(soundfile.SoundFile(output, *options, format="W64"))
-            resampler = av.AudioResampler(format="s16", layout=stream.layout.name, rate=RATE)
-            for frame in itertools.chain(container.decode(stream), [None]):
-                for part in resampler.resample(frame):
-                    writer.write(part.to_ndarray().reshape(-1, writer.channels))
-            _require_length(stream, container, writer.frames / RATE, name)
+            seconds = _write(_resampled(av, container.decode(stream)), output)
+            _require_length(stream, container, seconds, name)
     except (av.FFmpegError, soundfile.LibsndfileError, OSError) as error:
         raise _unreadable(name, getattr(error, "strerror", None) or str(error)) from error
+
+
+def _resampled(av: Any, frames: Iterable[Any]) -> Iterator[NDArray[np.int16]]:
+    """Samples ``(T, channels)`` of the frames."""
+    resampler = av.AudioResampler(format="s16", rate=RATE)
+    for frame in itertools.chain(frames, [None]):
+        for part in resampler.resample(frame):
+            yield part.to_ndarray().reshape(-1, part.layout.nb_channels)
+
+
+def _write(parts: Iterator[NDArray[np.int16]], output: BinaryIO) -> float:
+    """Write the parts, and tell their seconds; only the first tells for sure how many channels."""
+    first = next(parts, np.zeros((0, 1), np.int16))
+    with soundfile.SoundFile(output, "w", RATE, first.shape[1], "PCM_16", format="W64") as file:
+        for part in itertools.chain([first], parts):
+            file.write(part)
+        return file.frames / RATE
 
 
 def _require_length(stream: Any, container: Any, seconds: float, name: str) -> None:
