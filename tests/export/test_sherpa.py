@@ -18,8 +18,12 @@ import soundfile
 import torch
 
 from espnet_prune.bin.export import main
-from espnet_prune.export import ExportError, largest_difference
-from espnet_prune.export.sherpa import export_sherpa, export_sherpa_embedding
+from espnet_prune.export import (
+    ExportError,
+    export_sherpa,
+    export_sherpa_embedding,
+    largest_difference,
+)
 from tests.export.models import make
 
 pytest.importorskip("onnx")
