@@ -10,7 +10,7 @@ python = $(firstword $(wildcard $(HOME)/.pyenv/versions/$(1).*/bin/python) pytho
 PYTHON312 ?= $(call python,3.12)
 PYTHON311 ?= $(call python,3.11)
 CORE_TESTS := tests/encoder tests/storage tests/pruning tests/distillation tests/inference tests/export
-HOST_TESTS := -n 2 --dist worksteal tests/espnet tests/s3prl_plugin tests/egs2 tests/export
+HOST_TESTS := -n 2 --dist worksteal tests/espnet tests/s3prl_plugin tests/egs2 tests/export tests/places
 # s3prl's own tests of its upstreams, run on ours; only its source distributions have them.
 S3PRL_TESTS := -p tests.s3prl_plugin.s3prl_tests -m upstream -k pruned
 # Of docs and dist: the newest, or a version.

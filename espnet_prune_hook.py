@@ -1,10 +1,12 @@
-"""ESPnet and s3prl know this project from the moment that a program imports them.
+"""ESPnet, s3prl and transformers know this project from the moment that a program imports them.
 
 ``espnet_prune_hook.pth``, which the wheel puts beside this module, imports it whenever Python
 starts. Nothing else happens until a host is imported; ``ESPNET_PRUNE_HOOK=0`` switches it off.
 """
 
 import sys
+
+_OURS, _AUTO = "espnet_prune", "transformers.models.auto"
 
 
 class HostFinder:
@@ -51,6 +53,10 @@ class HostFinder:
 def _adapter(name):
     if name in ("s3prl", "s3prl.hub"):
         return "s3prl_plugin"
+    # Who uses transformers without us pays nothing: it is told by whichever is imported last.
+    other = {_OURS: _AUTO}.get(name, _OURS if name.startswith(f"{_AUTO}.") else None)
+    if other is not None:
+        return "espnet_prune.places.transformers" if other in sys.modules else None
     if name == "espnet3.components.modeling.lightning_module":
         return "espnet_prune.espnet.lightning"
     task = name.startswith("espnet2.tasks.") or (

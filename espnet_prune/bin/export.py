@@ -111,8 +111,9 @@ def _load(source: str) -> SSLEncoder | DiarizationModel:
     if not diarizes:
         return SSLEncoder.from_pretrained(path)
     from espnet_prune.diarization.model import DiarizationModel
+    from espnet_prune.diarization.pipeline import find_pipeline
 
-    return DiarizationModel.from_pretrained(path)
+    return DiarizationModel.from_pretrained(find_pipeline(source))
 
 
 def _check(path: Path, model: SSLEncoder | DiarizationModel, args: Namespace) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import asdict
 from os import PathLike
+from pathlib import Path
 
 from torch import Tensor, nn
 
@@ -31,6 +32,7 @@ class DiarizationModel(nn.Module):
         self.featurizer = featurizer
         self.powerset = Powerset(config.max_speakers, config.max_simultaneous)
         self.head = PowersetHead(self.featurizer.output_dim, self.powerset.num_classes, config.head)
+        self.origin: Path | None = None  # the folder or file that it was read from
 
     @property
     def encoder(self) -> SSLEncoder:
@@ -83,6 +85,7 @@ class DiarizationModel(nn.Module):
             featurizer, config, head = read_released(folder)
             model = cls(featurizer, config)
             load_strictly(model, {**model.state_dict(), **head}, folder)
+            model.origin = folder
             return model.eval()
         values, state = load_folder(folder, _KIND)
         try:
@@ -95,4 +98,5 @@ class DiarizationModel(nn.Module):
             model = cls(Featurizer(SSLEncoder(encoder)), config)
         model.powerset = Powerset(config.max_speakers, config.max_simultaneous)
         load_strictly(model, state, folder, assign=True)
+        model.origin = folder
         return model.eval()

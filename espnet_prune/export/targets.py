@@ -22,6 +22,7 @@ from espnet_prune.export.files import (
     load_onnx,
 )
 from espnet_prune.export.program import Deployment, ExportError, Model, Output, require
+from espnet_prune.export.pyannote import PIPELINE, load_pyannote, write_pyannote
 from espnet_prune.export.sherpa import export_sherpa, load_sherpa
 
 
@@ -57,6 +58,9 @@ TARGETS: dict[str, Target] = {
     ".pt2": Target(
         lambda model, path, output, _: export_torch(model, path, output),
         lambda path: torch.export.load(path).module(),
+    ),
+    "pyannote": Target(
+        write_pyannote, load_pyannote, needs=("pyannote.audio",), last=PIPELINE, padded=False
     ),
     "sherpa-onnx": Target(
         export_sherpa,

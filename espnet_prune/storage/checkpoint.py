@@ -21,6 +21,7 @@ from espnet_prune.encoder.front_end import ConvLayer
 from espnet_prune.encoder.model import SSLEncoder
 from espnet_prune.encoder.transformer import PositionalConv
 from espnet_prune.encoder.typed import shortened
+from espnet_prune.storage.auto_files import KEYS, without_auto_keys, write_auto_files
 from espnet_prune.storage.config_files import read_json
 from espnet_prune.storage.files import atomic_write
 from espnet_prune.storage.hub import push_folder
@@ -28,7 +29,7 @@ from espnet_prune.storage.model_card import CARD, UNNAMED, is_unedited, model_ca
 from espnet_prune.storage.tensors import load_file, pack, save_file, unpack
 
 CONFIG, _WEIGHTS = "config.json", "model.safetensors"
-_ENCODER = "ssl_encoder"
+ENCODER = "ssl_encoder"
 _INTEGERS = re.compile(r"\[[\s\d,]+\]")  # one line for each list of kept indices
 
 
@@ -109,7 +110,7 @@ def save_encoder(
     """Write ``encoder`` to ``folder``, and a model card unless somebody wrote the one there.
 
     ``name`` is what the card loads the encoder by; ``sparse`` leaves the zeros out of weights that
-    have many.
+    have many, which transformers does not read.
 
     Example:
         >>> import tempfile
@@ -120,14 +121,19 @@ def save_encoder(
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     save_encoder(encoder, folder)
         ...     print(sorted(path.name for path in Path(folder).iterdir()))
-        ['README.md', 'config.json', 'model.safetensors']
+        ['README.md', 'config.json', 'model.safetensors', 'modeling_espnet_prune.py', \
+'preprocessor_config.json']
     """
-    state = encoder.state_dict()
-    save_folder(folder, _ENCODER, encoder.config.to_dict(), pack(state) if sparse else state)
+    state, config = encoder.state_dict(), encoder.config.to_dict()
+    if sparse:
+        save_folder(folder, ENCODER, config, pack(state))
+    else:
+        save_folder(folder, ENCODER, {**KEYS, **config}, state)
+        write_auto_files(folder)
     card = Path(folder) / CARD
     if not card.exists() or is_unedited(card.read_text(encoding="utf-8", errors="replace")):
         num_params = sum(parameter.numel() for parameter in encoder.parameters())
-        atomic_write(card, model_card(encoder.config, num_params, name))
+        atomic_write(card, model_card(encoder.config, num_params, name, sparse))
 
 
 def push_encoder(encoder: SSLEncoder, repo_id: str, *options: Any) -> str:
@@ -158,7 +164,8 @@ def load_encoder(folder: str | PathLike[str]) -> SSLEncoder:
         ...     print(load_encoder(folder).config == encoder.config)
         True
     """
-    return restore_encoder(*load_folder(folder, _ENCODER), folder)
+    config, state = load_folder(folder, ENCODER)
+    return restore_encoder(without_auto_keys(config), state, folder)
 
 
 def restore_encoder(

@@ -38,7 +38,7 @@ from espnet_prune import SSLEncoder
 encoder = SSLEncoder.from_pretrained("{name}")
 hidden_states, lengths = encoder(torch.randn(1, 16000))
 ```
-
+{transformers}
 In the configuration of an ESPnet task:
 
 ```yaml
@@ -53,10 +53,20 @@ In s3prl:
         -d diarization -c config.yaml -p result
 
 """
+_TRANSFORMERS = """
+In transformers, with espnet_prune installed:
+
+    AutoModel.from_pretrained("{name}", trust_remote_code=True)
+"""
 
 
-def model_card(config: SSLConfig, num_params: int, name: str = UNNAMED) -> str:
-    """Describe an encoder in Markdown; ``name`` is what users load it by."""
+def model_card(
+    config: SSLConfig, num_params: int, name: str = UNNAMED, sparse: bool = False
+) -> str:
+    """Describe an encoder in Markdown; ``name`` is what users load it by.
+
+    That its file is ``sparse`` means that transformers does not read it.
+    """
     tags = ["speech", config.family, *(["pruned"] if is_pruned(config) else [])]
     text = _CARD.format(
         tags="\n".join(f"- {tag}" for tag in tags),
@@ -71,6 +81,7 @@ def model_card(config: SSLConfig, num_params: int, name: str = UNNAMED) -> str:
             ((len(x.heads), " ".join(map(str, x.heads)), x.ffn) for x in config.layers),
         ),
         name=name,
+        transformers="" if sparse else _TRANSFORMERS.format(name=name),
     )
     return text + _mark(text)
 

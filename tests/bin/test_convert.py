@@ -19,6 +19,7 @@ from tests.formats.dphubert_format import dphubert_config, dphubert_state
 from tests.formats.parity import identical
 
 OURS = ["README.md", "config.json", "model.safetensors"]
+OURS += ["modeling_espnet_prune.py", "preprocessor_config.json"]
 THEIRS = ["config.json", "model.safetensors", "preprocessor_config.json"]
 
 

@@ -100,6 +100,8 @@ def test_a_failed_write_leaves_the_former_file(tmp_path, monkeypatch):
         "README.md",
         "config.json",
         "model.safetensors",
+        "modeling_espnet_prune.py",
+        "preprocessor_config.json",
     ]
 
 

@@ -1,0 +1,1 @@
+"""Encoders and diarizers as classes of the libraries that use them."""
