@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "espnet_prune"
 # What a room imports stands before it.
 ROOMS = ["encoder", "pruning", "distillation", "storage", "formats", "inference", "data"]
-ROOMS += ["scoring", "diarization", "export", "places", "espnet", "report", "bin"]
+ROOMS += ["scoring", "diarization", "export", "service", "places", "espnet", "report", "bin"]
 PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 PAGES = sorted(
     str(path.relative_to(ROOT))

@@ -11,6 +11,16 @@ def positive(text: str) -> int:
     return _whole(text, 1, math.inf, "a whole number above 0")
 
 
+def natural(text: str) -> int:
+    """A whole number, zero or above."""
+    return _whole(text, 0, math.inf, "a whole number of 0 or more")
+
+
+def port(text: str) -> int:
+    """The number of a port of TCP; 0 stands for any that is free."""
+    return _whole(text, 0, 2**16 - 1, "a port from 0 to 65535")
+
+
 def seed(text: str) -> int:
     """A whole number, zero or above, that a generator takes."""
     return _whole(text, 0, 2**32 - 1, "a whole number from 0 to 2^32 - 1")
