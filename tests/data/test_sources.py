@@ -135,7 +135,6 @@ def nan(place: int) -> np.ndarray:
         (Path(__file__).parent, "expected an audio file, found a folder"),
         ("none.wav", "expected an audio file, found none at none.wav"),
     ],
-    ids=repr,
 )
 def test_problems(source, message: str) -> None:
     with pytest.raises(DataError, match=message) as refusal:
