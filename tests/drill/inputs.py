@@ -40,6 +40,7 @@ run_bench_diarization --models whisper_tiny_en --minutes 0.1 --threads 1 --outpu
 compare_der data/rttm data/rttm data/rttm --uem data/uem
 convert encoder out
 diarize exp/pruned data/a.wav --output out --device cpu --config decode.yaml
+diarize_stream exp/pruned --device cpu --config decode.yaml --delay 1
 export encoder out.pt2 --output last_hidden_state --no-check
 embed_utterances encoder speech --embedding mel --output out
 check_data data data2 --output out
@@ -60,12 +61,15 @@ report speech dense=exp/dense pruned=exp/pruned --seed 0 --output out.md
 run -m espnet_prune.bin.profile encoder
 score_asr speech/text speech/text --output out.json
 score_embedding encoder speech --embedding mel --seconds 0.5
+score_streaming exp/pruned data --device cpu --config decode.yaml --delays 1
 score_der data/rttm data/rttm --uem data/uem --collar 0.25 --bootstrap 9 --json
 simulate_conversations a=speech --output out --turn_taking t.yaml --recordings 1 --num_speakers 2
 make_table superb --published published.yaml --output out
 run_task show SID --tasks tasks.yaml --upstream_ckpt encoder --output out --place fluent=.
 tune_diarization exp/pruned data --grid min_share=0.1,0.2 --output out.yaml --device cpu
 """
+# They go on until they are told to end, or start what does: tests/bin/test_serve.py has theirs.
+_SERVICES = ("serve", "run_load")
 # A kind of these is a command of its own, such as report_sets.
 _KINDS = {"plot": ("pruning", "timeline"), "report": ("diarization", "sets", "speech")}
 
@@ -87,7 +91,7 @@ def modules() -> dict[str, str]:
         name: ".".join(file.relative_to(ROOT).with_suffix("").parts)
         for file in files
         for name in _names(file.stem, _KINDS.get(file.stem, ()))
-        if file.stem != "__main__"
+        if file.stem not in ("__main__", *_SERVICES)
         and "\ndef main(" in (text := file.read_text())
         and not text.startswith("#!")
     }
