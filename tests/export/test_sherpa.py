@@ -135,6 +135,7 @@ def test_turns_are_those_of_our_pipeline(folder: Path) -> None:
     assert frames(turns_of_sherpa(folder, threshold=2.0), 0.0125) != expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision, most", [("int8", 0.1), ("float16", 0.01)])
 def test_smaller(precision: str, most: float, folder: Path, tmp_path: Path) -> None:
     model, path = make(DIARIZER), folder / f"{precision}.onnx"
