@@ -117,10 +117,15 @@ def _save_float16(program: torch.onnx.ONNXProgram, path: Path) -> None:
     onnx.save(convert_float_to_float16(program.model_proto, keep_io_types=True), path)
 
 
-def load_onnx(path: str | PathLike[str]) -> Program:
+def onnx_session(path: str | PathLike[str]) -> Any:
+    """ONNX Runtime's session of a file, on the CPU."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+
+def load_onnx(path: str | PathLike[str]) -> Program:
+    session = onnx_session(path)
 
     def run(wavs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         output, frames = session.run(None, {"wavs": wavs.numpy(), "lengths": lengths.numpy()})

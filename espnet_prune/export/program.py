@@ -40,6 +40,16 @@ def require(*packages: str) -> None:
             raise ExportError(f"this export needs {package}: pip install {package}") from error
 
 
+def require_whole_diarizer(model: Model, output: Output | None) -> None:
+    """Raise ExportError of an encoder, or of another output than a diarizer's log_probs."""
+    if isinstance(model, SSLEncoder) or output not in (None, "log_probs"):
+        found = "an encoder" if isinstance(model, SSLEncoder) else output
+        raise ExportError(
+            "expected a diarization model and its log_probs, as this target reads nothing else, "
+            f"found {found}"
+        )
+
+
 class Deployment(nn.Module):
     """A model that takes ``wavs`` and ``lengths`` and gives one output and ``frames``.
 

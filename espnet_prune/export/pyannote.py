@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 
 from espnet_prune import __version__
-from espnet_prune.encoder import SSLEncoder
 from espnet_prune.export.files import Program
-from espnet_prune.export.program import ExportError
+from espnet_prune.export.program import Output, require_whole_diarizer
 from espnet_prune.storage.files import atomic_write
 
 PIPELINE, _SEGMENTATION, _WEIGHTS = "config.yaml", "segmentation", "pytorch_model.bin"
@@ -24,7 +23,7 @@ _PLACE = "espnet_prune.places.pyannote"
 _PYANNOTE, _LIGHTNING = "4.0.0", "2.4.0"
 
 
-def write_pyannote(model: Any, folder: Path, output: str | None = None, *_: Any) -> None:
+def write_pyannote(model: Any, folder: Path, output: Output | None = None, *_: Any) -> None:
     """Write what ``Pipeline.from_pretrained`` of pyannote.audio 4 reads to a new ``folder``.
 
     ``Model.from_pretrained`` reads its subfolder ``segmentation``, a file of tensors and plain
@@ -34,9 +33,7 @@ def write_pyannote(model: Any, folder: Path, output: str | None = None, *_: Any)
     Raises:
         ExportError: the model is an encoder, or not its log_probs are asked for.
     """
-    if isinstance(model, SSLEncoder) or output not in (None, "log_probs"):
-        found = "an encoder" if isinstance(model, SSLEncoder) else output
-        raise ExportError(f"expected a diarization model and its log_probs, found {found}")
+    require_whole_diarizer(model, output)
     (folder / _SEGMENTATION).mkdir(parents=True)
     torch.save(_checkpoint(model), folder / _SEGMENTATION / _WEIGHTS)
     atomic_write(folder / PIPELINE, _pipeline(model, folder))

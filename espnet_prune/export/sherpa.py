@@ -10,8 +10,16 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from espnet_prune.encoder import SSLEncoder
-from espnet_prune.export.files import Precision, Program, save_onnx
-from espnet_prune.export.program import Deployment, ExportError, Model, Output, program_of, require
+from espnet_prune.export.files import Precision, Program, onnx_session, save_onnx
+from espnet_prune.export.program import (
+    Deployment,
+    ExportError,
+    Model,
+    Output,
+    program_of,
+    require,
+    require_whole_diarizer,
+)
 
 if TYPE_CHECKING:  # it imports what an encoder's export does without
     from espnet_prune.diarization.embedding.campplus import CAMPlusPlusEmbedder
@@ -48,12 +56,8 @@ def export_sherpa(
             package is not installed.
     """
     require("onnx", "onnxscript", *(["onnxruntime"] if precision else []))
-    if isinstance(model, SSLEncoder) or output not in (None, "log_probs"):
-        found = "an encoder" if isinstance(model, SSLEncoder) else output
-        raise ExportError(
-            "expected a diarization model and its log_probs, as sherpa-onnx reads nothing else, "
-            f"found {found}"
-        )
+    require_whole_diarizer(model, output)
+    assert not isinstance(model, SSLEncoder)
     config, encoder = model.config, model.encoder.config
     if config.max_simultaneous > _MOST_SIMULTANEOUS:
         raise ExportError(
@@ -99,9 +103,7 @@ def export_sherpa_embedding(embedder: CAMPlusPlusEmbedder, path: str | PathLike[
 
 def load_sherpa(path: str | PathLike[str]) -> Program:
     """The program of a segmentation model, of whole windows ``(B, T)``."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = onnx_session(path)
 
     def run(wavs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         (output,) = session.run(None, {"x": wavs[:, None].numpy()})
