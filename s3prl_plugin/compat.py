@@ -10,7 +10,7 @@ Of s3prl 0.4.18 and of its fork espnet-s3prl 2026.5.14:
 * Seven tasks import ``torchaudio.sox_effects``, and so does ``s3prl.hub`` of 0.4.18; it left
   torchaudio in 2.9. A placeholder stands in, and its functions raise when they are called.
 * Most tasks read audio with ``torchaudio.load``, which needs TorchCodec and FFmpeg since torchaudio
-  2.9: where TorchCodec is not installed, soundfile reads.
+  2.9: soundfile reads, and TorchCodec what soundfile does not.
 * ``speech_commands`` imports catalyst for distributed training, and ``sv_voxceleb1`` imports sox
   and does not use it. Neither is kept up with current libraries: placeholders stand in if they are
   not installed, and raise when they are used.
@@ -66,8 +66,7 @@ def apply() -> None:
     if importlib.util.find_spec("torchaudio.sox_effects") is None:
         names = ("apply_effects_tensor", "apply_effects_file")
         torchaudio.sox_effects = _placeholder("torchaudio.sox_effects", names, "torchaudio<2.9")
-    by_torchcodec = hasattr(torchaudio, "load_with_torchcodec")
-    if by_torchcodec and importlib.util.find_spec("torchcodec") is None:
+    if hasattr(torchaudio, "load_with_torchcodec"):
         torchaudio.load = _load
     if importlib.util.find_spec("sox") is None:
         _placeholder("sox", ("Transformer",), "sox")
@@ -87,7 +86,12 @@ def _load(
     """Read what ``torchaudio.load`` does: samples from -1 to 1 ``(C, T)``, and their rate in Hz."""
     import soundfile
 
-    wav, rate = soundfile.read(uri, num_frames, frame_offset, dtype="float32", always_2d=True)
+    try:
+        wav, rate = soundfile.read(uri, num_frames, frame_offset, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError:
+        return torchaudio.load_with_torchcodec(
+            uri, frame_offset, num_frames, normalize, channels_first
+        )
     samples = torch.from_numpy(wav)
     return samples.T.contiguous() if channels_first else samples, rate
 

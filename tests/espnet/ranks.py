@@ -1,4 +1,4 @@
-"""Trainings of several processes, forked from the tests': what each did, said and learned."""
+"""Trainings of several processes at once: what each did, said and learned."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ from espnet2.train.trainer import Trainer
 # In seconds; a training takes a few.
 _HANGS = 120
 _WRITING = ("os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink")
+# What takes seconds to import is there before the processes part. They are no forks of the tests'
+# own process: torch refuses to compute gradients in a fork of one that has computed some.
+_SERVER = multiprocessing.get_context("forkserver")
+_SERVER.set_forkserver_preload([__name__, "espnet_prune.bin.powerset_train", "espnet2.tasks.asr"])
 
 
 class Rank(NamedTuple):
@@ -36,19 +40,21 @@ def run_ranks(
     main: Callable[..., object],
     commands: Sequence[list[str]],
     folder: Path,
-    prepare: Callable[[int], object] = lambda rank: None,
+    prepare: Callable[[], object] | None = None,
 ) -> list[Rank]:
     """Run ``main`` on a command each at once, as ESPnet's own options have it, without a launcher.
 
-    They meet in a file of the new ``folder``. Each does what ``prepare`` says of its number first.
+    They meet in a file of the new ``folder``. Each calls ``prepare`` first.
     """
     folder.mkdir()
     together = ["--ngpu", "0", "--dist_backend", "gloo", "--dist_world_size", str(len(commands))]
     together += ["--dist_init_method", f"file://{folder}/rendezvous"]
-    fork = multiprocessing.get_context("fork")
     terminals = [_terminal() for _ in commands]
     processes = [
-        fork.Process(target=_rank, args=(main, [*command, *together], rank, folder, inner, prepare))
+        _SERVER.Process(
+            target=_rank,
+            args=(main, [*command, *together], rank, folder, os.ttyname(inner), prepare),
+        )
         for rank, (command, (_, inner)) in enumerate(zip(commands, terminals, strict=True))
     ]
     for process in processes:
@@ -72,12 +78,13 @@ def _rank(main, command, rank, folder, terminal, prepare) -> None:
     """One process, which ends here."""
     status = 1
     try:
-        torch.set_num_threads(1)  # the parent's pool of threads is not here
-        os.environ |= {"PROGRESS_FILE": os.ttyname(terminal), "GLOO_SOCKET_IFNAME": "lo"}
+        torch.set_num_threads(1)
+        os.environ |= {"PROGRESS_FILE": terminal, "GLOO_SOCKET_IFNAME": "lo"}
         sys.stderr = (folder / f"{rank}.err").open("w", buffering=1)
         _tell_writes(folder / f"{rank}.written")
         _keep_weights(folder / f"{rank}.pth")
-        prepare(rank)
+        if prepare is not None:
+            prepare()
         main(cmd=[*command, "--dist_rank", str(rank)])
         status = 0
     except SystemExit as end:

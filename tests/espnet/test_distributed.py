@@ -113,6 +113,18 @@ def statistics(folder):
     }
 
 
+def die_in_the_middle():
+    save, saved = torch.save, []
+
+    def save_or_die(*args, **kwargs):
+        saved.append(args)
+        if len(saved) == 4:  # the checkpoint of the second epoch is there, its own file is not
+            os._exit(9)
+        save(*args, **kwargs)
+
+    torch.save = save_or_die
+
+
 def test_two_processes_equal_one(kind, tmp_path):
     main, words = kind
     main(cmd=words(tmp_path / "one"))
@@ -143,20 +155,9 @@ def test_half_of_the_data_is_another_training(diarized, windows, tmp_path):
 
 def test_one_is_killed_and_all_go_on_where_it_was(distilled, tmp_path):
     main, words = distilled
-    save, saved = torch.save, []
-
-    def die(rank):
-        def save_or_die(*args, **kwargs):
-            saved.append(args)
-            if len(saved) == 4:  # the checkpoint of the second epoch is there, its own file is not
-                os._exit(9)
-            save(*args, **kwargs)
-
-        torch.save = save_or_die
-
     whole = run_ranks(main, [words(tmp_path / "whole")] * 2, tmp_path / "ranks")
     assert "epoch 1" in whole[0].bars and not whole[1].bars
-    cut = run_ranks(main, [words(tmp_path / "cut")] * 2, tmp_path / "killed", die)
+    cut = run_ranks(main, [words(tmp_path / "cut")] * 2, tmp_path / "killed", die_in_the_middle)
     assert [each.status for each in cut] == [9, 2], cut[1].said
     assert "lost another process" in cut[1].said and "Traceback" not in cut[1].said
     resumed = run_ranks(main, [words(tmp_path / "cut")] * 2, tmp_path / "again")

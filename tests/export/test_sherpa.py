@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 
 from espnet_prune.bin.export import main
@@ -30,6 +29,7 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("pyannote.core")
+soundfile = pytest.importorskip("soundfile")
 
 from espnet_prune import Diarizer  # noqa: E402
 from espnet_prune.diarization.inference_config import InferenceConfig  # noqa: E402

@@ -81,21 +81,21 @@ def test_resampling_for_vggish():
     assert audio.waveform_to_examples(wav, 24000).shape[1:] == (1, 96, 64)
 
 
-def test_audio_without_torchcodec(tmp_path, monkeypatch):
+def test_audio_whatever_torchcodec_can(tmp_path, monkeypatch):
     soundfile = pytest.importorskip("soundfile")
     wav = torch.rand(2, 500) - 0.5
     soundfile.write(tmp_path / "talk.wav", wav.T.numpy(), 16000, subtype="FLOAT")
-    find_spec = importlib.util.find_spec
+    (tmp_path / "talk.m4a").write_bytes(b"of no format that soundfile knows")
     monkeypatch.setattr(
-        importlib.util, "find_spec", lambda n: None if n == "torchcodec" else find_spec(n)
+        torchaudio, "load_with_torchcodec", lambda uri, *_: f"decoded {uri.name}", raising=False
     )
-    monkeypatch.setattr(torchaudio, "load_with_torchcodec", None, raising=False)
     monkeypatch.setattr(torchaudio, "load", None)
     compat.apply()
     found, rate = torchaudio.load(str(tmp_path / "talk.wav"))
     assert torch.equal(found, wav) and rate == 16000
     part, _ = torchaudio.load(tmp_path / "talk.wav", 100, 50, channels_first=False)
     assert torch.equal(part, wav[:, 100:150].T)
+    assert torchaudio.load(tmp_path / "talk.m4a") == "decoded talk.m4a"
 
 
 def test_modules_that_two_tasks_import_without_need(monkeypatch):
