@@ -164,17 +164,21 @@ class StageMeter:
 class ScriptedHead(nn.Module):
     """A head that does its work, and then decides as a script says."""
 
-    def __init__(self, head: nn.Module, powerset: Powerset, grid: FrameGrid):
+    def __init__(self, head: Any, powerset: Powerset, grid: FrameGrid):
         super().__init__()
-        self.head, self.powerset = head, powerset
+        self.head, self.powerset, self.grid = head, powerset, grid
         self.turn = round(2.0 / grid.shift)  # frames
 
-    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """Features ``(B, L, D)``, frames ``(B,)`` to scores ``(B, L, K)``.
+    def inference_form(self, dtype: torch.dtype) -> ScriptedHead:
+        """The same script, with the work of the head's own form."""
+        return ScriptedHead(self.head.inference_form(dtype), self.powerset, self.grid)
+
+    def forward(self, features: Tensor, *lengths: Tensor) -> Tensor:
+        """Features ``(B, L, D)``, and frames ``(B,)`` if need be, to scores ``(B, L, K)``.
 
         Two speakers take turns of two seconds, the last half second of each in overlap.
         """
-        scores = self.head(features, lengths)
+        scores = self.head(features, *lengths)
         place = torch.arange(scores.size(1), device=scores.device)
         turn, rest = place // self.turn % 2, place % self.turn
         active = scores.new_zeros(1, scores.size(1), self.powerset.max_speakers)
@@ -227,7 +231,7 @@ def main() -> None:
 
 def _diarize(diarizer: Diarizer, path: Path, meter: StageMeter) -> tuple[int, int]:
     """What :meth:`Diarizer.diarize` does, metered; the number of windows and of embeddings."""
-    local, embedder = diarizer.local, diarizer.local.embedder
+    local, embedder = diarizer.local, diarizer.local.networks.embedder
 
     class Metered:
         layers = embedder.layers
@@ -238,7 +242,7 @@ def _diarize(diarizer: Diarizer, path: Path, meter: StageMeter) -> tuple[int, in
             with meter.stage("embedding"):
                 return embedder(stretch, states, weights)
 
-    local.embedder = Metered()
+    local.networks.embedder = Metered()
     with meter.stage("segmentation"), AudioStream(path) as audio:
         found = local(audio)
     with meter.stage("clustering"):

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torchaudio.models import Conformer
 
+from espnet_prune.diarization.inference_head import InferenceHead
 from espnet_prune.encoder import ConfigError
 from espnet_prune.encoder.norm import length_mask
 from espnet_prune.encoder.typed import settle_types
@@ -111,3 +113,7 @@ class PowersetHead(nn.Module):
         for layer in self.conformer.conformer_layers:  # its own forward reads the lengths back
             x = layer(x, padding)
         return self.classifier(x).log_softmax(dim=-1).transpose(0, 1)
+
+    def inference_form(self, dtype: torch.dtype = torch.float32) -> InferenceHead:
+        """The form that is for inference alone, in one precision, where the head is."""
+        return InferenceHead(self, dtype)

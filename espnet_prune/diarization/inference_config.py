@@ -64,7 +64,9 @@ class InferenceConfig:
         min_duration: seconds; shorter turns are left out.
         min_gap: seconds; shorter gaps between turns of one speaker are filled, first of all.
         voice_similarity: cosine similarity from which on a speaker is a known voice.
-        batch_size: windows per forward pass.
+        share_overlap: encode what windows have in common once, which makes the cost about the same
+            for any step; hidden states are then not quite those that the model was trained on.
+        batch_size: windows per forward pass; by default what suits the device.
         precision: of the encoder: ``float32``, or faster and less exact ``bfloat16``, ``float16``
             or (on a CPU) ``int8``.
 
@@ -90,7 +92,8 @@ class InferenceConfig:
     min_duration: float = 0.0
     min_gap: float = 0.0
     voice_similarity: float = 0.5
-    batch_size: int = 8
+    share_overlap: bool = False
+    batch_size: int | None = None
     precision: str = "float32"
 
     def __post_init__(self) -> None:
@@ -100,7 +103,7 @@ class InferenceConfig:
         check_name("a linkage", self.linkage, LINKAGES)
         for name, most in _MOST.items():
             value = getattr(self, name)
-            if not 0 < value <= most:
+            if value is not None and not 0 < value <= most:
                 raise ConfigError(
                     f"expected a {name} above zero, found {value!r}; the most is {most}"
                 )

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import median_filter
-from torch import Tensor, nn
 
 from espnet_prune.data.audio import SAMPLE_RATE, AudioStream
 from espnet_prune.diarization.clustering.base import assign
-from espnet_prune.diarization.embedding import make_embedder
 from espnet_prune.diarization.embedding.base import Stretch
 from espnet_prune.diarization.frames import FrameGrid
 from espnet_prune.diarization.inference_config import InferenceConfig
 from espnet_prune.diarization.model import DiarizationModel
+from espnet_prune.diarization.networks import Heard, Networks, Told
 from espnet_prune.encoder import ConfigError
-from espnet_prune.inference import fast_dtype, inference_form, usable_device
+from espnet_prune.inference.workers import Map, num_workers, workers
+
+# Windows per forward pass: on a CPU, more of them take more memory and no less time; where windows
+# share their encoder, only the head is left, and embeddings that gain by more.
+_BATCH, _BATCH_SHARED, _BATCH_ELSEWHERE = 2, 8, 32
+_SHARED = 60.0  # seconds whose windows are encoded together
 
 Watch = Callable[[Sequence[int]], Iterable[int]]
 """Passes on the first samples of the windows, say under a progress bar."""
@@ -103,27 +107,8 @@ class LocalDiarizer:
                 f"frame hears, or longer, found {model.config.window_size:g} s"
             )
         require_step(model, config.step)
-        self.model = model.eval()
-        self.embedder = make_embedder(
-            config.embedding, model.encoder.config, config.embedding_layer
-        )
-        self.kept_layers = self.embedder.layers
-        self.to(device)
-
-    def to(self, device: torch.device | str) -> None:
-        """Move the model and the embeddings; ConfigError of a device without the precision."""
-        kind = str(device).partition(":")[0]
-        if self.config.precision == "int8" and kind != "cpu":
-            raise ConfigError(
-                f"expected a precision of float32, bfloat16 or float16 of {kind}, found int8, "
-                "which only CPUs have"
-            )
-        self.device = usable_device(device)
-        self.model.to(self.device)
-        dtype = fast_dtype(self.config.precision, self.device)
-        self.encoder = inference_form(self.model.encoder, dtype)
-        if isinstance(self.embedder, nn.Module):
-            self.embedder.to(self.device)
+        self.slots = model.config.max_speakers
+        self.networks = Networks(model, config, device)
 
     def starts(self, num_samples: int) -> list[int]:
         """First samples of the windows, whole frames; the last window, if any, reaches the end."""
@@ -137,22 +122,21 @@ class LocalDiarizer:
             starts.append(-(-(num_samples - self.size) // self.grid.hop) * self.grid.hop)
         return starts
 
-    @torch.no_grad()
     def __call__(self, audio: AudioStream, watch: Watch = iter) -> LocalSpeakers:
         """Read a recording that was not read from yet, window by window, batch by batch."""
         starts = self.starts(audio.num_samples)
-        slots = self.model.config.max_speakers
-        activity = np.zeros((len(starts), self.frames, slots), dtype=np.uint8)
-        alone = np.zeros((len(starts), slots), dtype=np.int64)
+        activity = np.zeros((len(starts), self.frames, self.slots), dtype=np.uint8)
+        alone = np.zeros((len(starts), self.slots), dtype=np.int64)
         embeddings: list[NDArray[np.float32] | None] = []
         first = 0
-        for stretch in self._stretches(audio, watch(starts)):
-            windows = slice(first, first + len(stretch.starts))
-            found, clean, voices = self._run(stretch)
-            activity[windows, : found.shape[1]] = found
-            alone[windows] = clean
-            embeddings.append(voices)
-            first = windows.stop
+        run = self._shared if self.config.share_overlap else self._apart
+        with workers(self.networks.device) as each:
+            for told in run(audio, watch(starts), self._batch(len(starts)), each):
+                windows = slice(first, first + len(told.activity))
+                activity[windows, : told.activity.shape[1]] = told.activity
+                alone[windows] = told.alone
+                embeddings.append(told.embeddings)
+                first = windows.stop
         return LocalSpeakers(
             activity,
             alone,
@@ -161,29 +145,66 @@ class LocalDiarizer:
             self.grid.num_frames(audio.num_samples),
         )
 
-    @torch.no_grad()
     def window(self, samples: NDArray[np.float32], first: int) -> LocalSpeakers:
         """The speakers of one window, which starts at a frame of the recording.
 
         Below zero, ``first`` is where it would start if it were not short. Frames that it does not
         have lie before the recording then, and after its end otherwise.
         """
-        whole = torch.from_numpy(samples).to(self.device)
-        found, alone, voices = self._run(Stretch(whole, (0,), len(samples)))
+        whole = torch.from_numpy(samples).to(self.networks.device)
+        told = self._by_itself(Stretch(whole, (0,), len(samples)))
         begin = max(0, -first)
-        end = begin + found.shape[1]
-        activity = np.zeros((1, self.frames, found.shape[2]), dtype=np.uint8)
-        activity[:, begin:end] = found
+        end = begin + told.activity.shape[1]
+        activity = np.zeros((1, self.frames, self.slots), dtype=np.uint8)
+        activity[:, begin:end] = told.activity
         firsts = np.array([first], dtype=np.int64)
-        return LocalSpeakers(activity, alone, _stacked([voices]), firsts, first + end)
+        return LocalSpeakers(activity, told.alone, _stacked([told.embeddings]), firsts, first + end)
 
-    def _stretches(self, audio: AudioStream, starts: Iterable[int]) -> Iterator[Stretch]:
-        """Batches of windows of one length, each as the audio that it spans."""
+    def _batch(self, windows: int) -> int:
+        """Windows per forward pass; few enough for all workers to have some."""
+        if self.config.batch_size is not None:
+            return self.config.batch_size
+        device = self.networks.device
+        if device.type != "cpu":
+            return _BATCH_ELSEWHERE
+        most = _BATCH_SHARED if self.config.share_overlap else _BATCH
+        return max(1, min(most, -(-windows // num_workers(device))))
+
+    def _apart(
+        self, audio: AudioStream, starts: Iterable[int], batch: int, each: Map
+    ) -> Iterable[Told]:
+        """Encode each window by itself, as in training."""
+        return each(self._by_itself, self._stretches(audio, starts, batch))
+
+    def _by_itself(self, stretch: Stretch) -> Told:
+        wavs = torch.stack([stretch.samples[s : s + stretch.size] for s in stretch.starts])
+        return self.networks.tell(stretch, self.networks.hear(wavs))
+
+    def _shared(
+        self, audio: AudioStream, starts: Iterable[int], batch: int, each: Map
+    ) -> Iterator[Told]:
+        """Encode what windows have in common once."""
+        together = max(batch, round(_SHARED / self.config.step))
+        for stretch in self._stretches(audio, starts, together):
+            heard = self.networks.hear_long(stretch.samples, self.size, batch, each)
+            rows = range(len(stretch.starts))
+            batches = [rows[begin : begin + batch] for begin in rows[::batch]]
+            yield from each(partial(self._part, stretch._replace(shared=True), heard), batches)
+
+    def _part(self, stretch: Stretch, heard: Heard, rows: range) -> Told:
+        firsts = [stretch.starts[row] // self.grid.hop for row in rows]
+        windows = heard.windows(firsts, self.grid.num_frames(stretch.size))
+        return self.networks.tell(stretch.part(rows), windows)
+
+    def _stretches(
+        self, audio: AudioStream, starts: Iterable[int], count: int
+    ) -> Iterator[Stretch]:
+        """So many windows of one length at a time, each as the audio that it spans."""
         batch: list[int] = []
         for start in starts:
             # Only the last window may be shorter; then it comes by itself.
             short = start + self.size > audio.num_samples
-            if batch and (len(batch) == self.config.batch_size or short):
+            if batch and (len(batch) == count or short):
                 yield self._stretch(audio, batch)
                 batch = []
             batch.append(start)
@@ -193,47 +214,7 @@ class LocalDiarizer:
     def _stretch(self, audio: AudioStream, starts: Sequence[int]) -> Stretch:
         samples = torch.from_numpy(audio.read(starts[0], starts[-1] + self.size))
         inside = tuple(start - starts[0] for start in starts)
-        return Stretch(samples.to(self.device), inside, min(self.size, len(samples)))
-
-    def _run(
-        self, stretch: Stretch
-    ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.float32] | None]:
-        """Activity ``(B, L, S)``, frames alone ``(B, S)``, embeddings of the active ``(N, E)``."""
-        wavs = torch.stack([stretch.samples[s : s + stretch.size] for s in stretch.starts])
-        kept: dict[int, Tensor] = {}
-        states, frames = self.encoder.stream(wavs)
-        scores = self.model.head(self.model.featurizer.mix(self._keeping(states, kept)), frames)
-        decided = self.model.powerset.to_multilabel(scores).cpu().numpy().astype(np.uint8)
-        activity = median_filter(decided, size=(1, self.config.median, 1), mode="reflect")
-        alone = activity * (activity.sum(axis=-1, keepdims=True) == 1)
-        clean = alone.sum(axis=1, dtype=np.int64)
-        # Overlap says little about a voice, but more than nothing.
-        weights = np.where((clean > 0)[:, None], alone, activity)
-        voices = self._embed(stretch, kept, weights) if weights.any() else None
-        return activity, clean, voices
-
-    def _keeping(self, states: Iterable[Tensor], kept: dict[int, Tensor]) -> Iterator[Tensor]:
-        """The states ``(B, L, D)`` as float32; those that the embeddings need stay."""
-        for layer, state in enumerate(states):
-            state = state.float()
-            if layer in self.kept_layers:
-                kept[layer] = state
-            yield state
-
-    def _embed(
-        self, stretch: Stretch, states: Mapping[int, Tensor], weights: NDArray[np.uint8]
-    ) -> NDArray[np.float32]:
-        """Embeddings ``(N, E)`` of the local speakers that ``(B, L, S)`` gives any weight."""
-        active = np.any(weights, axis=1)
-        rows = np.flatnonzero(active.any(axis=1))
-        starts = [stretch.starts[row] for row in rows]
-        spanned = stretch.samples[starts[0] : starts[-1] + stretch.size]
-        spoken = Stretch(spanned, tuple(start - starts[0] for start in starts), stretch.size)
-        chosen = torch.from_numpy(rows).to(self.device)
-        shares = torch.from_numpy(weights[rows].astype(np.float32)).to(self.device)
-        theirs = {layer: state[chosen] for layer, state in states.items()}
-        voices = self.embedder(spoken, theirs, shares)
-        return voices.float().cpu().numpy()[active[rows]]
+        return Stretch(samples.to(self.networks.device), inside, min(self.size, len(samples)))
 
 
 def _stacked(parts: Iterable[NDArray[np.float32] | None]) -> NDArray[np.float32]:

@@ -108,7 +108,7 @@ class Diarizer:
 
     def to(self, device: torch.device | str) -> Diarizer:
         """Move model and embeddings to ``device``."""
-        self.local.to(device)
+        self.local.networks.to(device)
         return self
 
     def __call__(

@@ -229,7 +229,7 @@ def _frames_of(local: LocalDiarizer, delay: float, step: float, late: float) -> 
     one, whose last frame ended before its audio did.
     """
     grid = local.grid
-    require_step(local.model, step)
+    require_step(local.networks.model, step)
     steps = min(local.frames, round(step / grid.shift))
     unseen = local.size / SAMPLE_RATE - (grid.centre + grid.shift * (local.frames - 0.5))
     least = late + unseen + grid.shift * steps

@@ -102,7 +102,7 @@ def best(trials: Sequence[Trial]) -> Trial:
 
 def local_once(diarizer: Diarizer, configs: Sequence[InferenceConfig]) -> DiarizeEach:
     """Diarize with the model of ``diarizer``, one pass of which serves all configurations."""
-    first = Diarizer(diarizer.model, configs[0], diarizer.local.device)
+    first = Diarizer(diarizer.model, configs[0], diarizer.local.networks.device)
     joining = [first.with_joining(config) for config in configs]
 
     def diarize(path: str, recording: str) -> Iterator[list[Turn]]:

@@ -1,4 +1,4 @@
-"""Linear maps in the layout and precision that the processor wants, with GELU behind them."""
+"""Linear maps in the layout and precision that the processor wants, with an activation behind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ from torch import Tensor, nn
 from espnet_prune.encoder.transformer import FeedForward
 
 MakeLinear = Callable[..., nn.Module]
-"""Turns a trained linear map, and whether GELU follows, into a module for inference."""
+"""Turns a trained linear map, and the activation that follows, into a module for inference."""
+
+# By oneDNN's names: what it computes approximately if asked, and PyTorch's own.
+_ACTIVATIONS: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
+    "none": ("", lambda y: y),
+    "gelu": ("none", F.gelu),
+    "swish": ("", F.silu),
+}
 
 
 def linear_maker(dtype: torch.dtype) -> MakeLinear:
@@ -22,15 +29,18 @@ def linear_maker(dtype: torch.dtype) -> MakeLinear:
 
 
 class PackedLinear(nn.Module):
-    """``weight @ x + bias``, then GELU if asked.
+    """``weight @ x + bias``, then one of ``none``, ``gelu`` and ``swish``.
 
     On a CPU this is oneDNN's product on weights reordered once, as ``torch.compile`` emits it;
     ``F.linear`` goes to the BLAS in float32, which is up to twice as slow.
     """
 
-    def __init__(self, linear: nn.Linear, gelu: bool = False, dtype: torch.dtype = torch.float32):
+    def __init__(
+        self, linear: nn.Linear, activation: str = "none", dtype: torch.dtype = torch.float32
+    ):
         super().__init__()
-        self.gelu = gelu
+        self.activation = activation
+        self.algorithm, self.activate = _ACTIVATIONS[activation]
         self.weight = linear.weight.detach().to(dtype)
         self.bias = linear.bias.detach().to(dtype)
         self.packed = self.weight.device.type == "cpu" and _has_onednn(dtype)
@@ -40,20 +50,18 @@ class PackedLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(..., in)`` to ``(..., out)``."""
         if self.packed:
-            activation, algorithm = ("gelu", "none") if self.gelu else ("none", "")
             return torch.ops.mkldnn._linear_pointwise(
-                x, self.weight, self.bias, activation, [], algorithm
+                x, self.weight, self.bias, self.activation, [], self.algorithm
             )
-        y = F.linear(x, self.weight, self.bias)
-        return F.gelu(y) if self.gelu else y
+        return self.activate(F.linear(x, self.weight, self.bias))
 
 
 class Int8Linear(nn.Module):
     """Dynamic quantisation on a CPU: int8 weights per output, inputs quantised as they come."""
 
-    def __init__(self, linear: nn.Linear, gelu: bool = False):
+    def __init__(self, linear: nn.Linear, activation: str = "none"):
         super().__init__()
-        self.gelu = gelu
+        self.activate = _ACTIVATIONS[activation][1]
         weight = linear.weight.detach().float().contiguous()
         scales = weight.abs().amax(1).clamp(min=torch.finfo(torch.float32).tiny) / 127
         zeros = torch.zeros(len(scales), dtype=torch.long)
@@ -67,14 +75,14 @@ class Int8Linear(nn.Module):
         """``(..., in)`` to ``(..., out)``, in float32."""
         # Without VNNI, x86 processors saturate sums of products of 8 bits: 7 do not.
         y = torch.ops.quantized.linear_dynamic(x, self.packed, reduce_range=not _has_vnni())
-        return F.gelu(y) if self.gelu else y
+        return self.activate(y)
 
 
 class InferenceFeedForward(nn.Sequential):
     """Two products, the GELU part of the first."""
 
     def __init__(self, feed_forward: FeedForward, linear: MakeLinear):
-        super().__init__(linear(feed_forward.fc1, gelu=True), linear(feed_forward.fc2))
+        super().__init__(linear(feed_forward.fc1, "gelu"), linear(feed_forward.fc2))
 
     def forward(self, x: Tensor, *_: None) -> Tensor:
         return super().forward(x)

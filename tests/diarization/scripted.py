@@ -54,7 +54,10 @@ class ScriptedHead(nn.Module):
         super().__init__()
         self.powerset, self.slots = model.powerset, model.config.max_speakers
 
-    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+    def inference_form(self, dtype: torch.dtype) -> ScriptedHead:
+        return self
+
+    def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
         active = features.round()
         multilabel = torch.zeros(*active.shape[:2], self.slots)
         for window, frames in zip(multilabel, active, strict=True):

@@ -76,7 +76,7 @@ def test_steps_as_long_as_windows(model, wav):
 def test_the_state_that_is_pooled(model, wav, layer, monkeypatch):
     diarizer = Diarizer(model, InferenceConfig(embedding_layer=layer))
     seen = []
-    embedder = diarizer.local.embedder
+    embedder = diarizer.local.networks.embedder
 
     def spy(stretch, states, weights):
         wavs = torch.stack([stretch.samples[s : s + stretch.size] for s in stretch.starts])
@@ -85,7 +85,8 @@ def test_the_state_that_is_pooled(model, wav, layer, monkeypatch):
         seen.append(float((state - expected).abs().max()))
         return embedder(stretch, states, weights)
 
-    monkeypatch.setattr(diarizer.local, "embedder", spy)
+    spy.layers = embedder.layers
+    monkeypatch.setattr(diarizer.local.networks, "embedder", spy)
     assert diarizer.diarize(wav(5.0), "r") and max(seen) < 1e-3
     with pytest.raises(ConfigError, match="embedding_layer of -4 to 3, found 4"):
         Diarizer(model, InferenceConfig(embedding_layer=4))
@@ -176,7 +177,7 @@ def test_precision_is_close(model, wav, precision, agreement):
         ({"step": 0.0}, "expected a step above zero, found 0.0"),
         ({"max_clustered": 0}, "expected a max_clustered above zero"),
         ({"num_speakers": 0}, "expected 1 speaker or more, found num_speakers 0"),
-        ({"batch_size": 2.5}, "batch_size: expected a whole number, found 2.5"),
+        ({"batch_size": 2.5}, "batch_size: expected a whole number or nothing, found 2.5"),
         ({"threshold": float("nan")}, "threshold: expected a number, found nan"),
         ({"step": "fast", "median": None}, "step: expected a number.*; median: expected"),
         ({"step": 1e18}, "expected a step above zero, .*the most is"),

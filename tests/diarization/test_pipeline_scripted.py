@@ -76,7 +76,7 @@ def test_nobody_is_embedded_where_nobody_speaks(tmp_path: Path, monkeypatch) -> 
     path = write_script(tmp_path / "m.wav", [(10.5, 11.0, 0)], 20.0)
     subject = diarizer(batch_size=4)
     windows = []
-    embedder = subject.local.embedder
+    embedder = subject.local.networks.embedder
 
     def spy(stretch, states, weights):
         windows.extend(stretch.starts)
@@ -84,7 +84,8 @@ def test_nobody_is_embedded_where_nobody_speaks(tmp_path: Path, monkeypatch) -> 
         assert len(stretch.samples) == stretch.starts[-1] + stretch.size and stretch.starts[0] == 0
         return embedder(stretch, states, weights)
 
-    monkeypatch.setattr(subject.local, "embedder", spy)
+    spy.layers = embedder.layers
+    monkeypatch.setattr(subject.local.networks, "embedder", spy)
     assert found(subject.diarize(path, "m")) == parts([(10.5, 11.0, 0)])
     assert 0 < len(windows) <= 5  # windows of 2 s, one each 0.5 s
 

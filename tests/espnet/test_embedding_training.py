@@ -122,7 +122,7 @@ def test_trained_exported_and_used(windows, encoder_folder, teacher, tmp_path, c
     assert file.stat().st_size < 50_000  # the head alone
     apply_pruning.main([str(file), "--output", str(tmp_path / "model")])
     diarizer = Diarizer.from_pretrained(tmp_path / "model", InferenceConfig(embedding="head"))
-    embedder = diarizer.local.embedder
+    embedder = diarizer.local.networks.embedder
     assert isinstance(embedder, HeadEmbedder) and embedder.head.config.hidden == 8
     data = windows.parent
     tune_diarization.main([

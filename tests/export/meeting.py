@@ -47,7 +47,10 @@ class _NearestClass(nn.Module):
         super().__init__()
         self.register_buffer("mapping", mapping)
 
-    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+    def inference_form(self, dtype: torch.dtype) -> _NearestClass:
+        return self
+
+    def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
         return 2 * features @ self.mapping.T - self.mapping.sum(1)
 
 
