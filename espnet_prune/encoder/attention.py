@@ -23,8 +23,9 @@ class RelativePositionBias(nn.Module):
     def forward(self, num_frames: int) -> Tensor:
         """Bias ``(H, L, L)`` of query frame i (second axis) and key frame j (third axis)."""
         offsets = torch.arange(1 - num_frames, num_frames, device=self.table.weight.device)
-        # Windows of the values: the one from 1 - L is that of the last query.
-        return self.values(offsets).unfold(1, num_frames, 1).flip(1)
+        # Windows of the values: the one from 1 - L is that of the last query. Heads are outermost
+        # in memory, too, as attention reads them.
+        return self.values(offsets).contiguous().unfold(1, num_frames, 1).flip(1)
 
     def values(self, offsets: Tensor) -> Tensor:
         """The bias ``(H, n)`` for ``n`` differences between key and query, in frames."""
@@ -60,7 +61,9 @@ class PositionGate(nn.Module):
         if len(self.heads) < self.num_heads:
             per_head, bias = per_head[:, :, self.heads], bias[self.heads]
         gates = self.linear(per_head).view(batch, frames, -1, 2, 4).sum(-1).sigmoid()
-        update, reset = gates.permute(3, 0, 2, 1)  # each B, h, L
+        # In this order in memory, too: the square that follows takes it over, and attention would
+        # copy that into its own.
+        update, reset = gates.permute(3, 0, 2, 1).contiguous()  # each B, h, L
         gate = update * (reset * self.scale[:, None] - 1.0) + 2.0
         return gate[..., None] * bias
 
