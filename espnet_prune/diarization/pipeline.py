@@ -41,7 +41,14 @@ from espnet_prune.diarization.stitching import (
     to_turns,
 )
 from espnet_prune.diarization.streaming import Stream
-from espnet_prune.diarization.voices import Voice, Voices, check_voices, names_of, voices_of
+from espnet_prune.diarization.voices import (
+    Voice,
+    Voices,
+    check_voices,
+    names_of,
+    numbered,
+    voices_of,
+)
 from espnet_prune.encoder import ConfigError
 from espnet_prune.encoder.typed import read_typed
 from espnet_prune.formats.sources import find_source
@@ -152,6 +159,9 @@ class Diarizer:
     ) -> Stream:
         """Diarize a recording while it is made: :meth:`Stream.push` takes its chunks.
 
+        Of the configuration, ``exclusive``, ``min_duration`` and ``voice_similarity`` are kept; a
+        known voice gives its name to a speaker whom it is like when that one is first heard.
+
         Args:
             rate: of the samples, in Hz.
             delay: seconds after which what was heard is decided on, at most.
@@ -165,7 +175,9 @@ class Diarizer:
 
         Raises:
             ConfigError: a rate that is none, a delay too short for the step, numbers of speakers
-                that contradict each other, or VBx, which has no such threshold, without one.
+                that contradict each other, VBx, which has no such threshold, without one, or a
+                ``min_gap``, for which turns would have to wait.
+            DataError: known voices that are none of this embedding.
         """
         if threshold is None:
             threshold = online_threshold(self.config)
@@ -174,7 +186,7 @@ class Diarizer:
         clustering = OnlineClustering(threshold, least, bounded.bounds)
         step = max(delay / 4, self.local.grid.shift) if step is None else step
         name = without_blanks(recording)
-        return Stream(self.local, clustering, name, rate, delay, step)
+        return Stream(self.local, clustering, self.config, self.voices, name, rate, delay, step)
 
     def diarize(self, source: Source, recording: str, watch: Watch = iter) -> list[Turn]:
         """The turns of one recording under that name; none if nobody speaks.
@@ -203,7 +215,8 @@ class Diarizer:
         heard = first_speech(active)
         self.bounds.warn_of_few(len(heard), recording)
         voices = voices_of(local, labels)[heard]
-        names = names_of(voices, self.voices, config.voice_similarity)
+        others = numbered(self.voices)
+        names = names_of(voices, self.voices, config.voice_similarity, others)
         turns = to_turns(active[:, heard], recording, self.local.grid, names)
         return Diarization(recording, turns, dict(zip(names, voices, strict=True)))
 

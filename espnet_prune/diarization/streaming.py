@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 from espnet_prune.data.audio import SAMPLE_RATE
 from espnet_prune.data.rttm import Turn
 from espnet_prune.data.tables import DataError
+from espnet_prune.diarization.clustering.base import normalised
 from espnet_prune.diarization.clustering.online import OnlineClustering
+from espnet_prune.diarization.inference_config import InferenceConfig
 from espnet_prune.diarization.local import LocalDiarizer, LocalSpeakers, require_step
 from espnet_prune.diarization.stitching import stitch, turn_of
+from espnet_prune.diarization.voices import Voices, names_of, numbered
 from espnet_prune.encoder import ConfigError
 
 Chunk = NDArray[np.floating] | NDArray[np.int16] | torch.Tensor
@@ -36,13 +39,15 @@ class Stream:
     that was before a centroid per speaker.
 
     Raises:
-        ConfigError: a delay too short for the step, or a rate that is none.
+        ConfigError: a delay too short for the step, a rate that is none, or a ``min_gap``.
     """
 
     def __init__(
         self,
         local: LocalDiarizer,
         clustering: OnlineClustering,
+        config: InferenceConfig,
+        voices: Voices,
         recording: str,
         rate: int,
         delay: float,
@@ -50,6 +55,15 @@ class Stream:
     ):
         self.recording = recording
         self._local, self._clustering = local, clustering
+        if config.min_gap:
+            raise ConfigError(
+                f"expected no min_gap of a stream, whose turns would have to wait, found "
+                f"{config.min_gap:g} s; fill the gaps of the result"
+            )
+        self._most = 1 if config.exclusive else np.inf
+        self._shortest = round(config.min_duration / local.grid.shift, 6)  # frames
+        self._voices, self._least = dict(voices), config.voice_similarity
+        self._others = numbered(voices)
         self._audio = _Audio(rate)
         self._step, self._lag = _frames_of(local, delay, step, self._audio.late)
         # Windows end as those of a whole recording do, and the early ones are short. The first is
@@ -65,7 +79,8 @@ class Stream:
     @property
     def current(self) -> list[Turn]:
         """The turns that go on, as far as is final: speaker and begin stay, the end moves."""
-        return [self._turn(cluster, self._final) for cluster in self._begun]
+        told = (cluster for cluster in self._begun if self._is_long(cluster, self._final))
+        return [self._turn(cluster, self._final) for cluster in told]
 
     def push(self, chunk: Chunk) -> list[Turn]:
         """Hear the next chunk, of any length, and tell the turns that are over by now.
@@ -100,8 +115,7 @@ class Stream:
                 first = -((local.size - heard) // local.grid.hop)
                 self._run_window(first if first >= 0 else total - local.frames, heard)
             turns += self._decide(total)
-            turns += [self._turn(cluster, total) for cluster in sorted(self._begun)]
-            self._begun.clear()
+            turns += self._end_turns(sorted(self._begun), total)
         self._clustering.bounds.warn_of_few(len(self._names), self.recording)
         return turns
 
@@ -137,22 +151,42 @@ class Stream:
         seen = LocalSpeakers.joined(self._recent)
         labels = seen.assigned(self._clustering.sums)
         first_frames = seen.first_frames - self._final
-        votes = stitch(seen.activity, labels, first_frames, until - self._final)
+        frames = until - self._final
+        votes = stitch(seen.activity, labels, first_frames, frames, most=self._most)
         speaks = np.zeros((len(votes) + 1, len(self._clustering.sums)), dtype=bool)
         speaks[0, list(self._begun)] = True
         speaks[1:, : votes.shape[1]] = votes
         turns = []
         for frame, cluster in np.argwhere(np.diff(speaks, axis=0)).tolist():
             if cluster in self._begun:
-                turns.append(self._turn(cluster, self._final + frame))
-                del self._begun[cluster]
+                turns += self._end_turns([cluster], self._final + frame)
             else:
                 self._begun[cluster] = self._final + frame
-                self._names.setdefault(cluster, f"spk{len(self._names)}")
         self._final = until
+        self._name_speakers(until)
         while self._recent and self._recent[0].num_frames <= until:
             self._recent.popleft()
         return turns
+
+    def _end_turns(self, clusters: Iterable[int], end: int) -> list[Turn]:
+        """The turns of those who speak up to a frame, but for those that are too short."""
+        self._name_speakers(end)
+        told = [self._turn(each, end) for each in clusters if self._is_long(each, end)]
+        for cluster in clusters:
+            del self._begun[cluster]
+        return told
+
+    def _name_speakers(self, end: int) -> None:
+        """Name those whose first turn is told, once for all, in the order of their beginnings."""
+        for cluster in self._begun:
+            if cluster not in self._names and self._is_long(cluster, end):
+                voice = normalised(self._clustering.sums[[cluster]]).astype(np.float32)
+                (name,) = names_of(voice, self._voices, self._least, self._others)
+                self._voices.pop(name, None)
+                self._names[cluster] = name
+
+    def _is_long(self, cluster: int, end: int) -> bool:
+        return end - self._begun[cluster] >= self._shortest
 
     def _turn(self, cluster: int, end: int) -> Turn:
         begin, name = self._begun[cluster], self._names[cluster]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
@@ -36,8 +36,15 @@ def voices_of(local: LocalSpeakers, labels: NDArray[np.int64]) -> NDArray[np.flo
     return normalised(sums)
 
 
-def names_of(voices: NDArray[np.float32], known: Voices, least: float) -> list[str]:
-    """Names of voices ``(M, E)``: those of the known voices that are alike, each once, or numbers.
+def numbered(known: Voices) -> Iterator[str]:
+    """Names of speakers who are none of the known: ``spk0``, ``spk1``, ..."""
+    return (name for name in map("spk{}".format, itertools.count()) if name not in known)
+
+
+def names_of(
+    voices: NDArray[np.float32], known: Voices, least: float, others: Iterator[str]
+) -> list[str]:
+    """Names of voices ``(M, E)``: those of the known voices that are alike, each once, or others.
 
     Together the names go where the similarities are the largest, but nowhere below ``least``.
 
@@ -54,8 +61,7 @@ def names_of(voices: NDArray[np.float32], known: Voices, least: float) -> list[s
                 )
         chosen = assign(voices, np.zeros(len(voices), np.int64), np.stack([*known.values()]), least)
     listed = list(known)
-    numbers = (name for name in map("spk{}".format, itertools.count()) if name not in known)
-    return [listed[index] if index >= 0 else next(numbers) for index in chosen]
+    return [listed[index] if index >= 0 else next(others) for index in chosen]
 
 
 def check_voices(voices: Mapping[str, ArrayLike], where: object = "") -> dict[str, Voice]:

@@ -256,6 +256,36 @@ def test_bad_options(options: dict, message: str) -> None:
         diarizer().stream(**options)
 
 
+@pytest.mark.parametrize("options", [{"exclusive": True}, {"min_duration": 2.5}])
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_told_is_as_of_the_recording(tmp_path, seed: int, options: dict) -> None:
+    turns = conversation(seed)
+    path = write_script(tmp_path / "m.wav", turns, 30.0)
+    subject = diarizer(**options)
+    stream, found, shown = subject.stream(delay=1.0), [], set()
+    for chunk in chunks(script(turns, 30.0), 1600):
+        found += stream.push(chunk)
+        shown |= {begin_of(turn) for turn in stream.current}
+    found += stream.finish()
+    assert by_start(found) == subject.diarize(path, "stream") != diarizer().diarize(path, "stream")
+    assert shown <= {begin_of(turn) for turn in found}  # none is taken back
+
+
+def test_known_voices_give_their_names(tmp_path) -> None:
+    path = write_script(tmp_path / "m.wav", MEETING, 12.0)
+    plain = diarizer()
+    voices = plain.run(path).voices
+    known = plain.with_voices({"ann": voices["spk1"], "bob": voices["spk0"]})
+    found = list(known.stream(delay=1.0).follow([script(MEETING, 12.0)]))
+    assert by_start(found) == known.diarize(path, "stream")
+    assert {turn.speaker for turn in found} == {"ann", "bob", "spk0"}
+
+
+def test_gaps_are_not_filled() -> None:
+    with pytest.raises(ConfigError, match="expected no min_gap of a stream, .* found 0.5 s"):
+        diarizer(min_gap=0.5).stream()
+
+
 def test_thresholds_of_other_clusterings() -> None:
     samples = script(MEETING, 12.0)
     subject = diarizer(linkage="centroid", threshold=0.6)

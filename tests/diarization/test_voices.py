@@ -13,7 +13,7 @@ import torch
 from espnet_prune import Diarizer
 from espnet_prune.data import DataError
 from espnet_prune.diarization.pipeline import InferenceConfig
-from espnet_prune.diarization.voices import load_voices, names_of, save_voices
+from espnet_prune.diarization.voices import load_voices, names_of, numbered, save_voices
 from tests.diarization.scripted import scripted_model, write_script
 
 # Whom the clustering finds first is not who speaks first: voice 2 has the floor.
@@ -62,11 +62,11 @@ def test_known_voices_are_named_once(diarizer, meeting, tmp_path) -> None:
 def test_the_most_similar_get_the_names_together() -> None:
     voices = np.eye(3, dtype=np.float32)
     known = {"a": np.float32([1, 0.9, 0]), "b": np.float32([1, 0.2, 0.1])}
-    assert names_of(voices, known, 0.5) == ["b", "a", "spk0"]
-    assert names_of(voices, known, 0.7) == ["b", "spk0", "spk1"]
-    assert names_of(voices, known, 1.0) == ["spk0", "spk1", "spk2"]
+    assert names_of(voices, known, 0.5, numbered(known)) == ["b", "a", "spk0"]
+    assert names_of(voices, known, 0.7, numbered(known)) == ["b", "spk0", "spk1"]
+    assert names_of(voices, known, 1.0, numbered(known)) == ["spk0", "spk1", "spk2"]
     with pytest.raises(DataError, match="expected voices of 3 numbers, .*found 2 of 'short'"):
-        names_of(voices, {"short": np.ones(2, np.float32)}, 0.5)
+        names_of(voices, {"short": np.ones(2, np.float32)}, 0.5, numbered({}))
 
 
 def test_files_of_voices(tmp_path: Path) -> None:
