@@ -11,9 +11,9 @@ from typing import Any
 def lazy_names(
     package: str, modules: Mapping[str, str]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """``__getattr__`` and ``__dir__`` of a package: its names, a text of each module's.
+    """``__getattr__`` and ``__dir__`` of a package, by its modules and the names of each.
 
-    So a light module of the package is imported without those that bring torch.
+    A module that needs no torch is then imported without those that do.
     """
     homes = {name: module for module, names in modules.items() for name in names.split()}
 

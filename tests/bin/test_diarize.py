@@ -247,8 +247,13 @@ def test_what_is_not_there(tmp_path: Path, command: list[str]) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(SystemExit, match=r"expected audio in .*empty, found no \.aif"):
         diarize.main([*command, f"{tmp_path}/empty"])
-    with pytest.raises(SystemExit, match="2"):
-        diarize.main([*command, "a.wav", "--device", "toaster"])
+
+
+def test_a_device_that_is_not_there(tmp_path: Path, command: list[str], loaded) -> None:
+    path = write_script(tmp_path / "a.wav", TURNS, 8.0)
+    with pytest.raises(SystemExit, match="diarize: expected a device .*found toaster") as ended:
+        diarize.main([*command, str(path), "--device", "toaster"])
+    assert ended.value.code == 2 and not loaded
 
 
 def test_numbers_of_speakers_replace_those_of_the_configuration(

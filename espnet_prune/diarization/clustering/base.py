@@ -101,7 +101,7 @@ class BoundedClustering:
         allowed = bounds.nearest(count, len(embeddings))
         if allowed == count:
             return labels
-        from sklearn.cluster import KMeans  # takes a second, and few recordings come to this
+        from sklearn.cluster import KMeans  # takes a second, and few come here
 
         means = KMeans(n_clusters=allowed, n_init=3, random_state=0)
         return in_order(means.fit_predict(normalised(embeddings)))
