@@ -118,8 +118,16 @@ def test_packages_list_the_names_that_they_import_later():
             _ = package.nothing
 
 
-def test_encoders_are_read_and_written_by_whoever_imports_them_alone():
-    code = "from espnet_prune.encoder.model import SSLEncoder; SSLEncoder.storage.load"
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from espnet_prune.encoder.model import SSLEncoder; SSLEncoder.storage.load",
+        "from espnet_prune.encoder.config import ConvLayerConfig, SSLConfig, dense_layers\n"
+        "convs, layers = (ConvLayerConfig(8, 10, 5),), dense_layers(1, 4, 8)\n"
+        "SSLConfig('hubert', convs, 'layer', True, 64, 4, 16, layers, True, 3, 1, True)",
+    ],
+)
+def test_a_module_of_the_encoder_works_alone(code):
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
