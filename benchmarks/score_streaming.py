@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from espnet_prune.bin.diarizer_options import add_diarizer_options, find_diarizer
+from espnet_prune.bin.diarizer_options import add_diarizer_options, load_diarizer
 from espnet_prune.bin.errors import explained
 from espnet_prune.bin.numbers import amount
 from espnet_prune.bin.score_der import add_der_options
@@ -54,7 +54,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
     with explained("score_streaming"):
         data = read_data_dir(args.data_dir)
-        diarizer = Diarizer.from_pretrained(*find_diarizer(args), args.device)
+        diarizer = load_diarizer(args)
         ways: dict[str, dict[str, list[Turn]]] = {}
         for recording, path in progress(data.wavs.items(), "recordings"):
             for way, turns in _diarize(diarizer, path, recording, args):

@@ -34,6 +34,11 @@ PAGES = sorted(
 # Pages whose blocks in ```python run as they stand; what needs files or a network is ```py.
 RUNNING = [page for page in PAGES if PYTHON_BLOCK.search((ROOT / page).read_text())]
 CORE = ("encoder", "pruning", "distillation", "storage", "formats", "inference")
+# Verbs whose options are ESPnet's, or listed from what only torch can import.
+HEAVY = {
+    *GROUPS["training (options of ESPnet)"],
+    *("apply_pruning", "convert", "profile", "export", "embed_utterances"),
+}
 
 # What users import: each of its classes and functions shows how in an example.
 OPEN = ["espnet_prune", *(f"espnet_prune.{room}" for room in CORE if room != "formats")]
@@ -90,6 +95,40 @@ def test_core_imports_torch_alone():
         for path in (PACKAGE / room).rglob("*.py"):
             for module, at_top in imports(path):
                 assert not at_top or module.split(".")[0] in allowed, f"{path} imports {module}"
+
+
+def test_help_comes_without_torch():
+    verbs = {verb for group in GROUPS.values() for verb in group} - HEAVY
+    code = (
+        "import importlib, sys\n"
+        "heavy = {'torch', 'sklearn', 'matplotlib', 'pyannote.core', 'scipy'}\n"
+        "import espnet_prune\n"
+        "assert not heavy & {*sys.modules}\n"
+        f"for verb in {sorted(verbs)}:\n"
+        "    importlib.import_module(f'espnet_prune.bin.{verb}').get_parser()\n"
+        "    assert not heavy & {*sys.modules}, verb\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_packages_list_the_names_that_they_import_later():
+    for package in map(importlib.import_module, OPEN):
+        assert {*package.__all__} <= {*dir(package)}
+        with pytest.raises(AttributeError, match=f"{package.__name__}.*no attribute 'nothing'"):
+            _ = package.nothing
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from espnet_prune.encoder.model import SSLEncoder; SSLEncoder.storage.load",
+        "from espnet_prune.encoder.config import ConvLayerConfig, SSLConfig, dense_layers\n"
+        "convs, layers = (ConvLayerConfig(8, 10, 5),), dense_layers(1, 4, 8)\n"
+        "SSLConfig('hubert', convs, 'layer', True, 64, 4, 16, layers, True, 3, 1, True)",
+    ],
+)
+def test_a_module_of_the_encoder_works_alone(code):
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 def test_core_runs_without_anything_else():

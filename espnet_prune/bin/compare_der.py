@@ -15,7 +15,6 @@ from espnet_prune.bin.score_der import add_scoring_options
 from espnet_prune.data.rttm import read_rttm
 from espnet_prune.data.uem import read_uem
 from espnet_prune.report.table import Measure, Table, without_nan
-from espnet_prune.scoring.der import score
 from espnet_prune.scoring.significance import FEW, MARGIN, RESAMPLES, Comparison, compare, conclude
 
 logger = logging.getLogger(__name__)
@@ -44,6 +43,8 @@ def get_parser() -> argparse.ArgumentParser:
 def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
+    from espnet_prune.scoring.der import score  # brings matplotlib: --help does without
+
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     with explained("compare_der"):
         reference = read_rttm(args.reference)

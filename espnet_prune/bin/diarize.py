@@ -6,6 +6,8 @@ is kept beside that one, in a hidden folder, and the next call of the same model
 audio goes on from there.
 """
 
+from __future__ import annotations
+
 import contextlib
 import itertools
 import logging
@@ -15,9 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
-
-import torch
+from typing import TYPE_CHECKING, TypeAlias
 
 from espnet_prune.bin.diarize_outputs import (
     RTTM,
@@ -28,7 +28,7 @@ from espnet_prune.bin.diarize_outputs import (
     plan_parts,
     write,
 )
-from espnet_prune.bin.diarizer_options import add_diarizer_options, find_diarizer
+from espnet_prune.bin.diarizer_options import add_diarizer_options, load_diarizer
 from espnet_prune.bin.errors import explained, refused
 from espnet_prune.bin.numbers import positive
 from espnet_prune.data import DataError
@@ -36,11 +36,13 @@ from espnet_prune.data.audio import AudioSource, parse_source, read_scp
 from espnet_prune.data.audio.finding import STANDARD_INPUT, each_channel, find_audio
 from espnet_prune.data.meetings import read_speaker_counts
 from espnet_prune.data.tables import entry_of
-from espnet_prune.diarization.pipeline import Diarizer
-from espnet_prune.diarization.result import Diarization
-from espnet_prune.diarization.voices import load_voices
 from espnet_prune.progress import progress
 from espnet_prune.storage.files import require_writable
+
+# What is imported within functions brings torch: --help does without.
+if TYPE_CHECKING:
+    from espnet_prune.diarization.pipeline import Diarizer
+    from espnet_prune.diarization.result import Diarization
 
 Sources: TypeAlias = Mapping[str, AudioSource]
 
@@ -123,11 +125,13 @@ def _diarizers(args: Namespace, names: Sequence[str]) -> dict[str, Diarizer]:
     numbers = {
         name: entry_of(name, counts, args.reco2num_spk) for name in names if args.reco2num_spk
     }
-    diarizer = Diarizer.from_pretrained(*find_diarizer(args), args.device)
+    diarizer = load_diarizer(args)
     if args.voices and args.voices.is_dir():
         voices = find_audio([args.voices])
         diarizer = diarizer.with_voices({name: diarizer.voice(voices[name]) for name in voices})
     elif args.voices:
+        from espnet_prune.diarization.voices import load_voices
+
         diarizer = diarizer.with_voices(load_voices(args.voices))
     return {name: diarizer.with_speakers(numbers.get(name)) for name in names}
 
@@ -137,6 +141,8 @@ def _started(
     diarizers: Mapping[str, Diarizer], sources: Sources, nj: int
 ) -> Iterator[dict[Future[Diarization], str]]:
     """Jobs that diarize the recordings, ``nj`` at a time; they end with the ``with`` block."""
+    import torch
+
     ended = threading.Event()
 
     def watch(starts: Sequence[int], name: str) -> Iterator[int]:

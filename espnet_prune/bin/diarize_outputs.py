@@ -8,15 +8,16 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from espnet_prune.bin.diarizer_options import find_diarizer
 from espnet_prune.data import DataError, read_rttm, write_rttm
 from espnet_prune.data.audio import AudioSource
 from espnet_prune.data.turn_formats import TURN_FORMATS, format_of
-from espnet_prune.diarization.result import Diarization
-from espnet_prune.diarization.voices import save_voices
 from espnet_prune.storage.files import atomic_write, require_writable
+
+if TYPE_CHECKING:
+    from espnet_prune.diarization.result import Diarization
 
 RTTM = "rttm"
 _VOICES = "npz"
@@ -92,6 +93,8 @@ def write(found: Diarization, files: Mapping[str, Path]) -> None:
     """Write one recording's files, each atomically."""
     for kind, path in files.items():
         if kind == _VOICES:
+            from espnet_prune.diarization.voices import save_voices  # brings torch
+
             save_voices(path, found.voices)
         else:
             atomic_write(path, TURN_FORMATS[kind].render(found.recording, found.turns))

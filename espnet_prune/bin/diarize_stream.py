@@ -16,12 +16,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from espnet_prune.bin.diarizer_options import add_diarizer_options, find_diarizer
+from espnet_prune.bin.diarizer_options import add_diarizer_options, load_diarizer
 from espnet_prune.bin.errors import explained
 from espnet_prune.bin.numbers import amount, positive
 from espnet_prune.data import DataError
 from espnet_prune.data.rttm import rttm_lines
-from espnet_prune.diarization.pipeline import Diarizer
 
 _BLOCK = 1 << 16  # bytes that are read at a time, at most
 _HEADERS = (b"RIFF", b"fLaC", b"OggS", b"ID3")
@@ -48,8 +47,7 @@ def main(cmd: list[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
     if sys.stdin.isatty():
         raise DataError("expected samples on standard input, found a terminal; pipe them")
-    diarizer = Diarizer.from_pretrained(*find_diarizer(args), args.device)
-    stream = diarizer.stream(
+    stream = load_diarizer(args).stream(
         args.rate, args.delay, args.step, args.threshold, recording=args.recording
     )
     for turn in stream.follow(_chunks(sys.stdin.fileno())):

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from espnet_prune.bin.numbers import amount, positive
-from espnet_prune.diarization.inference_config import InferenceConfig, config_of_release
-from espnet_prune.diarization.pipeline import find_pipeline
-from espnet_prune.encoder import ConfigError
 from espnet_prune.encoder.typed import read_typed
-from espnet_prune.inference import AUTO, PRECISIONS, usable_device
+from espnet_prune.inference.names import AUTO, DTYPES
 from espnet_prune.storage.config_files import read_yaml
+
+# What is imported within functions brings torch: --help does without.
+if TYPE_CHECKING:
+    from espnet_prune.diarization.inference_config import InferenceConfig
+    from espnet_prune.diarization.pipeline import Diarizer
 
 # Any of these replaces all of them; those below replace their own values.
 _SPEAKERS = ("num_speakers", "min_speakers", "max_speakers")
@@ -26,9 +26,9 @@ def add_diarizer_options(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("model", help="folder of a diarization model or DiariZen release, or id on Hugging Face")
     add_config_option(parser)
-    add("--precision", choices=PRECISIONS, help="of the encoder, not the configuration's")
+    add("--precision", choices=DTYPES, help="of the encoder, not the configuration's")
     help_ = "cpu, cuda, cuda:N, mps or xpu; auto (default) is the first accelerator there, or cpu"
-    add("--device", type=_device, default=AUTO, help=help_)
+    add("--device", default=AUTO, help=help_)
     add("--num_speakers", type=positive, metavar="N", help="of every recording, where it is known")
     add("--min_speakers", type=positive, metavar="N", help="lower bound on them")
     add("--max_speakers", type=positive, metavar="N", help="upper bound on them")
@@ -43,6 +43,20 @@ def add_config_option(parser: ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, help=help_)
 
 
+def load_diarizer(args: Namespace) -> Diarizer:
+    """The diarizer of a command line.
+
+    Raises:
+        ConfigError: this machine has no such device, or as :func:`find_diarizer`.
+        CheckpointError: there is no such model.
+    """
+    from espnet_prune.diarization.pipeline import Diarizer
+    from espnet_prune.inference import usable_device
+
+    device = usable_device(args.device)  # before weights are read
+    return Diarizer.from_pretrained(*find_diarizer(args), device)
+
+
 def find_diarizer(args: Namespace) -> tuple[Path, InferenceConfig]:
     """Where the model of a command line is, and its configuration; no weights are read.
 
@@ -50,6 +64,9 @@ def find_diarizer(args: Namespace) -> tuple[Path, InferenceConfig]:
         ConfigError: the configuration has an unknown key, or a value that there is not.
         CheckpointError: there is no such model.
     """
+    from espnet_prune.diarization.inference_config import config_of_release
+    from espnet_prune.diarization.pipeline import find_pipeline
+
     changes = {name: getattr(args, name) for name in _SPEAKERS}
     if all(number is None for number in changes.values()):
         changes = {}
@@ -65,12 +82,7 @@ def read_config(path: Path | None, default: InferenceConfig, **changes: Any) -> 
     Raises:
         ConfigError: the file has an unknown key, or a value is none that there is.
     """
+    from espnet_prune.diarization.inference_config import InferenceConfig
+
     values = vars(default) | (read_yaml(path) if path else {}) | changes
     return read_typed(InferenceConfig, values, path or "inference configuration")
-
-
-def _device(text: str) -> torch.device:
-    try:
-        return usable_device(text)
-    except ConfigError as error:
-        raise ArgumentTypeError(str(error)) from error

@@ -10,8 +10,6 @@ import os
 import sys
 from collections.abc import Iterator
 
-from espnet_prune.pruning import BudgetMissed
-
 
 @contextlib.contextmanager
 def explained(command: str, logs: bool = False) -> Iterator[None]:
@@ -36,7 +34,7 @@ def explained(command: str, logs: bool = False) -> Iterator[None]:
     except BrokenPipeError:
         _give_up_output()
         sys.exit(141)  # as shells say it; whoever read the output wants no more
-    except (ValueError, OSError, BudgetMissed) as error:
+    except _expected() as error:
         raise refused(f"{command}: {_message(error)}") from error
     except KeyboardInterrupt:
         print(f"{command}: interrupted", file=sys.stderr)
@@ -54,6 +52,12 @@ def refused(message: str) -> SystemExit:
     end = SystemExit(message)
     end.code = 2
     return end
+
+
+def _expected() -> tuple[type[Exception], ...]:
+    # Whoever raises BudgetMissed has imported its module, which brings torch.
+    module = sys.modules.get("espnet_prune.pruning.rounding")
+    return (ValueError, OSError, *([module.BudgetMissed] if module else []))
 
 
 def _give_up_output() -> None:

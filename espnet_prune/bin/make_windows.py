@@ -6,7 +6,6 @@ from pathlib import Path
 from espnet_prune.bin.errors import explained
 from espnet_prune.bin.numbers import amount
 from espnet_prune.data import DataError, read_data_dir, scored_regions
-from espnet_prune.diarization.windows import cut_windows, write_windows
 
 
 def get_parser() -> ArgumentParser:
@@ -22,6 +21,8 @@ def get_parser() -> ArgumentParser:
 @explained("make_windows", logs=True)
 def main(cmd: list[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
+    from espnet_prune.diarization.windows import cut_windows, write_windows  # brings torch
+
     output = args.output or args.data_dir / "windows"
     regions = scored_regions(read_data_dir(args.data_dir))
     windows = cut_windows(regions, args.window_size, args.window_shift)

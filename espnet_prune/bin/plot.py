@@ -11,12 +11,7 @@ from pathlib import Path
 from espnet_prune.bin.errors import explained
 from espnet_prune.data import Region, read_rttm, read_uem
 from espnet_prune.data.tables import entry_of
-from espnet_prune.encoder import SSLEncoder
 from espnet_prune.report.figure import check_plot, save_plot
-from espnet_prune.report.history import read_history
-from espnet_prune.report.plots import PRUNING, STRUCTURE, draw_pruning, draw_structure
-from espnet_prune.report.timeline import Hypothesis, draw_timeline, timeline_name
-from espnet_prune.scoring.der import score
 from espnet_prune.storage.files import require_writable
 
 
@@ -64,6 +59,11 @@ def main(cmd: Sequence[str] | None = None) -> None:
 
 def plot_pruning(args: argparse.Namespace) -> Path:
     """Write the plots of a pruning to a folder."""
+    # These and those of the timeline bring torch and matplotlib: --help does without.
+    from espnet_prune.encoder import SSLEncoder
+    from espnet_prune.report.history import read_history
+    from espnet_prune.report.plots import PRUNING, STRUCTURE, draw_pruning, draw_structure
+
     for name in (PRUNING, STRUCTURE):
         require_writable(args.output / name)
     prune, further = (
@@ -79,6 +79,9 @@ def plot_pruning(args: argparse.Namespace) -> Path:
 
 def plot_timeline(args: argparse.Namespace) -> Path:
     """Write the plot of one recording; errors and DER are those without a collar."""
+    from espnet_prune.report.timeline import Hypothesis, draw_timeline, timeline_name
+    from espnet_prune.scoring.der import score
+
     if args.output:
         check_plot(args.output)
         require_writable(args.output)

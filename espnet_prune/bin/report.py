@@ -12,12 +12,7 @@ from espnet_prune.bin.errors import explained
 from espnet_prune.bin.numbers import amount, seed
 from espnet_prune.data import DataError
 from espnet_prune.encoder.typed import read_typed
-from espnet_prune.report import asr_results
-from espnet_prune.report.html import render_report
-from espnet_prune.report.inputs import find_inputs
-from espnet_prune.report.plots import TRAINING, plot_all
 from espnet_prune.report.rates import read_sets, sets_table
-from espnet_prune.report.results import gather, render_results, render_tables
 from espnet_prune.storage.config_files import read_json
 from espnet_prune.storage.files import atomic_write, require_writable
 
@@ -96,6 +91,12 @@ def main(cmd: Sequence[str] | None = None) -> None:
 
 def report_diarization(args: argparse.Namespace) -> None:
     """Write figures, tables, plots and the page of them all."""
+    # These and those of other kinds bring torch and matplotlib: --help does without.
+    from espnet_prune.report.html import render_report
+    from espnet_prune.report.inputs import find_inputs
+    from espnet_prune.report.plots import TRAINING, plot_all
+    from espnet_prune.report.results import gather, render_results, render_tables
+
     inputs = find_inputs(args.exp, args.data_dir, args.set)
     for name in ("results.json", "RESULTS.md", "report.html", f"images/{TRAINING}"):
         require_writable(args.exp / name)
@@ -112,6 +113,8 @@ def report_diarization(args: argparse.Namespace) -> None:
 
 def report_speech(args: argparse.Namespace) -> None:
     """Gather the figures of models, and show all that were gathered."""
+    from espnet_prune.report import asr_results
+
     outputs = [folder / "results.json" for folder, *_ in args.gather]
     for output in [*outputs, *([args.output] if args.output else [])]:
         require_writable(output)

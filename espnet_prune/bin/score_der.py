@@ -14,7 +14,6 @@ from espnet_prune.data.rttm import read_rttm
 from espnet_prune.data.uem import read_uem
 from espnet_prune.report.rates import RATES
 from espnet_prune.report.table import Measure, Table, without_nan
-from espnet_prune.scoring.der import score
 from espnet_prune.scoring.significance import Interval, rate_intervals
 
 
@@ -60,6 +59,8 @@ def add_der_options(parser: argparse.ArgumentParser) -> None:
 def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
+    from espnet_prune.scoring.der import score  # brings matplotlib: --help does without
+
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     with explained("score_der"):
         scores = score(

@@ -8,10 +8,9 @@ import logging
 import socket
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
-from espnet_prune.bin.diarizer_options import add_diarizer_options, find_diarizer
+from espnet_prune.bin.diarizer_options import add_diarizer_options, load_diarizer
 from espnet_prune.bin.errors import explained, refused
 from espnet_prune.bin.numbers import amount, natural, port, positive
-from espnet_prune.diarization.pipeline import Diarizer
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +46,8 @@ def main(cmd: list[str] | None = None) -> None:
     family = socket.AF_INET6 if ":" in args.host else socket.AF_INET
     # Before the model is loaded, as that takes a while.
     with socket.create_server((args.host, args.port), family=family) as listening:
-        diarizer = Diarizer.from_pretrained(*find_diarizer(args), args.device)
-        config = uvicorn.Config(make_app(diarizer, limits), timeout_graceful_shutdown=GRACE)
+        app = make_app(load_diarizer(args), limits)
+        config = uvicorn.Config(app, timeout_graceful_shutdown=GRACE)
         host = f"[{args.host}]" if ":" in args.host else args.host
         logger.info("the page is http://%s:%d", host, listening.getsockname()[1])
         uvicorn.Server(config).run([listening])

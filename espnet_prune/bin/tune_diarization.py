@@ -22,25 +22,18 @@ from espnet_prune.bin.diarizer_options import add_diarizer_options, find_diarize
 from espnet_prune.bin.errors import explained
 from espnet_prune.bin.score_der import add_der_options
 from espnet_prune.data import DataError, read_data_dir
-from espnet_prune.diarization.inference_config import InferenceConfig, with_companions
-from espnet_prune.diarization.local import require_step
-from espnet_prune.diarization.pipeline import Diarizer
-from espnet_prune.diarization.tuning import (
-    Trial,
-    best,
-    grid_points,
-    local_once,
-    require_audio,
-    tune,
-)
 from espnet_prune.report.figure import DENSE, PRUNED, TARGET, new_figure, save_plot, tidy
 from espnet_prune.report.rates import RATES
 from espnet_prune.report.table import Table, percent
 from espnet_prune.storage.config_files import read_yaml
 from espnet_prune.storage.files import atomic_write, require_writable
 
+# What is imported within functions brings torch: --help does without.
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from espnet_prune.diarization.inference_config import InferenceConfig
+    from espnet_prune.diarization.tuning import Trial
 
 SHOWN = 10  # trials in the table on the terminal; the CSV has all
 
@@ -66,6 +59,13 @@ def get_parser() -> ArgumentParser:
 @explained("tune_diarization")
 def main(cmd: list[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
+    from espnet_prune.diarization.inference_config import with_companions
+    from espnet_prune.diarization.local import require_step
+    from espnet_prune.diarization.pipeline import Diarizer
+    from espnet_prune.diarization.tuning import best, grid_points, local_once, require_audio, tune
+    from espnet_prune.inference import usable_device
+
+    device = usable_device(args.device)
     points = grid_points(parse_grid(args.grid))
     for output in (*map(args.output.with_suffix, (".csv", ".png")), args.output):
         require_writable(output)
@@ -74,7 +74,7 @@ def main(cmd: list[str] | None = None) -> None:
     model, config = find_diarizer(args)
     changes = [changes_at(point, config) for point in points]
     configs = [with_companions(read_config(None, config, **change), model) for change in changes]
-    diarizer = Diarizer.from_pretrained(model, config, args.device)
+    diarizer = Diarizer.from_pretrained(model, config, device)
     for each in configs:
         require_step(diarizer.model, each.step)
     trials = tune(
@@ -82,7 +82,7 @@ def main(cmd: list[str] | None = None) -> None:
     )
     chosen = best(trials)
     atomic_write(args.output.with_suffix(".csv"), _to_csv(trials))
-    _plot(trials, args.output.with_suffix(".png"))
+    _plot(trials, chosen, args.output.with_suffix(".png"))
     # Last: where it is, all is.
     note = (
         f"# Tuned on {args.data_dir}: DER {percent(chosen.score.der)} %, collar {args.collar:g}"
@@ -157,24 +157,23 @@ def _render(trials: Sequence[Trial]) -> str:
     return "\n".join(lines)
 
 
-def _plot(trials: Sequence[Trial], path: Path) -> None:
+def _plot(trials: Sequence[Trial], chosen: Trial, path: Path) -> None:
     """Write a PNG with a panel per parameter: DER over its values, every trial a dot."""
     names = list(trials[0].values)
     figure = new_figure(1 + 3.6 * len(names), 3.6)
     panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
     for axes, name in zip(panels, names, strict=True):
-        _panel(axes, name, trials)
+        _panel(axes, name, trials, chosen)
     panels[0].set_ylabel("DER (%)")
     panels[0].legend(frameon=False, fontsize=8)
     figure.suptitle("DER on the development set")
     save_plot(figure, path)
 
 
-def _panel(axes: Axes, name: str, trials: Sequence[Trial]) -> None:
+def _panel(axes: Axes, name: str, trials: Sequence[Trial], chosen: Trial) -> None:
     ders: dict[Any, list[float]] = {}
     for trial in trials:
         ders.setdefault(trial.values[name], []).append(100 * trial.score.der)
-    chosen = best(trials)
     star, least = chosen.values[name], 100 * chosen.score.der
     if all(type(value) in (int, float) for value in ders):
         ders = dict(sorted(ders.items()))

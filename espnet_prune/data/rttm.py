@@ -7,8 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-from pyannote.core import Annotation, Segment
+from typing import TYPE_CHECKING
 
 from espnet_prune.data.tables import (
     DataError,
@@ -17,6 +16,9 @@ from espnet_prune.data.tables import (
     read_recordings,
     write_lines,
 )
+
+if TYPE_CHECKING:
+    from pyannote.core import Annotation
 
 LAYOUT = "SPEAKER <recording> 1 <start> <duration> <NA> <NA> <speaker> <NA> <NA>"
 # Up to the speaker: what follows, and how much of it, differs from writer to writer.
@@ -90,6 +92,8 @@ def rttm_lines(turns: Mapping[str, Iterable[Turn]]) -> list[str]:
 
 def to_annotation(turns: Iterable[Turn], uri: str) -> Annotation:
     """Make a pyannote annotation of the turns of one recording."""
+    from pyannote.core import Annotation, Segment  # brings matplotlib
+
     annotation = Annotation(uri=uri)
     for track, turn in enumerate(turns):
         annotation[Segment(turn.start, turn.end), track] = turn.speaker

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -122,14 +123,14 @@ class SSLConfig:
 
     def __post_init__(self) -> None:
         settle_types(self)
-        check_name("a family", self.family, FAMILIES)
+        check_name("a family", self.family, _families())
         if problems := list(_sizes(self)) or list(_contradictions(self)):
             raise ConfigError("this is no encoder configuration: " + "; ".join(problems))
 
     @property
     def rules(self) -> Family:
         """What encoders of its family do in a way of their own."""
-        return FAMILIES[self.family]
+        return _families()[self.family]
 
     def num_frames(self, num_samples: int) -> int:
         """Frames (20 ms at 16 kHz) that the encoder gives for ``num_samples`` samples."""
@@ -189,6 +190,13 @@ def first_heads(count: int) -> tuple[int, ...]:
     """The indices of ``count`` heads, or ConfigError if no machine builds as many."""
     _check_size("the number of heads", count, 0, _MOST_HEADS)
     return tuple(range(count))
+
+
+def _families() -> Mapping[str, Family]:
+    """The families, also for whoever has imported this module alone."""
+    if not FAMILIES:
+        importlib.import_module("espnet_prune.encoder.families")
+    return FAMILIES
 
 
 def _check_size(name: str, size: object, least: int, most: int) -> None:

@@ -41,6 +41,15 @@ class EncoderOutput(NamedTuple):
     lengths: Tensor
 
 
+class _StorageAbove:
+    """What the rooms above this one offer; none of them is imported before it is asked for."""
+
+    def __get__(self, encoder: object, cls: type) -> Storage:
+        import espnet_prune
+
+        return espnet_prune.STORAGE
+
+
 class SSLEncoder(nn.Module):
     """An encoder of any family, whose layers may each have their own shape.
 
@@ -166,8 +175,8 @@ class SSLEncoder(nn.Module):
             )
         return lengths is not None and (shortest < wavs.size(1) or not readable)
 
-    storage: ClassVar[Storage]
-    """How encoders are read and written, which the package sets as a whole."""
+    storage: ClassVar[_StorageAbove] = _StorageAbove()
+    """How encoders are read and written, which the package knows as a whole."""
 
     @classmethod
     def from_pretrained(cls, source: str | PathLike[str] | nn.Module) -> SSLEncoder:

@@ -15,7 +15,7 @@ from urllib.request import url2pathname
 from torch import nn
 
 from espnet_prune.encoder.checks import CheckpointError
-from espnet_prune.encoder.model import SSLEncoder
+from espnet_prune.encoder.model import SSLEncoder, Storage
 from espnet_prune.encoder.presets import PRESETS
 from espnet_prune.encoder.typed import shortened
 from espnet_prune.formats.diarizen import CONFIG as DIARIZEN_CONFIG
@@ -35,8 +35,10 @@ from espnet_prune.storage.checkpoint import (
     CONFIG,
     load_encoder,
     load_folder,
+    push_encoder,
     read_config,
     restore_encoder,
+    save_encoder,
 )
 from espnet_prune.storage.hub import download_file, download_folder
 from espnet_prune.storage.sniffing import SAFETENSORS, require_kind
@@ -197,3 +199,6 @@ FOLDERS: dict[str, Callable[[Path], SSLEncoder]] = {
     DIARIZEN_CONFIG: import_diarizen,
 }
 """Readers of folders by the file that they have."""
+
+STORAGE = Storage(import_encoder, save_encoder, push_encoder)
+"""What the methods of :class:`SSLEncoder` do."""

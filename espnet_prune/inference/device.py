@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from espnet_prune.encoder import ConfigError
+from espnet_prune.inference.names import AUTO
 
-AUTO = "auto"
 # Those that are chosen, the first that is there.
 _ACCELERATORS = {"cuda": torch.cuda, "mps": torch.backends.mps, "xpu": torch.xpu}
 

@@ -24,13 +24,9 @@ from espnet_prune.inference.front_end import (
     PackedConv,
 )
 from espnet_prune.inference.linear import InferenceFeedForward, has_instructions, linear_maker
+from espnet_prune.inference.names import DTYPES
 
-PRECISIONS = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-    "int8": torch.qint8,
-}
+PRECISIONS: dict[str, torch.dtype] = {name: getattr(torch, of) for name, of in DTYPES.items()}
 """Names of what :func:`inference_form` takes as ``dtype``."""
 
 

@@ -11,14 +11,15 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, t
 
 from espnet_prune.data.tables import DataError
-from espnet_prune.scoring.der import Counts, Scores
+
+if TYPE_CHECKING:
+    from espnet_prune.scoring.der import Counts, Scores
 
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
@@ -144,6 +145,8 @@ def interval(rates: NDArray[np.float64], recordings: int) -> Interval:
     """The 95 % interval of the resampled rates ``(R,)`` of so many recordings, or speakers."""
     if not len(rates):
         return NONE
+    from scipy.stats import norm, t  # takes a second
+
     # A resample spreads as a sample would, but for the factor that makes a variance unbiased, and
     # few samples have heavier tails than a normal distribution: those of Student's t.
     widest = t.ppf((1 - CONFIDENCE) / 2, recordings - 1)

@@ -208,9 +208,9 @@ class _Shapes(TorchFunctionMode):
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        if function is torch.tensor:
+        # On meta, ranges, random values and norms would import for more than a second.
+        if function in (torch.tensor, torch.arange):
             kwargs = {**kwargs, "device": "cpu"}
-        # On meta, random values and norms would import for more than a second.
         if getattr(function, "__module__", None) == nn.init.__name__:
             return kwargs.get("tensor", *args[:1])
         if function in (Tensor.normal_, torch.empty_like, torch._weight_norm):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,7 +14,10 @@ import soundfile
 from espnet_prune.bin import diarize
 from espnet_prune.data import read_rttm, write_rttm
 from espnet_prune.diarization.clustering.vbx import VBxClustering
+from espnet_prune.diarization.head import DiarizationConfig, HeadConfig
+from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.diarization.pipeline import Diarizer, InferenceConfig
+from espnet_prune.encoder import Featurizer, SSLEncoder
 from tests.diarization.embedding.pyannote_format import random_resnet, write_published
 from tests.diarization.scripted import scripted_model, write_script
 from tests.formats.diarizen_format import Release
@@ -247,8 +251,32 @@ def test_what_is_not_there(tmp_path: Path, command: list[str]) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(SystemExit, match=r"expected audio in .*empty, found no \.aif"):
         diarize.main([*command, f"{tmp_path}/empty"])
-    with pytest.raises(SystemExit, match="2"):
-        diarize.main([*command, "a.wav", "--device", "toaster"])
+
+
+def test_a_device_that_is_not_there(tmp_path: Path, command: list[str], loaded) -> None:
+    path = write_script(tmp_path / "a.wav", TURNS, 8.0)
+    with pytest.raises(SystemExit, match="diarize: expected a device .*found toaster") as ended:
+        diarize.main([*command, str(path), "--device", "toaster"])
+    assert ended.value.code == 2 and not loaded
+
+
+def test_nothing_is_imported_that_adds_nothing_to_the_result(tmp_path: Path) -> None:
+    model = DiarizationModel(
+        Featurizer(SSLEncoder.from_pretrained("whisper_tiny_en")),
+        DiarizationConfig(window_size=2.0, head=HeadConfig(16, 1, 2, 32, 5)),
+    )
+    model.save_pretrained(tmp_path / "model")
+    soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).normal(0, 0.1, 64000), 16000)
+    words = [f"{tmp_path}/model", f"{tmp_path}/a.wav", "--output", f"{tmp_path}/out"]
+    code = (
+        "import sys\n"
+        "from espnet_prune.bin import diarize\n"
+        f"diarize.main({[*words, '--device', 'cpu']})\n"
+        "unused = {'sklearn', 'matplotlib', 'pyannote.core', 'scipy.stats', 'torch._dynamo'}\n"
+        "assert not unused & {*sys.modules}, unused & {*sys.modules}\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+    assert names(tmp_path) == ["a.rttm"]
 
 
 def test_numbers_of_speakers_replace_those_of_the_configuration(

@@ -22,8 +22,7 @@ SAMPLES = (script(TALK, 4.0) * 2**15).astype("<i2")
 @pytest.fixture
 def diarizer(monkeypatch) -> Diarizer:
     subject = Diarizer(scripted_model(), InferenceConfig())
-    monkeypatch.setattr(Diarizer, "from_pretrained", lambda *_: subject)
-    monkeypatch.setattr(diarize_stream, "find_diarizer", lambda _: ("model", subject.config))
+    monkeypatch.setattr(diarize_stream, "load_diarizer", lambda _: subject)
     return subject
 
 

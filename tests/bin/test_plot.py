@@ -8,6 +8,7 @@ import pytest
 
 from espnet_prune.bin import plot
 from espnet_prune.bin.plot import main
+from espnet_prune.report import timeline
 
 pytest.importorskip("matplotlib")
 
@@ -27,7 +28,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def drawn(monkeypatch: pytest.MonkeyPatch, command: list[str]) -> tuple:
     """The arguments of the plot that the command asks for."""
     calls: list[tuple] = []
-    monkeypatch.setattr(plot, "draw_timeline", lambda *call: calls.append(call))
+    monkeypatch.setattr(timeline, "draw_timeline", lambda *call: calls.append(call))
     monkeypatch.setattr(plot, "save_plot", lambda *call: None)
     main(command)
     return calls[0]

@@ -14,6 +14,7 @@ import yaml
 from espnet_prune.bin import diarize, score_der, tune_diarization
 from espnet_prune.bin.tune_diarization import changes_at, parse_grid
 from espnet_prune.data import DataError
+from espnet_prune.diarization import tuning
 from espnet_prune.diarization.head import DiarizationConfig, HeadConfig
 from espnet_prune.diarization.inference_config import InferenceConfig
 from espnet_prune.diarization.model import DiarizationModel
@@ -174,7 +175,7 @@ def test_what_cannot_be_is_told_before_the_model_is_loaded(
 
 
 def test_steps_are_tried_before_long_work(folder: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(tune_diarization, "tune", lambda *_: pytest.fail("diarized"))
+    monkeypatch.setattr(tuning, "tune", lambda *_: pytest.fail("diarized"))
     with pytest.raises(SystemExit, match="expected a step of .*found 2.5 s"):
         tune_diarization.main([
             f"{folder}/model", str(folder), "--device", "cpu", "--output", f"{tmp_path}/t.yaml",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from espnet_prune.data.audio.files import problem_of
@@ -62,7 +62,8 @@ class ArrayAudio:
 
 
 def _as_numpy(samples: Any) -> NDArray[Any]:
-    if isinstance(samples, torch.Tensor):
+    torch = sys.modules.get("torch")  # who has a tensor has imported it
+    if torch and isinstance(samples, torch.Tensor):
         samples = samples.detach().cpu()
         # NumPy has no bfloat16.
         samples = (samples.float() if samples.is_floating_point() else samples).numpy()

@@ -10,7 +10,6 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
-from sklearn.cluster import KMeans
 
 from espnet_prune.encoder import ConfigError
 
@@ -102,6 +101,8 @@ class BoundedClustering:
         allowed = bounds.nearest(count, len(embeddings))
         if allowed == count:
             return labels
+        from sklearn.cluster import KMeans  # takes a second, and few come here
+
         means = KMeans(n_clusters=allowed, n_init=3, random_state=0)
         return in_order(means.fit_predict(normalised(embeddings)))
 
