@@ -191,13 +191,13 @@ def test_bad_configurations(values, message):
 
 
 @pytest.mark.parametrize("device", ["cuda:77", "xpu", "mps", "hpu", "meta", "toaster", "cpu:x"])
-def test_devices_that_are_not_there(model, device, capsys):
+def test_devices_that_are_not_there(model, wav, tmp_path, device, capsys):
     with pytest.raises(ConfigError, match=f"expected a device of this machine, found {device} "):
         Diarizer(model, device=device)
     with pytest.raises(SystemExit) as ended:
-        diarize.main(["model", "data", "--output", "x", "--device", device])
+        diarize.main(["model", str(wav(2.0)), "--output", f"{tmp_path}/x.rttm", "--device", device])
     assert ended.value.code == 2
-    assert f"--device: expected a device of this machine, found {device}" in capsys.readouterr().err
+    assert f"diarize: expected a device of this machine, found {device}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
