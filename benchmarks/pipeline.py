@@ -17,6 +17,7 @@ from benchmarks.pipelines import HINT, PIPELINES, Subject
 from benchmarks.results import Setting
 from benchmarks.stages import STAGES
 from benchmarks.table import describe
+from benchmarks.timing import load_average
 from espnet_prune.report.table import Table
 
 logger = logging.getLogger(__name__)
@@ -126,7 +127,7 @@ def compare_pipelines(
                 for index in range(rounds):
                     logger.info("%s, round %d", condition, index + 1)
                     for subject in [each for each in workers if each not in failures]:
-                        load = os.getloadavg()[0]
+                        load = load_average()
                         with _failing(subject, failures):
                             samples[subject].append((load, workers[subject].run(recording.path)))
             yield [
