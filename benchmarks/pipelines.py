@@ -73,11 +73,11 @@ def installed(module: str) -> bool:
 
 
 def find_subjects(
-    steps: Sequence[float], embeddings: Sequence[str], precisions: Sequence[str]
+    model: str, steps: Sequence[float], embeddings: Sequence[str], precisions: Sequence[str]
 ) -> list[Subject]:
     """Ours with all of these, then the peers, installed or not."""
     ours = [
-        Subject(OURS, {"step": step, "embedding": embedding, "precision": precision})
+        Subject(OURS, dict(model=model, step=step, embedding=embedding, precision=precision))
         for embedding in embeddings
         for step in steps
         for precision in precisions
@@ -90,15 +90,14 @@ def fast_precisions() -> list[str]:
     return ["float32", *(["bfloat16"] if has_instructions(torch.bfloat16) else [])]
 
 
-def _title(step: float, embedding: str, precision: str, model: str = MODEL) -> str:
+def _title(model: str, step: float, embedding: str, precision: str) -> str:
     weights = "trained" if embedding in _TRAINED else "random"
     voices = "pooled states" if embedding == "ssl" else f"{embedding} ({weights})"
     return f"espnet_prune, {model} (random), {voices}, step {step:g} s, {precision}"
 
 
 def _load_ours(
-    folder: Path, threads: int, seed: int, step: float, embedding: str, precision: str,
-    model: str = MODEL,
+    folder: Path, threads: int, seed: int, model: str, step: float, embedding: str, precision: str
 ) -> Callable[[Path], Outcome]:  # fmt: skip
     torch.set_num_threads(threads)
     config = InferenceConfig(step=step, embedding=embedding, precision=precision)

@@ -10,10 +10,18 @@ from pathlib import Path
 from benchmarks.audio import converse
 from benchmarks.options import prepare
 from benchmarks.pipeline import ALONE, LOADED, PipelineRow, Recording, compare_pipelines, render
-from benchmarks.pipelines import EMBEDDINGS, PIPELINES, STEPS, fast_precisions, find_subjects
+from benchmarks.pipelines import (
+    EMBEDDINGS,
+    MODEL,
+    PIPELINES,
+    STEPS,
+    fast_precisions,
+    find_subjects,
+)
 from benchmarks.results import write_json
 from espnet_prune.bin.errors import explained
 from espnet_prune.bin.numbers import amount, positive, seed
+from espnet_prune.encoder import PRESETS
 from espnet_prune.inference import PRECISIONS
 from espnet_prune.storage.files import atomic_write
 
@@ -25,6 +33,7 @@ def get_parser() -> argparse.ArgumentParser:
     add("--seconds", type=amount, default=60.0, help="of the conversation (default: 60)")
     add("--speakers", type=positive, default=3, help="in it (default: 3)")
     add("--rounds", type=positive, default=5, help="of each condition (default: 5)")
+    add("--model", choices=list(PRESETS), default=MODEL, help=f"of ours (default: {MODEL})")
     help_ = "of windows of ours, in seconds (default: 2.0 0.8)"
     add("--steps", type=amount, nargs="+", default=STEPS, help=help_)
     help_ = "ssl, resnet34 (random weights) or campplus, of ours (default: ssl resnet34)"
@@ -50,7 +59,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
         audio = converse(path, args.seconds, args.seed, args.speakers)
         recording = Recording(path, audio, args.seconds)
         precisions = args.precisions or fast_precisions()
-        subjects = find_subjects(args.steps, args.embeddings, precisions)
+        subjects = find_subjects(args.model, args.steps, args.embeddings, precisions)
         subjects = [each for each in subjects if not args.only or each.kind in args.only]
         conditions = [ALONE, LOADED] if args.load else [ALONE]
         rows: list[PipelineRow] = []

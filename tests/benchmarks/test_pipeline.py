@@ -17,6 +17,7 @@ from benchmarks.pipelines import OURS, PIPELINES, Pipeline, Subject, installed
 from benchmarks.stages import STAGES
 from espnet_prune.data.audio import AudioStream
 
+OPTIONS = dict(model="whisper_tiny_en", step=2.0, embedding="resnet34", precision="float32")
 # Answers at once; the second argument is after how many answers it is gone.
 FAKE = """
 import itertools, json, sys
@@ -104,8 +105,7 @@ def test_busy_processes_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_names_say_what_runs() -> None:
     for kind, each in PIPELINES.items():
-        options = {"step": 2.0, "embedding": "resnet34", "precision": "float32"}
-        title = str(Subject(kind, options if kind == OURS else {}))
+        title = str(Subject(kind, OPTIONS if kind == OURS else {}))
         assert "random" in title or "trained" in title
         assert all(installed(name) for name in each.packages) == (not each.missing)
     assert not installed("no_such.package") and installed("os.path")
@@ -115,9 +115,7 @@ def test_ours_in_a_process_of_its_own(tmp_path: Path) -> None:
     converse(tmp_path / "a.wav", 9.0, 0, 3)
     with AudioStream(tmp_path / "a.wav") as audio:
         assert audio.num_samples == 9 * 16000
-    options = {"step": 2.0, "embedding": "resnet34", "precision": "float32"}
-    subject = Subject(OURS, {**options, "model": "whisper_tiny_en"})
-    worker = Worker(subject, tmp_path / "a.wav", tmp_path, 1, 0)
+    worker = Worker(Subject(OURS, OPTIONS), tmp_path / "a.wav", tmp_path, 1, 0)
     try:
         found = worker.run(tmp_path / "a.wav")
     finally:
