@@ -21,7 +21,7 @@ PIP_TORCH = install --progress-bar off torch$(patsubst %,==%,$(filter-out newest
   $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 SHELL_FILES := $(shell git ls-files '*.sh' '*run.pl' '.ci/run')
 
-.PHONY: demo bench test test-slow drill test-hosts lint docs dist install clean
+.PHONY: demo bench bench-pipeline test test-slow drill test-hosts lint docs dist install clean
 .SECONDARY:
 
 demo: install
@@ -34,6 +34,11 @@ bench: install
 	  $(if $(INPUTS),--inputs $(INPUTS)) $(if $(PRECISIONS),--precisions $(PRECISIONS))
 	$(BIN)/python -m benchmarks.run_bench_training $(if $(MODELS),--models $(MODELS)) \
 	  $(if $(TRAINING_INPUTS),--inputs $(TRAINING_INPUTS))
+
+# The whole pipeline beside those of others that are installed (pip install -e '.[peers]'), on the
+# idle machine and on a busy one. Narrowed by, say, OPTIONS="--only espnet_prune senko --rounds 3".
+bench-pipeline: install
+	$(BIN)/python -m benchmarks.run_bench_pipeline $(OPTIONS)
 
 test: install
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal

@@ -1,46 +1,63 @@
-"""What diarizing a generated meeting costs, stage by stage, in a process of its own."""
+"""What diarizing a recording costs, stage by stage, in a process of its own."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import tempfile
-import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import soundfile
 import torch
-from torch import Tensor, nn
 
-from benchmarks.memory import PeakOfCuda, PeakOfProcess, peak_meter, run_alone
+from benchmarks.audio import generate
+from benchmarks.memory import peak_meter, run_alone
 from benchmarks.results import Setting
+from benchmarks.scripted import scripted_diarizer, synthetic_speakers
+from benchmarks.stages import STAGES, StageMeter, meter_stages
 from benchmarks.table import describe
-from espnet_prune.data import SAMPLE_RATE
 from espnet_prune.data.audio import AudioStream
-from espnet_prune.diarization import FrameGrid, Powerset
-from espnet_prune.diarization.embedding.base import Stretch
-from espnet_prune.diarization.head import DiarizationConfig
-from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.diarization.pipeline import Diarizer, InferenceConfig
-from espnet_prune.diarization.stitching import stitch, to_turns
-from espnet_prune.encoder import PRESETS, Featurizer, SSLEncoder
 from espnet_prune.report.table import Table
 
-STAGES = ("segmentation", "embedding", "clustering", "stitching")
+SYNTHETIC = "synthetic embeddings"
+"""In the place of a model: clustering and stitching alone, of embeddings around centroids."""
 _EXPLANATION = """\
-Random weights; the head's decisions are replaced by turns of two speakers in every window, so that
-the work does not depend on the weights. Real-time factor: seconds of work per second of audio.
-Peak memory: the process's, models included, while the stage ran, beyond its imports."""
+Random weights; the head's decisions are replaced by turns of the speakers, four at most, in every
+window, so that the work does not depend on the weights. Seconds: of all threads together, each of
+which runs batches of its own. Real-time factor: those per second of audio. Peak memory: the
+process's, models included, while the stage ran, beyond its imports. Synthetic embeddings: noise
+around a random centroid for each speaker, two speakers in a window; no model runs."""
 _HEADER = (
-    "model", "embedding", "clustering", "stage", "minutes", "windows", "embeddings", "seconds",
-    "real-time factor", "peak MiB",
+    "model", "embedding", "clustering", "precision", "stage", "minutes", "speakers", "batch",
+    "threads", "windows", "embeddings", "seconds", "CPU s", "real-time factor", "peak MiB",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Case:
+    """One recording, and how it is diarized.
+
+    Attributes:
+        model: the preset of the encoder, or :data:`SYNTHETIC`.
+        minutes: of audio.
+        speakers: in the recording.
+        batch_size: windows per forward pass.
+        threads: of the CPU.
+    """
+
+    model: str
+    minutes: float
+    speakers: int
+    batch_size: int
+    threads: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.model}, {self.minutes:g} minutes, {self.speakers} speakers, batch "
+            f"{self.batch_size}, {self.threads} threads"
+        )
 
 
 @dataclass(frozen=True)
@@ -48,12 +65,11 @@ class StageRow(Setting):
     """One stage for one recording; ``bench_diarization.json`` has the same keys.
 
     Attributes:
-        model: the preset of the encoder.
+        model, minutes, speakers, batch_size: see :class:`Case`, as of ``threads``.
         embedding, clustering, precision: of the inference configuration.
-        stage: of :data:`STAGES`.
-        minutes: of audio.
+        stage: of :data:`~benchmarks.stages.STAGES`.
         windows, embeddings: how many there were.
-        seconds: that the stage took in all.
+        seconds, cpu_seconds: that the stage took in all threads together, by clock and of CPU.
         real_time_factor: those per second of audio.
         peak_mib: peak memory while the stage ran, beyond that of the imports; null where the
             system does not tell.
@@ -65,52 +81,72 @@ class StageRow(Setting):
     precision: str
     stage: str
     minutes: float
+    speakers: int
+    batch_size: int
     windows: int
     embeddings: int
     seconds: float
+    cpu_seconds: float
     real_time_factor: float
     peak_mib: float | None
 
 
-def measure(
-    model: str, minutes: float, config: InferenceConfig, setting: Setting
-) -> list[StageRow]:
+def cases_of(
+    model: str,
+    minutes: Sequence[float],
+    speakers: Sequence[int],
+    batch_sizes: Sequence[int],
+    threads: Sequence[int],
+) -> Iterator[Case]:
+    """Every length beside the first of all others, then at the first length the rest of each."""
+    first = Case(model, minutes[0], speakers[0], batch_sizes[0], threads[0])
+    for each in minutes:
+        yield replace(first, minutes=each)
+    for number in speakers[1:]:
+        yield replace(first, speakers=number)
+    for size in batch_sizes[1:]:
+        yield replace(first, batch_size=size)
+    for number in threads[1:]:
+        yield replace(first, threads=number)
+
+
+def measure(case: Case, config: InferenceConfig, setting: Setting) -> list[StageRow]:
     """Diarize a generated recording in a new process.
 
     Args:
-        model: the preset of the encoder.
-        minutes: of audio.
+        case: what to diarize; its threads and batch size go before those of the others.
         config: of inference.
-        setting: the device, threads and seed to use.
+        setting: the device and seed to use.
 
     Raises:
         ChildProcessError: see :func:`~benchmarks.memory.run_alone`.
     """
-    values = json.dumps(asdict(config)), setting.device, setting.threads, setting.seed
-    found = run_alone(f"{model}, {minutes:g} minutes", __name__, (model, minutes, *values))
+    config = replace(config, batch_size=case.batch_size)
+    values = map(json.dumps, (asdict(case), asdict(config)))
+    found = run_alone(str(case), __name__, (*values, setting.device, setting.seed))
+    shared = asdict(setting) | asdict(case)
     return [
         StageRow(
-            **asdict(setting),
-            model=model,
+            **shared,
             embedding=config.embedding,
             clustering=config.clustering,
             precision=config.precision,
             stage=stage,
-            minutes=minutes,
             windows=found["windows"],
             embeddings=found["embeddings"],
             seconds=seconds,
-            real_time_factor=seconds / (60 * minutes),
+            cpu_seconds=cpu_seconds,
+            real_time_factor=seconds / (60 * case.minutes),
             peak_mib=peak,
         )
-        for stage, (seconds, peak) in found["stages"].items()
+        for stage, (seconds, cpu_seconds, peak) in found["stages"].items()
     ]
 
 
 def render(rows: Sequence[StageRow]) -> str:
     """The whole ``bench_diarization.md``."""
     lines = ["# Cost of diarization", "", *_EXPLANATION.splitlines(), "", *describe(rows[0]), ""]
-    lines.append(Table(_HEADER, [_cells(row) for row in rows], words=4).markdown())
+    lines.append(Table(_HEADER, [_cells(row) for row in rows], words=5).markdown())
     return "\n".join(lines) + "\n"
 
 
@@ -119,137 +155,59 @@ def _cells(row: StageRow) -> tuple[str, ...]:
         row.model,
         row.embedding,
         row.clustering,
+        row.precision,
         row.stage,
         f"{row.minutes:g}",
+        str(row.speakers),
+        str(row.batch_size),
+        str(row.threads),
         str(row.windows),
         str(row.embeddings),
         f"{row.seconds:.1f}",
+        f"{row.cpu_seconds:.1f}",
         f"{row.real_time_factor:.4f}",
         "unknown" if row.peak_mib is None else f"{row.peak_mib:.0f}",
     )
 
 
-class StageMeter:
-    """Time and peak memory of stages; what happens in an inner stage is not the outer one's."""
-
-    def __init__(self, peak: PeakOfCuda | PeakOfProcess):
-        self.seconds: dict[str, float] = defaultdict(float)
-        self.peaks: dict[str, float | None] = {}
-        self._peak, self._since = peak, 0.0
-        self._names: list[str] = []
-
-    @contextlib.contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """The block is of stage ``name``."""
-        self._account()
-        self._names.append(name)
-        try:
-            yield
-        finally:
-            self._account()
-            self._names.pop()
-
-    def _account(self) -> None:
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        seconds, peak = time.perf_counter() - self._since, self._peak.restart()
-        if self._names:
-            name = self._names[-1]
-            self.seconds[name] += seconds
-            known = self.peaks.get(name, 0.0)
-            self.peaks[name] = None if peak is None or known is None else max(known, peak)
-        self._since = time.perf_counter()
-
-
-class ScriptedHead(nn.Module):
-    """A head that does its work, and then decides as a script says."""
-
-    def __init__(self, head: Any, powerset: Powerset, grid: FrameGrid):
-        super().__init__()
-        self.head, self.powerset, self.grid = head, powerset, grid
-        self.turn = round(2.0 / grid.shift)  # frames
-
-    def inference_form(self, dtype: torch.dtype) -> ScriptedHead:
-        """The same script, with the work of the head's own form."""
-        return ScriptedHead(self.head.inference_form(dtype), self.powerset, self.grid)
-
-    def forward(self, features: Tensor, *lengths: Tensor) -> Tensor:
-        """Features ``(B, L, D)``, and frames ``(B,)`` if need be, to scores ``(B, L, K)``.
-
-        Two speakers take turns of two seconds, the last half second of each in overlap.
-        """
-        scores = self.head(features, *lengths)
-        place = torch.arange(scores.size(1), device=scores.device)
-        turn, rest = place // self.turn % 2, place % self.turn
-        active = scores.new_zeros(1, scores.size(1), self.powerset.max_speakers)
-        active[0, place, turn] = 1.0
-        active[0, rest >= 3 * self.turn // 4, :2] = 1.0
-        script = nn.functional.one_hot(self.powerset.to_classes(active), scores.size(-1))
-        return scores + 1e4 * script
-
-
-def generate(path: Path, minutes: float, seed: int) -> None:
-    """Write 16 kHz audio in which four voices, tones with their harmonics, take turns."""
-    generator = np.random.default_rng(seed)
-    remaining = round(60 * minutes * SAMPLE_RATE)
-    with soundfile.SoundFile(path, "w", SAMPLE_RATE, 1) as file:
-        while remaining > 0:
-            length = min(remaining, int(generator.uniform(2, 6) * SAMPLE_RATE))
-            pitch = 90 + 50 * generator.integers(4)
-            phase = 2 * np.pi * pitch * np.arange(length) / SAMPLE_RATE
-            voice = sum(np.sin(harmonic * phase) / harmonic for harmonic in range(1, 20))
-            noise = generator.standard_normal(length)
-            file.write((0.1 * voice + 0.01 * noise).astype(np.float32))
-            remaining -= length
-
-
 def main() -> None:
     """The other process: print stages and counts as JSON."""
     parser = argparse.ArgumentParser()
-    kinds: dict[str, Callable[[str], Any]] = {
-        "model": str, "minutes": float, "config": json.loads, "device": str, "threads": int,
-        "seed": int,
-    }  # fmt: skip
-    for name, kind in kinds.items():
-        parser.add_argument(name, type=kind)
+    parser.add_argument("case", type=json.loads)
+    parser.add_argument("config", type=json.loads)
+    parser.add_argument("device")
+    parser.add_argument("seed", type=int)
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(args.seed)
+    case, config = Case(**args.case), InferenceConfig(**args.config)
+    torch.set_num_threads(case.threads)
     meter = StageMeter(peak_meter(args.device, ("scipy.cluster.hierarchy", "sklearn.cluster")))
-    featurizer = Featurizer(SSLEncoder(PRESETS[args.model]()))
-    model = DiarizationModel(featurizer, DiarizationConfig())
-    grid = FrameGrid.of(model.encoder.config)
-    model.register_module("head", ScriptedHead(model.head, model.powerset, grid))
-    diarizer = Diarizer(model, InferenceConfig(**args.config), args.device)
+    if case.model == SYNTHETIC:
+        # Any model: it says how windows and frames lie, and does not run.
+        diarizer = scripted_diarizer("whisper_tiny_en", config, args.device, args.seed)
+        found = synthetic_speakers(diarizer, case.minutes, case.speakers, args.seed)
+        meter_stages(diarizer, meter)
+        diarizer.join(found, "meeting")
+        counts = len(found.activity), len(found.embeddings)
+    else:
+        diarizer = scripted_diarizer(case.model, config, args.device, args.seed, case.speakers)
+        counts = _diarize(diarizer, case, args.seed, meter)
+    stages = {
+        name: (meter.seconds[name], meter.cpu_seconds[name], meter.peaks[name])
+        for name in STAGES
+        if name in meter.peaks
+    }
+    print(json.dumps({"windows": counts[0], "embeddings": counts[1], "stages": stages}))
+
+
+def _diarize(diarizer: Diarizer, case: Case, seed: int, meter: StageMeter) -> tuple[int, int]:
+    """The number of windows and of embeddings of a generated recording."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "meeting.wav"
-        generate(path, args.minutes, args.seed)
-        windows, embeddings = _diarize(diarizer, path, meter)
-    stages = {stage: (meter.seconds[stage], meter.peaks[stage]) for stage in STAGES}
-    print(json.dumps({"windows": windows, "embeddings": embeddings, "stages": stages}))
-
-
-def _diarize(diarizer: Diarizer, path: Path, meter: StageMeter) -> tuple[int, int]:
-    """What :meth:`Diarizer.diarize` does, metered; the number of windows and of embeddings."""
-    local, embedder = diarizer.local, diarizer.local.networks.embedder
-
-    class Metered:
-        layers = embedder.layers
-
-        def __call__(
-            self, stretch: Stretch, states: Mapping[int, Tensor], weights: Tensor
-        ) -> Tensor:
-            with meter.stage("embedding"):
-                return embedder(stretch, states, weights)
-
-    local.networks.embedder = Metered()
-    with meter.stage("segmentation"), AudioStream(path) as audio:
-        found = local(audio)
-    with meter.stage("clustering"):
-        labels = diarizer.label(found)
-    with meter.stage("stitching"):
-        active = stitch(found.activity, labels, found.first_frames, found.num_frames)
-        to_turns(active, "meeting", local.grid)
+        generate(path, case.minutes, seed, case.speakers)
+        meter_stages(diarizer, meter)
+        with AudioStream(path) as audio:
+            found = diarizer.local(audio)
+        diarizer.join(found, "meeting")
     return len(found.activity), len(found.embeddings)
 
 

@@ -38,6 +38,11 @@ def run_alone(what: str, module: str, arguments: Sequence[object]) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def peak_mib(pid: int | str = "self") -> float | None:
+    """The most resident memory that a process has had, in MiB; None where there is no such mark."""
+    return _mib("VmHWM", pid)
+
+
 def peak_meter(device: str, imports: Sequence[str]) -> PeakOfCuda | PeakOfProcess:
     """Measure from here on, beyond what importing ``imports`` takes."""
     # PyTorch itself imports the first one when a model is built without memory for its weights.
@@ -62,11 +67,11 @@ class PeakOfProcess:
     def __init__(self) -> None:
         self.start = 0.0
         self.restart()
-        self.start = self._mib("VmRSS") or 0.0
+        self.start = _mib("VmRSS") or 0.0
 
     def restart(self) -> float | None:
         """As of :class:`PeakOfCuda`; None where there is no such mark."""
-        peak = self._mib("VmHWM")
+        peak = peak_mib()
         _give_back_freed()
         try:
             Path("/proc/self/clear_refs").write_text("5")
@@ -74,17 +79,17 @@ class PeakOfProcess:
             return None
         return None if peak is None else peak - self.start
 
-    @staticmethod
-    def _mib(name: str) -> float | None:
-        try:
-            lines = Path("/proc/self/status").read_text().splitlines()
-        except OSError:
-            return None
-        kib = next((line.split()[1] for line in lines if line.startswith(f"{name}:")), None)
-        return None if kib is None else int(kib) / 1024
-
 
 def _give_back_freed() -> None:
     """Let glibc return what is free, or the next peak has in it what the last one left behind."""
     with contextlib.suppress(OSError, AttributeError):  # another libc keeps nothing to speak of
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def _mib(name: str, pid: int | str = "self") -> float | None:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return None
+    kib = next((line.split()[1] for line in lines if line.startswith(f"{name}:")), None)
+    return None if kib is None else int(kib) / 1024

@@ -57,8 +57,12 @@ def add_options(
     parser.add_argument("--output", type=Path, default=Path("exp"), help="folder (default: exp)")
 
 
-def prepare(args: argparse.Namespace) -> Setting:
+def prepare(args: argparse.Namespace, device: str | None = None) -> Setting:
     """Set threads and logging, and make the output folder.
+
+    Args:
+        args: of the command line.
+        device: what is used; unless given, that of benchmarks.
 
     Raises:
         OSError: the folder cannot be written to.
@@ -70,7 +74,7 @@ def prepare(args: argparse.Namespace) -> Setting:
     if args.threads:
         torch.set_num_threads(args.threads)
     require_writable(args.output / "any")
-    return this_setting(benchmark_device().type, torch.get_num_threads(), args.seed)
+    return this_setting(device or benchmark_device().type, torch.get_num_threads(), args.seed)
 
 
 def _positive(text: str) -> int:

@@ -84,9 +84,9 @@ class Row(Setting):
         precision: of weights and activations; ``int8`` is dynamic, of the linear maps alone.
         batch, seconds: how many waveforms, and how long each is.
         milliseconds, milliseconds_min: median and least time of a call.
-        speedup: over torchaudio's dense model in float32, the median over rounds of the ratio
-            between the two times of one round.
-        speedup_low, speedup_high: the tenth and the ninetieth percentile of these ratios.
+        speedup_minima, speedup_medians: over torchaudio's dense model in float32, the ratio of the
+            least times and of the median times, over the rounds that have both.
+        speedup: the lower of the two, which is what is quoted.
         peak_mib: peak memory of loading the model and of calls, beyond that of the imports; null
             where the system does not tell.
         params: parameters of the model.
@@ -96,6 +96,7 @@ class Row(Setting):
         error: largest difference to our encoder's hidden states, over layers, relative in norm.
         rounds: how often it was timed.
         disturbed: in how many of them other processes were busy.
+        load_min, load_max: least and greatest load average of the machine when a round began.
     """
 
     model: str
@@ -106,8 +107,8 @@ class Row(Setting):
     milliseconds: float
     milliseconds_min: float
     speedup: float
-    speedup_low: float
-    speedup_high: float
+    speedup_minima: float
+    speedup_medians: float
     peak_mib: float | None
     params: int
     macs: int
@@ -116,6 +117,8 @@ class Row(Setting):
     error: float
     rounds: int
     disturbed: int
+    load_min: float
+    load_max: float
 
 
 def this_setting(device: str, threads: int, seed: int) -> Setting:
@@ -147,7 +150,8 @@ def make_rows(
     for subject, found in findings.items():
         config = PRESETS[subject.model]()
         macs = count_macs(config, input.seconds).total
-        low, speedup, high = ratio(rounds, baseline, subject)
+        faster = ratio(rounds, baseline, subject)
+        speedup = min(faster)
         rows.append(
             Row(
                 **asdict(setting),
@@ -155,8 +159,8 @@ def make_rows(
                 **input._asdict(),
                 **timing(rounds, subject)._asdict(),
                 speedup=speedup,
-                speedup_low=low,
-                speedup_high=high,
+                speedup_minima=faster.minima,
+                speedup_medians=faster.medians,
                 peak_mib=found.peak_mib,
                 params=count_params(config).total,
                 macs=input.batch * macs,

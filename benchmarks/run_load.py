@@ -23,7 +23,8 @@ from typing import NamedTuple
 
 import torch
 
-from benchmarks.diarization import generate
+from benchmarks.audio import generate
+from benchmarks.memory import peak_mib
 from benchmarks.results import this_setting
 from benchmarks.table import describe
 from espnet_prune.bin.errors import explained
@@ -79,13 +80,6 @@ def load(
     with ThreadPoolExecutor(clients) as pool:
         found = pool.map(lambda number: list(client(number)), range(clients))
         return [answer for answers in found for answer in answers]
-
-
-def peak_mib(pid: int) -> float:
-    """The most memory that a process of Linux has had."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    (kib,) = re.findall(r"VmHWM:\s+(\d+) kB", status)
-    return int(kib) / 1024
 
 
 @contextlib.contextmanager
@@ -155,11 +149,11 @@ def _row(
     refused = [answer for answer in answers if answer.status == 503]
     if {(a.status, a.text) for a in answers if a.status != 503} != {expected[:2]}:
         raise ChildProcessError(f"expected {expected[:2]} at all times, found other answers")
-    rate = len(done) / elapsed
+    rate, peak = len(done) / elapsed, peak_mib(process)
     return (
         str(clients), str(len(done)), str(len(refused)), f"{60 * rate:.1f}",
         f"{60 * minutes * rate:.1f}", f"{median(done):.2f}", f"{max(done):.2f}",
-        f"{peak_mib(process):.0f}",
+        "unknown" if peak is None else f"{peak:.0f}",
     )  # fmt: skip
 
 

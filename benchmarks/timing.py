@@ -9,8 +9,6 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple, TypeVar
 
-import torch
-
 # A sample is as many calls as this takes, in seconds, up to some number of calls.
 _SAMPLE, _MAX_CALLS = 0.25, 20
 # Others disturb a sample by more than this, in CPU seconds per second and beyond the resolution of
@@ -21,16 +19,16 @@ _PROBE, _PATIENCE, _PATIENCE_IN_ALL = 0.1, 1.5, 30.0
 # Of shorter calls, in seconds, the first ones take noticeably longer than those to come.
 _COLD = 2.0
 _FEWEST_ROUNDS = 3
-_QUANTILES = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)
 
 Key = TypeVar("Key", bound=Hashable)
 
 
 class Sample(NamedTuple):
-    """Seconds of one call, and whether other processes were busy meanwhile."""
+    """Seconds of one call, whether others were busy meanwhile, and the load average before."""
 
     seconds: float
     disturbed: bool
+    load: float
 
 
 def alternate(
@@ -69,12 +67,22 @@ def alternate(
 
 
 class Timing(NamedTuple):
-    """Median and least time of a call, how often it was timed, in how many rounds disturbed."""
+    """Median and least time of a call, how often it was timed, in how many rounds disturbed, and
+    between which load averages of the machine."""
 
     milliseconds: float
     milliseconds_min: float
     rounds: int
     disturbed: int
+    load_min: float
+    load_max: float
+
+
+class Ratio(NamedTuple):
+    """Of two calls' times over the rounds that have both: of their least and of their medians."""
+
+    minima: float
+    medians: float
 
 
 def timing(rounds: Sequence[Mapping[Key, Sample]], key: Key) -> Timing:
@@ -82,14 +90,21 @@ def timing(rounds: Sequence[Mapping[Key, Sample]], key: Key) -> Timing:
     samples = [each[key] for each in rounds if key in each]
     seconds = [sample.seconds for sample in samples]
     disturbed = sum(sample.disturbed for sample in samples)
-    return Timing(1000 * median(seconds), 1000 * min(seconds), len(samples), disturbed)
+    loads = [sample.load for sample in samples]
+    least, middle = 1000 * min(seconds), 1000 * median(seconds)
+    return Timing(middle, least, len(samples), disturbed, min(loads), max(loads))
 
 
-def ratio(rounds: Sequence[Mapping[Key, Sample]], over: Key, under: Key) -> list[float]:
-    """Tenth percentile, median and ninetieth percentile over rounds of a ratio of times."""
+def ratio(rounds: Sequence[Mapping[Key, Sample]], over: Key, under: Key) -> Ratio:
+    """How many times as long as ``under`` the call ``over`` takes."""
     pairs = [(each[over], each[under]) for each in rounds if over in each and under in each]
-    ratios = [above.seconds / below.seconds for above, below in pairs]
-    return torch.tensor(ratios, dtype=torch.float64).quantile(_QUANTILES).tolist()
+    above, below = ([sample.seconds for sample in own] for own in zip(*pairs, strict=True))
+    return Ratio(min(above) / min(below), median(above) / median(below))
+
+
+def load_average() -> float:
+    """How many processes of the machine ran or wanted to, over the last minute."""
+    return os.getloadavg()[0]
 
 
 def _estimate(call: Callable[[], object], estimate: float) -> float:
@@ -100,10 +115,10 @@ def _estimate(call: Callable[[], object], estimate: float) -> float:
 
 
 def _sample(call: Callable[[], object], size: int) -> Sample:
-    others, start = _Others(), time.perf_counter()
+    load, others, start = load_average(), _Others(), time.perf_counter()
     for _ in range(size):
         call()
-    return Sample((time.perf_counter() - start) / size, others.disturb())
+    return Sample((time.perf_counter() - start) / size, others.disturb(), load)
 
 
 def _wait_for_others(limit: float) -> float:

@@ -16,10 +16,23 @@ logger = logging.getLogger(__name__)
 
 _EXPLANATION = """\
 Forward and backward pass; student and teacher are dense, of one shape, with random weights, and
-the steps took turns in one process. Cost: over distillation without gates, the median over rounds,
-spread from the 10th to the 90th percentile. Peak memory: of models, gradients and the step, in a
-process of its own, beyond its imports. Disturbed: rounds in which other processes were busy."""
-_HEADER = ("model", "input", "step", "ms", "min ms", "cost", "spread", "peak MiB", "disturbed")
+the steps took turns in one process. Cost: over distillation without gates, by the least times, by
+the medians over rounds, and the higher of the two. Peak memory: of models, gradients and the step,
+in a process of its own, beyond its imports. Disturbed: rounds in which other processes were busy.
+Load: the machine's load average when a round began."""
+_HEADER = (
+    "model",
+    "input",
+    "step",
+    "ms",
+    "min ms",
+    "cost",
+    "by minima",
+    "by medians",
+    "peak MiB",
+    "disturbed",
+    "load",
+)
 
 
 @dataclass(frozen=True)
@@ -31,12 +44,13 @@ class TrainingRow(Setting):
         step: of :data:`~benchmarks.steps.STEPS`.
         batch, seconds: how many waveforms, and how long each is.
         milliseconds, milliseconds_min: median and least time of forward and backward pass.
-        cost: over that of distillation without gates, the median over rounds of the ratio between
-            the two times of one round.
-        cost_low, cost_high: the tenth and the ninetieth percentile of these ratios.
+        cost_minima, cost_medians: over distillation without gates, the ratio of the least times and
+            of the median times, over the rounds that have both.
+        cost: the higher of the two, which is what is quoted.
         peak_mib: see :func:`~benchmarks.steps.peak_of_step`.
         rounds: how often it was timed.
         disturbed: in how many of them other processes were busy.
+        load_min, load_max: least and greatest load average of the machine when a round began.
     """
 
     model: str
@@ -46,11 +60,13 @@ class TrainingRow(Setting):
     milliseconds: float
     milliseconds_min: float
     cost: float
-    cost_low: float
-    cost_high: float
+    cost_minima: float
+    cost_medians: float
     peak_mib: float | None
     rounds: int
     disturbed: int
+    load_min: float
+    load_max: float
 
 
 def compare_training(
@@ -77,16 +93,16 @@ def compare_training(
         step()  # the first one takes longer
     samples = alternate(steps, dict.fromkeys(STEPS, 0.0), BASELINE, rounds, limit)
     for name, peak in peaks.items():
-        low, cost, high = ratio(samples, name, BASELINE)
+        slower = ratio(samples, name, BASELINE)
         yield TrainingRow(
             **asdict(setting),
             model=model,
             step=name,
             **input._asdict(),
             **timing(samples, name)._asdict(),
-            cost=cost,
-            cost_low=low,
-            cost_high=high,
+            cost=max(slower),
+            cost_minima=slower.minima,
+            cost_medians=slower.medians,
             peak_mib=peak,
         )
 
@@ -113,7 +129,9 @@ def _cells(row: TrainingRow) -> tuple[str, ...]:
         f"{row.milliseconds:.0f}",
         f"{row.milliseconds_min:.0f}",
         f"{row.cost:.2f}x",
-        f"{row.cost_low:.2f}-{row.cost_high:.2f}",
+        f"{row.cost_minima:.2f}x",
+        f"{row.cost_medians:.2f}x",
         "unknown" if row.peak_mib is None else f"{row.peak_mib:.0f}",
         f"{row.disturbed}/{row.rounds}",
+        f"{row.load_min:.1f}-{row.load_max:.1f}",
     )

@@ -25,8 +25,10 @@ FOUND = Findings(seconds=1.0, peak_mib=600.0, error=1e-6)
 def rows(batch: int, seconds: float) -> list[Row]:
     """Of five rounds; the slow one is in a single one."""
     times = [(0.6, 0.05), (0.8, 0.05), (0.6, 0.06), (0.6, 0.04), (0.7, 0.05)]
-    rounds = [{BASELINE: Sample(b, False), PRUNED: Sample(p, p > 0.05)} for b, p in times]
-    rounds[1][SLOW] = Sample(1.6, False)
+    rounds = [
+        {BASELINE: Sample(b, False, 1.0), PRUNED: Sample(p, p > 0.05, 100 * p)} for b, p in times
+    ]
+    rounds[1][SLOW] = Sample(1.6, False, 2.0)
     setting = this_setting("cpu", 2, 0)
     findings = {BASELINE: FOUND, SLOW: FOUND._replace(peak_mib=None), PRUNED: FOUND}
     return make_rows(setting, Input(batch, seconds), rounds, BASELINE, findings)
@@ -34,15 +36,14 @@ def rows(batch: int, seconds: float) -> list[Row]:
 
 def test_arithmetic() -> None:
     dense, slow, pruned = rows(4, 8.0)
-    assert (dense.speedup, dense.speedup_low, dense.speedup_high) == (1.0, 1.0, 1.0)
+    assert (dense.speedup, dense.speedup_minima, dense.speedup_medians) == (1.0, 1.0, 1.0)
     assert (dense.mac_reduction, dense.mac_efficiency, dense.rounds) == (1.0, 1.0, 5)
-    # Ratios within a round: 12, 16, 10, 15, 14.
-    assert pruned.speedup == pytest.approx(14.0)
-    assert pruned.speedup_low == pytest.approx(10.8)
-    assert pruned.speedup_high == pytest.approx(15.6)
+    assert pruned.speedup_minima == pytest.approx(0.6 / 0.04)
+    assert pruned.speedup == pruned.speedup_medians == pytest.approx(0.6 / 0.05)
+    assert (pruned.load_min, pruned.load_max) == pytest.approx((4.0, 6.0))
     assert (pruned.milliseconds, pruned.milliseconds_min) == pytest.approx((50.0, 40.0))
     assert (pruned.rounds, pruned.disturbed) == (5, 1)
-    assert slow.speedup == slow.speedup_low == slow.speedup_high == pytest.approx(0.5)
+    assert slow.speedup == slow.speedup_minima == slow.speedup_medians == pytest.approx(0.5)
     assert (slow.rounds, slow.milliseconds, slow.peak_mib) == (1, 1600.0, None)
 
 
@@ -66,7 +67,7 @@ def test_json(tmp_path: Path) -> None:
     for row in found:
         assert required | {"peak_mib", "milliseconds", "mac_reduction", "seed"} <= set(row)
         assert (row["device"], row["batch"], row["seconds"], row["threads"]) == ("cpu", 4, 8, 2)
-    assert found[-1]["speedup"] == 14.0
+    assert found[-1]["speedup"] == 12.0
 
 
 def test_table() -> None:
@@ -78,11 +79,14 @@ def test_table() -> None:
     text = render(both)
     assert "## wavlm_base_plus, 1 x 8 s" in text and "## wavlm_base_plus, 1 x 0.5 s" in text
     lines = [line for line in text.splitlines() if line.startswith("|")]
+    summary, lines = lines[:4], lines[4:]
+    assert [line.split("|")[3].strip() for line in summary[2:]] == ["12.00x", "12.00x"]
+    assert summary[2].split("|")[4].strip() == "600 / unknown"
     assert len(lines) == 2 * 5 and len({len(line) for line in lines[:5]}) == 1
     cells = [cell.strip() for cell in lines[4].split("|")[1:-1]]
     assert cells == [
-        "wavlm_base_plus_s80", "espnet_prune", "bfloat16", "50.0", "40.0", "14.00x", "10.80-15.60",
-        "6.06x", "2.31", "600", "1e-06", "1/5",
+        "wavlm_base_plus_s80", "espnet_prune", "bfloat16", "50.0", "40.0", "12.00x", "15.00x",
+        "12.00x", "6.06x", "1.98", "600", "1e-06", "1/5", "4.0-6.0",
     ]  # fmt: skip
     assert "unknown" in lines[3]
 

@@ -103,7 +103,8 @@ def test_an_interrupted_run_keeps_what_is_finished(
 
 def row(setting, model: str, input) -> Row:
     numbers = dict.fromkeys(
-        ("milliseconds", "milliseconds_min", "speedup", "speedup_low", "speedup_high", "peak_mib",
+        ("milliseconds", "milliseconds_min", "speedup", "speedup_minima",
+         "speedup_medians", "load_min", "load_max", "peak_mib",
          "params", "macs", "mac_reduction", "mac_efficiency", "error", "rounds", "disturbed"), 1,
     )  # fmt: skip
     return Row(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from benchmarks.run_load import ask, load, peak_mib
+from benchmarks.memory import peak_mib
+from benchmarks.run_load import ask, load
 from espnet_prune import Diarizer
 from tests.diarization.scripted import scripted_model, write_script
 from tests.service.conftest import SCRIPT, running

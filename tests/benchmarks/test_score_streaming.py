@@ -19,8 +19,7 @@ def test_a_model_without_errors(tmp_path: Path, monkeypatch, capsys) -> None:
     turns = [Turn("m", start + 0.0025, end - start, f"v{voice}") for start, end, voice in said]
     write_rttm(tmp_path / "rttm", {"m": turns})
     subject = Diarizer(scripted_model(), InferenceConfig())
-    monkeypatch.setattr(Diarizer, "from_pretrained", lambda *_: subject)
-    monkeypatch.setattr(score_streaming, "find_diarizer", lambda _: ("model", subject.config))
+    monkeypatch.setattr(score_streaming, "load_diarizer", lambda _: subject)
     windows = []
     run = subject.local.window
     subject.local.window = lambda samples, first: windows.append(first) or run(samples, first)

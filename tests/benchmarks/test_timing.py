@@ -17,7 +17,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
 
     def sample(call, size):
         entries.append((call(), size))
-        return Sample(0.01, False)
+        return Sample(0.01, False, 0.0)
 
     monkeypatch.setattr(timing, "_sample", sample)
     monkeypatch.setattr(timing, "_wait_for_others", lambda limit: 0.0)
@@ -72,6 +72,16 @@ def test_others_are_noticed(monkeypatch: pytest.MonkeyPatch, used: float, distur
     monkeypatch.setattr(timing._Others, "_used", staticmethod(lambda: next(seconds)))
     monkeypatch.setattr(timing.time, "monotonic", lambda: next(clock))
     assert timing._Others().disturb() is disturbed
+
+
+def test_ratios_are_of_the_rounds_that_have_both() -> None:
+    times = [(6.0, 1.0), (1.0, None), (8.0, 2.0), (9.0, 4.0)]
+    rounds = [
+        {name: Sample(t, False, 0.5) for name, t in zip("ab", each, strict=True) if t}
+        for each in times
+    ]
+    assert timing.ratio(rounds, "a", "b") == (6.0 / 1.0, 8.0 / 2.0)
+    assert timing.timing(rounds, "a") == (7000.0, 1000.0, 4, 0, 0.5, 0.5)
 
 
 def test_waiting_ends_when_the_machine_is_idle(monkeypatch: pytest.MonkeyPatch) -> None:

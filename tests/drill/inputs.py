@@ -36,7 +36,10 @@ _TABLE = """
 apply_pruning trained/distill/latest.pth --output out
 run_bench --models wavlm_base_plus --inputs 1x0.2 --rounds 1 --limit 0.1 --threads 1 --output out
 run_bench_training --models whisper_tiny_en --inputs 1x0.2 --rounds 1 --threads 1 --output out
-run_bench_diarization --models whisper_tiny_en --minutes 0.1 --threads 1 --output out
+run_bench_diarization --models whisper_tiny_en --minutes 0.1 --speakers 2 --threads 1 \
+  --synthetic 5 --output out
+run_bench_pipeline --model whisper_tiny_en --seconds 9 --steps 2 --embeddings ssl \
+  --only espnet_prune --rounds 1 --no-load --output out
 compare_der data/rttm data/rttm data/rttm --uem data/uem
 convert encoder out
 diarize exp/pruned data/a.wav --output out --device cpu --config decode.yaml

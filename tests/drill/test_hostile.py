@@ -24,7 +24,7 @@ def test_hostile_files(kind: str, built: Path, tmp_path: Path) -> None:
     assert [*hostile.faults(kind, tmp_path / "hostile")] == []
 
 
-QUICK = sorted(set(inputs.COMMANDS) - {"run_bench", "run_bench_training", "run_bench_diarization"})
+QUICK = sorted(verb for verb in inputs.COMMANDS if not verb.startswith("run_bench"))
 
 
 @pytest.mark.parametrize("verb", QUICK)
