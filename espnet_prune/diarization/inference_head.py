@@ -28,11 +28,11 @@ class InferenceHead(nn.Module):
         super().__init__()
         linear = linear_maker(dtype)
         self.dtype = dtype
-        self.projection = linear(head.projection)
+        self.projection = linear(head.projection.weight, head.projection.bias)
         self.norm = copy.deepcopy(head.norm).to(dtype)
         layers = (cast(ConformerLayer, layer) for layer in head.conformer.conformer_layers)
         self.layers = nn.Sequential(*(_Layer(layer, linear, dtype) for layer in layers))
-        self.classifier = linear(head.classifier)
+        self.classifier = linear(head.classifier.weight, head.classifier.bias)
         self.eval().requires_grad_(False)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -50,8 +50,8 @@ class _Layer(nn.Module):
         self.heads = attention.num_heads
         self.first = _feed_forward(layer.ffn1, linear, dtype)
         self.attention_norm = copy.deepcopy(layer.self_attn_layer_norm).to(dtype)
-        joint = _linear(attention.in_proj_weight, attention.in_proj_bias)
-        self.input, self.output = linear(joint), linear(attention.out_proj)
+        self.input = linear(attention.in_proj_weight, attention.in_proj_bias)
+        self.output = linear(attention.out_proj.weight, attention.out_proj.bias)
         self.convolution = _Convolution(layer.conv_module, linear, dtype)
         self.second = _feed_forward(layer.ffn2, linear, dtype)
         self.norm = copy.deepcopy(layer.final_layer_norm).to(dtype)
@@ -74,9 +74,8 @@ class _Convolution(nn.Module):
         super().__init__()
         widen, _, depthwise, norm, _, narrow, _ = cast(Any, module.sequential)
         self.before = copy.deepcopy(cast(nn.LayerNorm, module.layer_norm)).to(dtype)
-        self.widen, self.narrow = (
-            linear(_linear(c.weight[..., 0], c.bias)) for c in (widen, narrow)
-        )
+        self.widen = linear(widen.weight[..., 0], widen.bias)
+        self.narrow = linear(narrow.weight[..., 0], narrow.bias)
         weight = depthwise.weight.detach().to(dtype)[:, :, None]
         self.weight = weight.contiguous(memory_format=torch.channels_last)
         self.bias = depthwise.bias.detach().to(dtype)
@@ -93,12 +92,8 @@ class _Convolution(nn.Module):
 def _feed_forward(module: nn.Module, linear: MakeLinear, dtype: torch.dtype) -> nn.Sequential:
     """Norm, linear, SiLU and linear, whose result counts half."""
     norm, widen, _, _, narrow, _ = cast(Any, module.sequential)
-    half = _linear(narrow.weight / 2, narrow.bias / 2)
-    return nn.Sequential(copy.deepcopy(norm).to(dtype), linear(widen, "swish"), linear(half))
-
-
-def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
-    """A linear map of these, which need be no parameters."""
-    made = nn.Linear(weight.size(1), weight.size(0), device="meta")
-    made.weight, made.bias = nn.Parameter(weight.detach()), nn.Parameter(bias.detach())
-    return made
+    return nn.Sequential(
+        copy.deepcopy(norm).to(dtype),
+        linear(widen.weight, widen.bias, "swish"),
+        linear(narrow.weight / 2, narrow.bias / 2),
+    )

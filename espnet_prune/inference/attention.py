@@ -58,10 +58,8 @@ class InferenceAttention(nn.Module):
             weight, bias = torch.cat([weight, gate_weight]), torch.cat([bias, gate_bias])
             self.register_buffer("heads", gate.heads, persistent=False)
             self.register_buffer("gate_scale", gate.scale.detach().to(dtype), persistent=False)
-        joint = nn.Linear(weight.size(1), weight.size(0), device="meta")
-        joint.weight, joint.bias = nn.Parameter(weight), nn.Parameter(bias)
-        self.input = linear(joint)
-        self.output = linear(attention.out_proj)
+        self.input = linear(weight, bias)
+        self.output = linear(attention.out_proj.weight, attention.out_proj.bias)
 
     def forward(
         self, x: Tensor, table: Tensor | None, padding: Tensor | None, *masks: None

@@ -41,7 +41,8 @@ class InferenceFrontEnd(nn.Module):
         self.others = nn.ModuleList(PlainConv(layer, dtype) for layer in others)
         self.scale = None if front_end.scale is None else front_end.scale.to(dtype)
         self.norm = copy.deepcopy(front_end.norm).to(dtype)
-        self.projection = PackedLinear(front_end.projection, dtype=dtype)
+        projection = front_end.projection
+        self.projection = PackedLinear(projection.weight, projection.bias, dtype=dtype)
 
     def forward(
         self, wavs: Tensor, lengths: Tensor | None, masks: tuple[None, ...]
@@ -135,12 +136,9 @@ class PackedConv(PackedLinear):
     """A convolution of Whisper's, as a linear map of the frames under its kernel, side by side."""
 
     def __init__(self, conv: StridedConv, dtype: torch.dtype):
-        channels, inputs, kernel = conv.weight.shape
-        linear = nn.Linear(kernel * inputs, channels, device="meta")
-        linear.weight = nn.Parameter(conv.weight.transpose(1, 2).flatten(1))
-        linear.bias = cast(nn.Parameter, conv.bias)
-        super().__init__(linear, dtype=dtype)
-        self.kernel, self.stride, self.padding = kernel, conv.stride, conv.padding
+        weight = conv.weight.transpose(1, 2).flatten(1)
+        super().__init__(weight, cast(nn.Parameter, conv.bias), dtype=dtype)
+        self.kernel, self.stride, self.padding = conv.kernel, conv.stride, conv.padding
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """``(B, L_in, C_in)`` to ``(B, L, C)``."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from espnet_prune.encoder.transformer import FeedForward
 
 MakeLinear = Callable[..., nn.Module]
-"""Turns a trained linear map, and the activation that follows, into a module for inference."""
+"""Turns weight, bias and the activation that follows, if any, into a module for inference."""
 
 # By oneDNN's names: what it computes approximately if asked, and PyTorch's own.
 _ACTIVATIONS: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
@@ -36,13 +36,16 @@ class PackedLinear(nn.Module):
     """
 
     def __init__(
-        self, linear: nn.Linear, activation: str = "none", dtype: torch.dtype = torch.float32
+        self,
+        weight: Tensor,
+        bias: Tensor,
+        activation: str = "none",
+        dtype: torch.dtype = torch.float32,
     ):
         super().__init__()
         self.activation = activation
         self.algorithm, self.activate = _ACTIVATIONS[activation]
-        self.weight = linear.weight.detach().to(dtype)
-        self.bias = linear.bias.detach().to(dtype)
+        self.weight, self.bias = weight.detach().to(dtype), bias.detach().to(dtype)
         self.packed = self.weight.device.type == "cpu" and _has_onednn(dtype)
         if self.packed:
             self.weight = torch.ops.mkldnn._reorder_linear_weight(self.weight)
@@ -59,17 +62,17 @@ class PackedLinear(nn.Module):
 class Int8Linear(nn.Module):
     """Dynamic quantisation on a CPU: int8 weights per output, inputs quantised as they come."""
 
-    def __init__(self, linear: nn.Linear, activation: str = "none"):
+    def __init__(self, weight: Tensor, bias: Tensor, activation: str = "none"):
         super().__init__()
         self.activate = _ACTIVATIONS[activation][1]
-        weight = linear.weight.detach().float().contiguous()
+        weight = weight.detach().float().contiguous()
         scales = weight.abs().amax(1).clamp(min=torch.finfo(torch.float32).tiny) / 127
         zeros = torch.zeros(len(scales), dtype=torch.long)
         with warnings.catch_warnings():
             # Deprecated from torch 2.14 on, where only torchao, a package of its own, replaces it.
             warnings.filterwarnings("ignore", ".*quantized tensor creation functions")
             quantised = torch.quantize_per_channel(weight, scales, zeros, 0, torch.qint8)
-        self.packed = torch.ops.quantized.linear_prepack(quantised, linear.bias.detach().float())
+        self.packed = torch.ops.quantized.linear_prepack(quantised, bias.detach().float())
 
     def forward(self, x: Tensor) -> Tensor:
         """``(..., in)`` to ``(..., out)``, in float32."""
@@ -82,7 +85,10 @@ class InferenceFeedForward(nn.Sequential):
     """Two products, the GELU part of the first."""
 
     def __init__(self, feed_forward: FeedForward, linear: MakeLinear):
-        super().__init__(linear(feed_forward.fc1, "gelu"), linear(feed_forward.fc2))
+        widen, narrow = feed_forward.fc1, feed_forward.fc2
+        super().__init__(
+            linear(widen.weight, widen.bias, "gelu"), linear(narrow.weight, narrow.bias)
+        )
 
     def forward(self, x: Tensor, *_: None) -> Tensor:
         return super().forward(x)

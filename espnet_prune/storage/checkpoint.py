@@ -213,7 +213,7 @@ class _Shapes(TorchFunctionMode):
             kwargs = {**kwargs, "device": "cpu"}
         if getattr(function, "__module__", None) == nn.init.__name__:
             return kwargs.get("tensor", *args[:1])
-        if function in (Tensor.normal_, torch.empty_like, torch._weight_norm):
+        if function in (Tensor.normal_, Tensor.uniform_, torch.empty_like, torch._weight_norm):
             return args[0].detach()
         if function is torch.norm_except_dim:
             weight, _, dim = args

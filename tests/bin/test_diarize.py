@@ -273,6 +273,7 @@ def test_nothing_is_imported_that_adds_nothing_to_the_result(tmp_path: Path) -> 
         "from espnet_prune.bin import diarize\n"
         f"diarize.main({[*words, '--device', 'cpu']})\n"
         "unused = {'sklearn', 'matplotlib', 'pyannote.core', 'scipy.stats', 'torch._dynamo'}\n"
+        "unused |= {'sympy'}  # of torch's, for shapes without memory\n"
         "assert not unused & {*sys.modules}, unused & {*sys.modules}\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
