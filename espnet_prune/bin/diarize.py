@@ -3,7 +3,7 @@
 Of audio files each gets a file of its name, in every format that is asked for; of a data directory
 all turns go to one RTTM file. What is done of a call that ended early, say at a damaged recording,
 is kept beside that one, in a hidden folder, and the next call of the same model, configuration and
-audio goes on from there.
+audio goes on from there. Calls with --part share such work among processes or machines.
 """
 
 from __future__ import annotations
@@ -12,7 +12,12 @@ import contextlib
 import itertools
 import logging
 import threading
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import (
+    ArgumentParser,
+    ArgumentTypeError,
+    Namespace,
+    RawDescriptionHelpFormatter,
+)
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from functools import partial
@@ -56,6 +61,8 @@ def get_parser() -> ArgumentParser:
     add = parser.add_argument
     add("--nj", type=positive, default=1, help="recordings at a time, which share the cores (1)")
     help_ = "a data directory, or audio files and folders of them; - is standard input"
+    help_ = "the K-th of N shares of the recordings alone; a call without joins a data directory's"
+    add("--part", type=_part, default=(1, 1), metavar="K/N", help=help_)
     add("audio", type=Path, nargs="+", help=help_)
     add("--each_channel", action="store_true", help="every channel as a recording of its own")
     help_ = "Kaldi's reco2num_spk: the number of speakers of each recording"
@@ -83,21 +90,31 @@ def main(cmd: list[str] | None = None) -> None:
     if is_data_dir and args.format in (None, [RTTM]):
         parts = plan_parts(args, sources)
         _diarize_missing(args, sources, parts)
-        join_parts(args, parts)
+        if args.part == (1, 1):
+            join_parts(args, parts)
     else:
         _diarize_missing(args, sources, plan(args, list(sources)))
 
 
+def _part(text: str) -> tuple[int, int]:
+    part, slash, parts = text.partition("/")
+    if not (slash and part.isdecimal() and parts.isdecimal() and 0 < int(part) <= int(parts)):
+        raise ArgumentTypeError(f"expected a share such as 1/4, found {text!r}")
+    return int(part), int(parts)
+
+
 def _diarize_missing(args: Namespace, sources: Sources, outputs: Outputs) -> None:
     """Diarize the recordings that lack a file, write each as it comes, and list failures."""
+    part, parts = args.part
+    share = list(outputs)[part - 1 :: parts]
     todo = [
         name
-        for name, files in outputs.items()
-        if args.redo or not all(file.is_file() for file in files.values())
+        for name in share
+        if args.redo or not all(file.is_file() for file in outputs[name].values())
     ]
     for folder in {file.parent for name in todo for file in outputs[name].values()}:
         require_writable(folder / "any")
-    if done := len(sources) - len(todo):
+    if done := len(share) - len(todo):
         logger.info("skipping %d recording(s) with a result already", done)
     if not todo:
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -243,6 +244,32 @@ def test_only_what_is_the_same_is_gone_on_from(
         meetings.run(*["--num_speakers", "1"] * (change == "option"))
     again = {"nothing": ["m0"], "audio": ["m0", "m3"], "path": ["m0", "m3"]}
     assert sorted(diarized) == again.get(change, ["m0", "m1", "m2", "m3"])
+
+
+def test_parts_make_the_whole(tmp_path: Path, command: list[str], diarized: list[str]) -> None:
+    meetings = Meetings(tmp_path, command)
+    meetings.run()
+    expected = meetings.output.read_bytes()
+    meetings.output.unlink()
+    shares = []
+    for part in ("1/3", "2/3", "3/3", "1/3"):
+        diarized.clear()
+        meetings.run("--part", part)
+        shares.append(sorted(diarized))
+        assert not meetings.output.exists()
+    assert sorted(itertools.chain(*shares)) == ["m0", "m1", "m2", "m3"]
+    assert [len(share) for share in shares] == [2, 1, 1, 0]
+    diarized.clear()
+    meetings.run()
+    assert not diarized and meetings.output.read_bytes() == expected
+    assert meetings.left() == ["hyp.rttm"]
+
+
+@pytest.mark.parametrize("part", ["0/2", "3/2", "1", "1/", "x/2", "-1/2"])
+def test_parts_that_are_none(command: list[str], part: str, capsys) -> None:
+    with pytest.raises(SystemExit) as ended:
+        diarize.main([*command, "a.wav", f"--part={part}"])
+    assert ended.value.code == 2 and "expected a share such as 1/4" in capsys.readouterr().err
 
 
 def test_what_is_not_there(tmp_path: Path, command: list[str]) -> None:

@@ -16,6 +16,10 @@ words, options = sys.argv[1:], {}
 while words[0].startswith("--"):
     name = words.pop(0)[2:].replace("-", "_")
     options[name] = words.pop(0)
+if jobs := re.fullmatch(r"(\w+)=1:(\d+)", words[0]):  # one after the other, a call of each
+    own, name = sys.argv[1 : -len(words)], jobs[1]
+    each = ([word.replace(name, str(n + 1)) for word in words[1:]] for n in range(int(jobs[2])))
+    sys.exit(max(subprocess.call([sys.argv[0], *own, *one]) for one in each))
 log, asked = pathlib.Path(words.pop(0)), {}
 for line in pathlib.Path(options.pop("config", "conf/slurm.conf")).read_text().splitlines():
     kind, _, rest = re.sub(r"\s*#.*", "", line).partition(" ")

@@ -80,6 +80,22 @@ def test_options_in_cmd_sh_go_before_the_configuration(checkout, cluster, tmp_pa
     assert (told["--job-name"], told["--gres"]) == ("aishell4", "gpu:1")
 
 
+def test_inference_is_shared_among_jobs(checkout, cluster, tmp_path):
+    folder = checkout / "egs2/ami/diar_prune1"
+    options = ["./run.sh", "--stage", "10", "--stop_stage", "10", "--inference_nj", "2"]
+    options += ["--gpu_inference", "true", "--python", str(tmp_path / "python")]
+    done = run(folder, tmp_path, *options, cmd_backend="slurm")
+    assert done.returncode == 0, done.stderr
+    first, one, second, two, whole, *_ = cluster.words()
+    for submitted, job, part in ((first, one, "1/2"), (second, two, "2/2")):
+        assert submitted[0] == "sbatch" and pairs(submitted)["--gres"] == "gpu:1"
+        assert job[:3] == ["there", "-m", "espnet_prune.bin.diarize"] and job[-2:] == [
+            "--part",
+            part,
+        ]
+    assert whole[1:] == one[1:-2] == two[1:-2]  # which joins what they left
+
+
 @pytest.mark.parametrize(
     "backend, options, said",
     [

@@ -45,7 +45,8 @@ inference_model=valid.loss.ave.pth  # Of every other training.
 
 # Inference and scoring
 inference_config=conf/decode.yaml
-inference_nj=1        # Recordings to diarize at a time.
+inference_nj=1        # Parallel jobs of inference, each with a share of the recordings.
+gpu_inference=false   # A GPU for each of them, where a cluster is asked for jobs.
 inference_variants="" # Infer and score the pruned model by conf/decode_NAME.yaml as well, e.g. "ssl bfloat16".
 collar=0              # Seconds that are not scored on each side of a reference boundary.
 published_dense=""    # Published DER (%) of each test set, shown beside that of the dense model.
@@ -212,10 +213,20 @@ each_inference() {
 }
 
 infer() {
-    local set=$1 model=$2 dir=$3 config=$4
+    local set=$1 model=$2 dir=$3 config=$4 gpu=0
+    local command=("${python}" -m espnet_prune.bin.diarize "${expdir}/${model}" "${raw}/${set}"
+        --config "${config}" --output "${dir}/${set}.rttm")
+    if "${gpu_inference}"; then gpu=1; fi
     log "${dir}/${set}.rttm"
-    verb diarize "${expdir}/${model}" "${raw}/${set}" \
-        --config "${config}" --nj "${inference_nj}" --output "${dir}/${set}.rttm"
+    if [ "${inference_nj}" -gt 1 ]; then
+        run mkdir -p -- "${dir}"
+        # Jobs on this machine share its cores; those elsewhere read path.sh there.
+        # shellcheck disable=SC2086
+        OMP_NUM_THREADS=$(((OMP_NUM_THREADS + inference_nj - 1) / inference_nj)) \
+            run ${cuda_cmd} --gpu "${gpu}" _JOB_=1:"${inference_nj}" \
+            "${dir}/${set}._JOB_.log" "${command[@]}" --part "_JOB_/${inference_nj}"
+    fi
+    run "${command[@]}" # also what jobs that failed have left, and the whole of it
 }
 
 score() {
