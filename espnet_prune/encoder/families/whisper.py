@@ -136,7 +136,10 @@ class WhisperFrontEnd(nn.Module):
         self.log_mel = LogMel(bands)
         self.conv_layers = nn.ModuleList([ConvLayer(bands, shape, None, True, padding=pad)])
         self.projection = StridedConv(shape.channels, second, True, padding=pad)
-        self.register_buffer("positions", sinusoids(POSITIONS, config.embed_dim))
+        positions = torch.empty(POSITIONS, config.embed_dim)
+        if not positions.is_meta:  # there values are still to come, and arithmetic imports seconds
+            positions = sinusoids(*positions.shape)
+        self.register_buffer("positions", positions)
 
     def forward(
         self, wavs: Tensor, lengths: Tensor | None, masks: tuple[Tensor | None, ...]
