@@ -15,14 +15,9 @@ from espnet_prune.data.audio import SAMPLE_RATE, AudioStream, Source, as_source
 from espnet_prune.data.audio.names import without_blanks
 from espnet_prune.data.rttm import Turn
 from espnet_prune.data.tables import DataError
-from espnet_prune.diarization.clustering.agglomerative import AgglomerativeClustering
-from espnet_prune.diarization.clustering.base import (
-    BoundedClustering,
-    SpeakerBounds,
-    centroids_of,
-)
+from espnet_prune.diarization.clustering.base import SpeakerBounds, centroids_of
+from espnet_prune.diarization.clustering.chosen import make_clustering, online_threshold
 from espnet_prune.diarization.clustering.online import OnlineClustering
-from espnet_prune.diarization.clustering.vbx import VBxClustering, VBxConfig
 from espnet_prune.diarization.inference_config import (
     HEAD,
     PLDA,
@@ -49,8 +44,6 @@ from espnet_prune.diarization.voices import (
     numbered,
     voices_of,
 )
-from espnet_prune.encoder import ConfigError
-from espnet_prune.encoder.typed import read_typed
 from espnet_prune.formats.sources import find_source
 
 if TYPE_CHECKING:
@@ -288,24 +281,6 @@ class Diarizer:
         embeddings = local.embeddings[chosen]
         clusters = self.clustering(embeddings, windows[chosen], self.bounds)
         return local.assigned(centroids_of(embeddings, clusters))
-
-
-def make_clustering(config: InferenceConfig) -> AgglomerativeClustering | BoundedClustering:
-    """The clustering that ``config`` asks for; ConfigError of options that it does not have."""
-    if config.clustering == "ahc":
-        return AgglomerativeClustering(config.threshold, config.linkage, config.min_cluster_size)
-    return BoundedClustering(VBxClustering(read_typed(VBxConfig, config.vbx_conf, "vbx_conf")))
-
-
-def online_threshold(config: InferenceConfig) -> float:
-    """The cosine distance at which a clustering tells speakers apart; ConfigError of VBx."""
-    if config.clustering != "ahc":
-        raise ConfigError(
-            f"expected a threshold, since the clustering {config.clustering} has none that a "
-            "stream could take; pass threshold, the cosine distance of different speakers"
-        )
-    # Centroids of unit vectors are compared by their Euclidean distance.
-    return config.threshold**2 / 2 if config.linkage == "centroid" else config.threshold
 
 
 def find_pipeline(source: str | Path) -> Path:
