@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.spatial.distance import squareform
 
 from espnet_prune.diarization.clustering.base import (
     ANY_NUMBER,
@@ -24,6 +23,7 @@ from espnet_prune.encoder.typed import check_name
 
 LINKAGES = ("average", "centroid", "complete")
 _CANNOT_LINK = 1e3  # far beyond any cosine distance: two speakers of one window never merge
+_ROWS = 256  # of distances that are computed at a time
 _SMALLEST_SHARE = 0.1  # of a recording's embeddings: what the least cluster is at most
 
 
@@ -84,16 +84,30 @@ class AgglomerativeClustering:
         """SciPy's linkage matrix ``(N - 1, 4)`` of ``(N, E)``."""
         if self.linkage == "centroid":
             return linkage(unit, "centroid")
-        distance = 1 - unit @ unit.T
-        distance[windows[:, None] == windows[None]] = _CANNOT_LINK
-        np.fill_diagonal(distance, 0.0)
-        return linkage(squareform(distance.clip(min=0, out=distance), checks=False), self.linkage)
+        return linkage(_distances(unit, windows), self.linkage)
 
     def _at(self, heights: Doubles, cuts: Indices) -> Doubles:
         """The threshold nearest to ours that cuts after so many merges."""
         bottom = np.concatenate([[-np.inf], heights])[cuts]
         top = np.concatenate([heights, [np.inf]])[cuts]
         return np.clip(self.threshold, bottom, top)
+
+
+def _distances(unit: Floats, windows: Indices) -> Doubles:
+    """Cosine distances of ``(N, E)`` as SciPy condenses them, ``(N (N - 1) / 2,)``.
+
+    Some rows at a time: of thousands, a square takes more memory than all before it.
+    """
+    count = len(unit)
+    condensed, begin = np.empty(count * (count - 1) // 2), 0
+    for first in range(0, count, _ROWS):
+        rows = slice(first, first + _ROWS)
+        block = 1 - unit[rows] @ unit[first:].T
+        block[windows[rows, None] == windows[None, first:]] = _CANNOT_LINK
+        above = block[np.triu_indices(len(block), 1, block.shape[1])]  # the diagonal, row by row
+        condensed[begin : begin + len(above)] = above
+        begin += len(above)
+    return condensed.clip(min=0, out=condensed)
 
 
 def _large_clusters(tree: Doubles, smallest: int) -> Indices:
