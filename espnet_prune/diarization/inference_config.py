@@ -64,8 +64,6 @@ class InferenceConfig:
         min_duration: seconds; shorter turns are left out.
         min_gap: seconds; shorter gaps between turns of one speaker are filled, first of all.
         voice_similarity: cosine similarity from which on a speaker is a known voice.
-        share_overlap: encode what windows have in common once, which makes the cost about the same
-            for any step; hidden states are then not quite those that the model was trained on.
         batch_size: windows per forward pass; by default what suits the device.
         precision: of the encoder: ``float32``, or faster and less exact ``bfloat16``, ``float16``
             or (on a CPU) ``int8``.
@@ -92,7 +90,6 @@ class InferenceConfig:
     min_duration: float = 0.0
     min_gap: float = 0.0
     voice_similarity: float = 0.5
-    share_overlap: bool = False
     batch_size: int | None = None
     precision: str = "float32"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -16,14 +15,12 @@ from espnet_prune.diarization.embedding.base import Stretch
 from espnet_prune.diarization.frames import FrameGrid
 from espnet_prune.diarization.inference_config import InferenceConfig
 from espnet_prune.diarization.model import DiarizationModel
-from espnet_prune.diarization.networks import Heard, Networks, Told
+from espnet_prune.diarization.networks import Networks, Told
 from espnet_prune.encoder import ConfigError
-from espnet_prune.inference.workers import Map, num_workers, workers
+from espnet_prune.inference.workers import num_workers, workers
 
-# Windows per forward pass: on a CPU, more of them take more memory and no less time; where windows
-# share their encoder, only the head is left, and embeddings that gain by more.
-_BATCH, _BATCH_SHARED, _BATCH_ELSEWHERE = 2, 8, 32
-_SHARED = 60.0  # seconds whose windows are encoded together
+# Windows per forward pass: on a CPU, more of them take more memory and no less time.
+_BATCH, _BATCH_ELSEWHERE = 2, 32
 
 Watch = Callable[[Sequence[int]], Iterable[int]]
 """Passes on the first samples of the windows, say under a progress bar."""
@@ -129,9 +126,9 @@ class LocalDiarizer:
         alone = np.zeros((len(starts), self.slots), dtype=np.int64)
         embeddings: list[NDArray[np.float32] | None] = []
         first = 0
-        run = self._shared if self.config.share_overlap else self._apart
+        stretches = self._stretches(audio, watch(starts), self._batch(len(starts)))
         with workers(self.networks.device) as each:
-            for told in run(audio, watch(starts), self._batch(len(starts)), each):
+            for told in each(self._run, stretches):
                 windows = slice(first, first + len(told.activity))
                 activity[windows, : told.activity.shape[1]] = told.activity
                 alone[windows] = told.alone
@@ -152,7 +149,7 @@ class LocalDiarizer:
         have lie before the recording then, and after its end otherwise.
         """
         whole = torch.from_numpy(samples).to(self.networks.device)
-        told = self._by_itself(Stretch(whole, (0,), len(samples)))
+        told = self._run(Stretch(whole, (0,), len(samples)))
         begin = max(0, -first)
         end = begin + told.activity.shape[1]
         activity = np.zeros((1, self.frames, self.slots), dtype=np.uint8)
@@ -165,36 +162,12 @@ class LocalDiarizer:
         if self.config.batch_size is not None:
             return self.config.batch_size
         device = self.networks.device
-        if device.type != "cpu":
-            return _BATCH_ELSEWHERE
-        most = _BATCH_SHARED if self.config.share_overlap else _BATCH
+        most = _BATCH if device.type == "cpu" else _BATCH_ELSEWHERE
         return max(1, min(most, -(-windows // num_workers(device))))
 
-    def _apart(
-        self, audio: AudioStream, starts: Iterable[int], batch: int, each: Map
-    ) -> Iterable[Told]:
-        """Encode each window by itself, as in training."""
-        return each(self._by_itself, self._stretches(audio, starts, batch))
-
-    def _by_itself(self, stretch: Stretch) -> Told:
+    def _run(self, stretch: Stretch) -> Told:
         wavs = torch.stack([stretch.samples[s : s + stretch.size] for s in stretch.starts])
         return self.networks.tell(stretch, self.networks.hear(wavs))
-
-    def _shared(
-        self, audio: AudioStream, starts: Iterable[int], batch: int, each: Map
-    ) -> Iterator[Told]:
-        """Encode what windows have in common once."""
-        together = max(batch, round(_SHARED / self.config.step))
-        for stretch in self._stretches(audio, starts, together):
-            heard = self.networks.hear_long(stretch.samples, self.size, batch, each)
-            rows = range(len(stretch.starts))
-            batches = [rows[begin : begin + batch] for begin in rows[::batch]]
-            yield from each(partial(self._part, stretch._replace(shared=True), heard), batches)
-
-    def _part(self, stretch: Stretch, heard: Heard, rows: range) -> Told:
-        firsts = [stretch.starts[row] // self.grid.hop for row in rows]
-        windows = heard.windows(firsts, self.grid.num_frames(stretch.size))
-        return self.networks.tell(stretch.part(rows), windows)
 
     def _stretches(
         self, audio: AudioStream, starts: Iterable[int], count: int

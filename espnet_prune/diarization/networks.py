@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -13,15 +13,10 @@ from torch import Tensor, nn
 
 from espnet_prune.diarization.embedding import make_embedder
 from espnet_prune.diarization.embedding.base import Stretch
-from espnet_prune.diarization.frames import FrameGrid
 from espnet_prune.diarization.inference_config import InferenceConfig
 from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.encoder import ConfigError
 from espnet_prune.inference import fast_dtype, inference_form, usable_device
-from espnet_prune.inference.workers import Map
-
-# The share of a piece, at each of its ends, of which the piece beside it knows the surroundings.
-_MARGIN = 1 / 16
 
 
 class Heard(NamedTuple):
@@ -34,14 +29,6 @@ class Heard(NamedTuple):
 
     features: Tensor
     states: dict[int, Tensor]
-
-    def windows(self, firsts: Sequence[int], frames: int) -> Heard:
-        """Windows ``(B, frames, D)`` of the one item, by their first frames."""
-
-        def cut(x: Tensor) -> Tensor:
-            return torch.stack([x[0, first : first + frames] for first in firsts])
-
-        return Heard(cut(self.features), {layer: cut(x) for layer, x in self.states.items()})
 
 
 class Told(NamedTuple):
@@ -70,7 +57,6 @@ class Networks:
         self, model: DiarizationModel, config: InferenceConfig, device: torch.device | str = "cpu"
     ):
         self.model, self.config = model.eval(), config
-        self.grid = FrameGrid.of(model.encoder.config)
         self.embedder = make_embedder(
             config.embedding, model.encoder.config, config.embedding_layer
         )
@@ -107,35 +93,6 @@ class Networks:
 
         layers, _ = self.encoder.stream(wavs)
         return Heard(self.model.featurizer.mix(keeping(layers)), states)
-
-    def hear_long(self, samples: Tensor, size: int, batch: int, each: Map) -> Heard:
-        """Run the encoder over ``(T,)`` in overlapping pieces of ``size`` samples, ``batch`` each.
-
-        A piece is as long as a window, which is what the model was trained on; frames near its ends
-        are taken from the one beside it. So every second is encoded about once, though states
-        are not those of any one window.
-        """
-        size = min(size, len(samples))
-        hop, frames = self.grid.hop, self.grid.num_frames(size)
-        size = self.grid.shortest + (frames - 1) * hop
-        last, margin = self.grid.num_frames(len(samples)) - frames, int(frames * _MARGIN)
-        firsts = [*range(0, last, max(1, frames - 2 * margin)), last]
-        wavs = samples.unfold(0, size, hop)
-        batches = [firsts[begin : begin + batch] for begin in range(0, len(firsts), batch)]
-        parts = list(each(lambda firsts: self.hear(wavs[firsts]), batches))
-
-        def joined(pieces: Iterable[Tensor]) -> Tensor:
-            items = [item for piece in pieces for item in piece]
-            whole = items[0].new_empty(1, last + frames, items[0].size(1))
-            for first, item in zip(firsts, items, strict=True):
-                skipped = margin if first else 0
-                whole[0, first + skipped : first + frames] = item[skipped:]
-            return whole
-
-        states = {
-            layer: joined(part.states[layer] for part in parts) for layer in self.embedder.layers
-        }
-        return Heard(joined(part.features for part in parts), states)
 
     @torch.no_grad()
     def tell(self, stretch: Stretch, heard: Heard) -> Told:

@@ -12,20 +12,18 @@ from torchaudio.compliance import kaldi
 from espnet_prune.data.audio import SAMPLE_RATE
 
 NUM_MELS = 80
-_FRAME, SHIFT = SAMPLE_RATE * 25 // 1000, SAMPLE_RATE * 10 // 1000
+_FRAME, _SHIFT = SAMPLE_RATE * 25 // 1000, SAMPLE_RATE * 10 // 1000
 
 
 class Stretch(NamedTuple):
     """Consecutive audio ``(T,)``, float32 at 16 kHz, that holds all windows of a batch.
 
-    They overlap; each has ``size`` samples from its start, a multiple of 20 ms. If ``shared``, a
-    network may hear the stretch as a whole, and windows are parts of what it says.
+    They overlap; each has ``size`` samples from its start, a multiple of 20 ms.
     """
 
     samples: Tensor
     starts: tuple[int, ...]
     size: int
-    shared: bool = False
 
     def part(self, rows: Sequence[int]) -> Stretch:
         """The stretch of some of its windows, in their order."""
@@ -71,9 +69,9 @@ def log_mel(samples: Tensor, window: str) -> Tensor:
 def cut_windows(spectra: Tensor, starts: Sequence[int], size: int) -> Tensor:
     """The windows of ``size`` samples at ``starts`` of spectra ``(L, 80)``: ``(B, L', 80)``."""
     count = num_spectra(size)
-    return torch.stack([spectra[start // SHIFT :][:count] for start in starts])
+    return torch.stack([spectra[start // _SHIFT :][:count] for start in starts])
 
 
 def num_spectra(size: int) -> int:
     """Of so many samples."""
-    return (size - _FRAME) // SHIFT + 1
+    return (size - _FRAME) // _SHIFT + 1

@@ -15,7 +15,6 @@ from torch.nn import functional
 
 from espnet_prune.diarization.embedding.base import (
     NUM_MELS,
-    SHIFT,
     Stretch,
     cut_windows,
     log_mel,
@@ -30,7 +29,6 @@ from espnet_prune.storage.checkpoint import load_strictly
 WESPEAKER = "pyannote/wespeaker-voxceleb-resnet34-LM"
 """The published model on Hugging Face."""
 _EMBEDDING_DIM, _CHANNELS = 256, (32, 64, 128, 256)
-_REDUCTION = 8  # spectra to a frame
 _FILE, _STATE, _PREFIX = "pytorch_model.bin", "state_dict", "resnet."
 # Spectra that pass the network at once, on a CPU those of 16 s: more took twice the time per window
 # there, for tensors so large that their memory is not used again.
@@ -114,7 +112,7 @@ class WeSpeakerEmbedder(nn.Module):
     """Embed local speakers with the ResNet34, E = 256.
 
     Spectra are computed once for all windows, which overlap, and the network runs once per window
-    whatever the number of its speakers, or once over a stretch whose windows are shared.
+    whatever the number of its speakers.
     """
 
     layers: Collection[int] = ()
@@ -156,8 +154,6 @@ class WeSpeakerEmbedder(nn.Module):
         if not len(rows):
             return embeddings
         spectra = log_mel(stretch.samples.to(self.resnet.seg_1.weight), "hamming")
-        if stretch.shared:
-            return self._shared(spectra, stretch, weights) * heard[:, :, None]
         at_once = _SPECTRA_AT_ONCE.get(spectra.device.type, _SPECTRA_AT_ONCE_ELSEWHERE)
         for batch in rows.split(max(1, at_once // num_spectra(stretch.size))):
             starts = [stretch.starts[row] for row in batch.tolist()]
@@ -165,12 +161,3 @@ class WeSpeakerEmbedder(nn.Module):
             windows = windows - windows.mean(1, keepdim=True)
             embeddings[batch] = self.resnet(windows, weights[batch])
         return embeddings * heard[:, :, None]
-
-    def _shared(self, spectra: Tensor, stretch: Stretch, weights: Tensor) -> Tensor:
-        """Of windows ``(B, L, S)`` that are parts of one pass, from the nearest frame on."""
-        frames = self.resnet.frames((spectra - spectra.mean(0))[None])
-        count = -(-num_spectra(stretch.size) // _REDUCTION)
-        firsts = [round(start / (SHIFT * _REDUCTION)) for start in stretch.starts]
-        firsts = [min(first, frames.size(1) - count) for first in firsts]
-        windows = torch.cat([frames[:, first : first + count] for first in firsts])
-        return self.resnet.seg_1(self.resnet.pool(windows, weights))

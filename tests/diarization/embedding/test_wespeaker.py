@@ -186,21 +186,3 @@ def test_other_files_are_refused(network, tmp_path):
     with pytest.raises(CheckpointError, match="not read"):
         WeSpeakerEmbedder.from_pretrained(file)
     assert not (tmp_path / "ran").exists()
-
-
-def test_shared_windows_are_parts_of_one_pass(network, embedder, stretch, weights):
-    window = alone(stretch, 0)
-    expected = embedder(window, {}, weights[:1])
-    assert torch.allclose(
-        embedder(window._replace(shared=True), {}, weights[:1]), expected, atol=1e-5
-    )
-    # Frames are 80 ms apart: those of a window begin at the nearest one.
-    shared = embedder(stretch._replace(shared=True), {}, weights)
-    spectra = log_mel(stretch.samples, "hamming")
-    frames = network.frames((spectra - spectra.mean(0))[None])
-    for row, first in enumerate((0, 0, 19)):
-        pooled = network.pool(frames[:, first : first + 19], weights[row : row + 1])
-        assert torch.allclose(shared[row], network.seg_1(pooled)[0], atol=1e-4)
-    silent = weights.clone()
-    silent[1, :, 2] = 0
-    assert not embedder(stretch._replace(shared=True), {}, silent)[1, 2].any()
