@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+import torch
+
 from benchmarks import peers
 from benchmarks.peers import Run
 from espnet_prune import inference
 from espnet_prune.encoder import PRESETS, SSLEncoder
+from espnet_prune.inference.linear import has_instructions
 from espnet_prune.storage.files import atomic_write
 
 logger = logging.getLogger(__name__)
@@ -23,6 +26,14 @@ PRECISIONS = {
     "cuda": ("float32", "float16", "bfloat16"),
 }
 _ENCODER = "encoder"
+
+
+def fast_precisions(device: str) -> list[str]:
+    """The :data:`PRECISIONS` that ``device`` has instructions for; emulation takes minutes."""
+    emulated = device == "cpu" and not has_instructions(torch.bfloat16)
+    return [name for name in PRECISIONS[device] if not (emulated and name == "bfloat16")]
+
+
 OURS, TRAINING_FORM = "espnet_prune", "espnet_prune (training form)"
 
 

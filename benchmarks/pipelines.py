@@ -14,7 +14,6 @@ from benchmarks import pipeline_peers as peers
 from benchmarks.scripted import RESNET, scripted_diarizer
 from benchmarks.stages import StageMeter, meter_stages
 from espnet_prune.diarization.pipeline import InferenceConfig
-from espnet_prune.inference.linear import has_instructions
 
 MODEL = "wavlm_base_plus_s80"
 OURS = "espnet_prune"
@@ -83,11 +82,6 @@ def find_subjects(
         for precision in precisions
     ]
     return ours + [Subject(kind) for kind in PIPELINES if kind != OURS]
-
-
-def fast_precisions() -> list[str]:
-    """float32, and bfloat16 where the processor computes in it by itself."""
-    return ["float32", *(["bfloat16"] if has_instructions(torch.bfloat16) else [])]
 
 
 def _title(model: str, step: float, embedding: str, precision: str) -> str:

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.comparison import compare
-from benchmarks.implementations import PRECISIONS
+from benchmarks.implementations import PRECISIONS, fast_precisions
 from benchmarks.options import add_options, prepare
 from benchmarks.plot import plot
 from benchmarks.results import Input, Row, write_json
@@ -28,7 +28,8 @@ def get_parser() -> argparse.ArgumentParser:
         nargs="+",
         metavar="PRECISION",
         help="default: "
-        + "; ".join(f"{' '.join(names)} on {device}" for device, names in PRECISIONS.items()),
+        + "; ".join(f"{' '.join(names)} on {device}" for device, names in PRECISIONS.items())
+        + ", without bfloat16 on a processor that has no instructions for it",
     )
     return parser
 
@@ -39,7 +40,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     with explained("bench"):
         inputs = [Input.parse(text) for text in dict.fromkeys(args.inputs)]
         setting = prepare(args)
-        precisions = args.precisions or PRECISIONS[setting.device]
+        precisions = args.precisions or fast_precisions(setting.device)
         if unknown := sorted(set(precisions) - set(PRECISIONS[setting.device])):
             raise ValueError(
                 f"expected precisions that the {setting.device} has "
