@@ -1,9 +1,12 @@
-"""Numbers on command lines, as types for argparse."""
+"""Numbers and settings on command lines, as types for argparse."""
 
 from __future__ import annotations
 
 import argparse
 import math
+from typing import Any
+
+import yaml
 
 
 def positive(text: str) -> int:
@@ -35,6 +38,17 @@ def amount(text: str) -> float:
     if not 0 <= number < math.inf:
         raise argparse.ArgumentTypeError(f"expected a number of 0 or more, found {text!r}")
     return number
+
+
+def key_value(text: str) -> tuple[str, Any]:
+    """A setting, KEY=VALUE, whose value is YAML."""
+    key, found, value = text.partition("=")
+    try:
+        return key, yaml.safe_load(value if key and found else "[")
+    except yaml.YAMLError:
+        raise argparse.ArgumentTypeError(
+            f"expected KEY=VALUE with a value in YAML, found {text!r}"
+        ) from None
 
 
 def _whole(text: str, least: int, most: float, expected: str) -> int:

@@ -5,6 +5,7 @@ from espnet_prune.pruning.budget import Budget
 from espnet_prune.pruning.config import PruningConfig
 from espnet_prune.pruning.cost import Cost, count_macs, count_params, expected_widths, masked_widths
 from espnet_prune.pruning.hard_concrete import HardConcrete, HardConcreteGates
+from espnet_prune.pruning.magnitude import MagnitudeGates
 from espnet_prune.pruning.pinched_units import PinchedUnits
 from espnet_prune.pruning.pinched_weights import PinchedWeights
 from espnet_prune.pruning.pruner import Penalty, Pruner
@@ -17,6 +18,7 @@ __all__ = [
     "Cost",
     "HardConcrete",
     "HardConcreteGates",
+    "MagnitudeGates",
     "Penalty",
     "PinchedUnits",
     "PinchedWeights",

@@ -10,12 +10,14 @@ from espnet_prune.encoder.typed import ConfigError, check_name, read_typed, sett
 from espnet_prune.pruning.budget import BUDGETS, Held
 from espnet_prune.pruning.gates import Gates
 from espnet_prune.pruning.hard_concrete import DROP_RATES, HardConcreteGates
+from espnet_prune.pruning.magnitude import MagnitudeGates
 from espnet_prune.pruning.pinched_units import PinchedUnits
 from espnet_prune.pruning.pinched_weights import PinchedWeights
 
 GATES: dict[str, tuple[type[Gates], ...]] = {
     "hard_concrete": (HardConcreteGates,),
     "self_pinching": (PinchedWeights, PinchedUnits),
+    "magnitude": (MagnitudeGates,),
 }
 """Kinds of gates by name; of several, the units that are to close tell which is meant."""
 
@@ -28,11 +30,11 @@ class PruningConfig:
         target: sparsity to reach, a fraction; for ``separate`` a mapping with one for the
             ``front_end`` and one for the ``transformer``.
         warmup_steps: steps over which the target rises from 0.
-        gate: ``hard_concrete`` (Louizos et al., 2018) or ``self_pinching``, one learnable
-            threshold per layer (after Xu et al., 2025; see
-            :class:`~espnet_prune.pruning.SelfPinching`).
+        gate: ``hard_concrete`` (Louizos et al., 2018), ``self_pinching``, one learnable threshold
+            per layer (after Xu et al., 2025; see :class:`~espnet_prune.pruning.SelfPinching`), or
+            ``magnitude``, which closes the smallest units at once and learns nothing.
         units: what may close, of the ``units`` of the gate's kinds in :data:`.GATES`. None:
-            ``conv``, ``head``, ``ffn`` for hard concrete, ``weight`` for self-pinching.
+            ``conv``, ``head``, ``ffn``; for self-pinching ``weight``.
         budget: what the target limits: ``params``, the parameters of the encoder; ``separate``,
             those of front end and Transformer, each with multipliers of its own; ``macs``
             (HJ-Pruning-Size, -SepSize and -MAC of Peng et al., 2023).

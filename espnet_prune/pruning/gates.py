@@ -127,6 +127,14 @@ class UnitGates(Gates):
         )
         return count_costs(self.config, self.seconds, expected_widths(self.config, masks))
 
+    def sparsity(self, masks: Masks, measure: str, part: str) -> float:
+        """What ``masks`` would save of a part of the cost ``measure``, a fraction."""
+        dense = count_costs(self.config, self.seconds).by(measure).part(part)
+        widths = masked_widths(self.config, masks)
+        return (
+            1 - float(count_costs(self.config, self.seconds, widths).by(measure).part(part)) / dense
+        )
+
     @torch.no_grad()
     def apply_to(
         self,
@@ -137,9 +145,7 @@ class UnitGates(Gates):
         round_to: int,
     ) -> SSLEncoder:
         def sparsities(masks: Masks) -> dict[str, float]:
-            costs = count_costs(self.config, self.seconds, masked_widths(self.config, masks))
-            cost = costs.by(measure)
-            return {part: float(b.sparsity(cost.part(part))) for part, b in budgets.items()}
+            return {part: self.sparsity(masks, measure, part) for part in budgets}
 
         targets = {part: budget.target for part, budget in budgets.items()}
         values, ranking = self.open_values(encoder), self.ranking(encoder)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import bisect
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
+import torch
 from torch import Tensor
 
 from espnet_prune.encoder import Masks
@@ -38,6 +41,43 @@ def check_converged(part: str, expected: float, target: float) -> None:
             "train for more steps, shorten the ramp, or raise the gates' and multipliers' "
             "learning rates (Adam moves a gate by at most its rate per step)"
         )
+
+
+def close_by_rank(
+    ranking: Masks,
+    units: Iterable[str],
+    sparsity: Callable[[Masks], float],
+    target: float,
+) -> Masks:
+    """Masks of 0 and 1 in which the units of lowest rank close, as many as reach ``target``.
+
+    Args:
+        ranking: of the units, comparable over layers and kinds; the best of each convolution stays.
+        units: the kinds that close; others stay open.
+        sparsity: under given masks; it grows with what is closed.
+        target: of that sparsity, which the masks reach or just exceed, if they can.
+    """
+    kinds = [unit for unit in units if any(rank is not None for rank in getattr(ranking, unit))]
+    opened = ranking.map(torch.ones_like)
+
+    def closed_below(bound: float) -> Masks:
+        def mask(kind: str, rank: Tensor) -> Tensor:
+            best = rank.max() if kind == "conv" else math.inf
+            return ((rank >= bound) | (rank == best)).to(rank)
+
+        return opened._replace(
+            **{
+                kind: tuple(None if r is None else mask(kind, r) for r in getattr(ranking, kind))
+                for kind in kinds
+            }
+        )
+
+    ranks = [rank for kind in kinds for rank in getattr(ranking, kind) if rank is not None]
+    bounds = [*torch.cat(ranks).unique().tolist(), math.inf]
+    reached = bisect.bisect_left(
+        bounds, target, hi=len(bounds) - 1, key=lambda bound: sparsity(closed_below(bound))
+    )
+    return closed_below(bounds[reached])
 
 
 def round_to_budgets(

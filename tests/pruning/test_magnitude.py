@@ -1,0 +1,42 @@
+"""One-shot magnitude pruning: on budget, and by size alone."""
+
+import pytest
+
+from espnet_prune.pruning import MagnitudeGates, Pruner, PruningConfig
+from espnet_prune.pruning.cost import count_costs
+from espnet_prune.pruning.pinched_units import UNITS
+from tests.pruning.training import big_encoder
+
+SECONDS = 0.05
+
+
+@pytest.mark.parametrize("family", ["wavlm", "whisper"])
+@pytest.mark.parametrize(
+    "budget, target",
+    [("params", 0.3), ("params", 0.6), ("macs", 0.5),
+     ("separate", {"front_end": 0.4, "transformer": 0.6})],
+)  # fmt: skip
+def test_it_is_on_every_budget(family, budget, target):
+    encoder = big_encoder(family)
+    config = PruningConfig(
+        target, 0, gate="magnitude", budget=budget, reference_seconds=SECONDS, tolerance=0.01
+    )
+    small = Pruner(encoder, config).apply_to(encoder)
+    kept, dense = (
+        count_costs(each.config, SECONDS).by(config.held.measure) for each in (small, encoder)
+    )
+    for part, wanted in config.targets.items():
+        assert abs(1 - kept.part(part) / dense.part(part) - wanted) < 0.01
+
+
+def test_the_smallest_units_of_each_layer_close_and_the_same_share_everywhere():
+    encoder = big_encoder()
+    masks = MagnitudeGates(encoder, ("conv", "head", "ffn"), {"total": 0.6}).masks(encoder)
+    for kind, name in {"conv": "channel", "ffn": "row"}.items():
+        shares = set()
+        for layer, mask in enumerate(getattr(masks, kind)):
+            scores = UNITS[name].scores(encoder, layer, len(mask))
+            assert scores[mask == 0].max() < scores[mask > 0].min()
+            shares.add(float(mask.mean()))
+        assert len(shares) == 1
+    assert all(mask.any() for mask in masks.head)
