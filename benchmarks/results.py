@@ -127,7 +127,7 @@ def this_setting(device: str, threads: int, seed: int) -> Setting:
     malloc = {k: v for k, v in sorted(os.environ.items()) if k.startswith("MALLOC_")}
     return Setting(
         device=device,
-        device_name=torch.cuda.get_device_name() if device == "cuda" else _processor(),
+        device_name=torch.cuda.get_device_name() if device == "cuda" else processor(),
         threads=threads,
         seed=seed,
         torch=environment.torch,
@@ -190,7 +190,7 @@ def groups(rows: Sequence[Row]) -> dict[tuple[str, Input], list[Row]]:
     return found
 
 
-def _processor() -> str:
+def processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))

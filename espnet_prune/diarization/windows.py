@@ -159,6 +159,10 @@ class _WindowData(Mapping[str, np.ndarray]):
     def __contains__(self, key: object) -> bool:
         return key in self._windows
 
+    def recording(self, key: str) -> str:
+        """The recording that a window was cut from."""
+        return self._windows[key].recording
+
 
 class WindowAudio(_WindowData):
     """Audio of each window, (T,) float32 at 16 kHz, from the ``wav.scp`` beside the windows file.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from espnet_prune.encoder import Masks, SSLEncoder
+from espnet_prune.encoder import Masks, SSLEncoder, unit_sizes
 from espnet_prune.encoder.masks import make_masks
 from espnet_prune.pruning.cost import PARTS
 from espnet_prune.pruning.gates import UnitGates
@@ -43,7 +43,7 @@ class MagnitudeGates(UnitGates):
         >>> encoder = SSLEncoder.from_pretrained("whisper_tiny_en")
         >>> config = PruningConfig(target=0.5, warmup_steps=0, gate="magnitude")
         >>> [layer.ffn for layer in Pruner(encoder, config).apply_to(encoder).config.layers]
-        [765, 766, 766, 766]
+        [766, 766, 766, 767]
     """
 
     units = tuple(_WEIGHTS)
@@ -59,11 +59,15 @@ class MagnitudeGates(UnitGates):
     ):
         super().__init__(encoder.config, units, seconds)
 
+        sizes = unit_sizes(self.config)
+
         def rank(kind: str, layer: int, size: int) -> Tensor | None:
             if kind not in units or not size:
                 return None
             scores = _WEIGHTS[kind].scores(encoder, layer, size).detach()
-            ranks = (scores.argsort(stable=True).argsort() + 0.5) / size
+            # Layers take turns: one head in each at a time would be too coarse for a budget.
+            turn = (layer + 0.5) / len(sizes[kind])
+            ranks = (scores.argsort(stable=True).argsort() + turn) / size
             return ranks.masked_fill(ranks == ranks.max(), 1.0)
 
         ranking = make_masks(self.config, rank)

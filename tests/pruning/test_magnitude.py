@@ -29,7 +29,7 @@ def test_it_is_on_every_budget(family, budget, target):
         assert abs(1 - kept.part(part) / dense.part(part) - wanted) < 0.01
 
 
-def test_the_smallest_units_of_each_layer_close_and_the_same_share_everywhere():
+def test_the_smallest_units_of_each_layer_close_and_as_many_in_all():
     encoder = big_encoder()
     masks = MagnitudeGates(encoder, ("conv", "head", "ffn"), {"total": 0.6}).masks(encoder)
     for kind, name in {"conv": "channel", "ffn": "row"}.items():
@@ -37,6 +37,6 @@ def test_the_smallest_units_of_each_layer_close_and_the_same_share_everywhere():
         for layer, mask in enumerate(getattr(masks, kind)):
             scores = UNITS[name].scores(encoder, layer, len(mask))
             assert scores[mask == 0].max() < scores[mask > 0].min()
-            shares.add(float(mask.mean()))
-        assert len(shares) == 1
+            shares.add(int((mask > 0).sum()))
+        assert max(shares) - min(shares) <= 1
     assert all(mask.any() for mask in masks.head)

@@ -1,4 +1,4 @@
-"""Write the tables of a page, such as docs/speed.md, from the results files of benchmarks.
+"""Write the tables of a page, as docs/speed.md or docs/evidence.md, from results files.
 
 In the page, what lies between the lines <!-- begin NAME --> and <!-- end NAME --> is replaced by
 the tables of the results file of that name, bench.json for example; all else stays as it is.
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import diarization, pipeline, table, training
+from benchmarks.evidence import results as evidence
+from benchmarks.evidence import table as evidence_table
 from benchmarks.results import Row
 from espnet_prune.bin.errors import explained
 from espnet_prune.storage.files import atomic_write
@@ -22,6 +24,7 @@ _KINDS: dict[str, tuple[Callable[..., Any], Callable[[Any], str]]] = {
     "bench_training.json": (training.TrainingRow, training.render),
     "bench_diarization.json": (diarization.StageRow, diarization.render),
     "bench_pipeline.json": (pipeline.PipelineRow, pipeline.render),
+    "study_a.json": (evidence.Row, evidence_table.render),
 }
 
 
@@ -38,7 +41,7 @@ def get_parser() -> argparse.ArgumentParser:
 def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
-    with explained("write_speed"):
+    with explained("write_tables"):
         page = args.page.read_text()
         for path in args.results:
             page = fill(page, path.name, tables(path))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import pipeline, table, write_speed
+from benchmarks import pipeline, table, write_tables
 from benchmarks.pipeline import Recording, make_row
 from benchmarks.pipeline_worker import Sample
 from benchmarks.results import this_setting, write_json
@@ -36,7 +36,7 @@ def test_tables_are_those_of_the_results(tmp_path: Path) -> None:
     write_json([row], tmp_path / "bench_pipeline.json")
     write_json(rows(4, 8.0), tmp_path / "bench.json")
     command = [str(page), *(str(tmp_path / f"bench{name}.json") for name in ("", "_pipeline"))]
-    write_speed.main(command)
+    write_tables.main(command)
     text = page.read_text()
     assert "old" not in text and "\nbetween\n" in text and text.startswith("# Speed\n\n<!--")
     shown = table.render(rows(4, 8.0)) + pipeline.render([row])
@@ -44,7 +44,7 @@ def test_tables_are_those_of_the_results(tmp_path: Path) -> None:
     assert {line for line in shown.splitlines() if line.startswith("|")} == {
         line for line in text.splitlines() if line.startswith("|")
     }
-    write_speed.main(command)
+    write_tables.main(command)
     assert page.read_text() == text
 
 
@@ -62,6 +62,6 @@ def test_what_does_not_fit_leaves_the_page(tmp_path: Path, name, results, page, 
     if results:
         (tmp_path / name).write_text(results)
     (tmp_path / "page.md").write_text(page)
-    with pytest.raises(SystemExit, match=f"write_speed: .*{message}"):
-        write_speed.main([str(tmp_path / "page.md"), str(tmp_path / name)])
+    with pytest.raises(SystemExit, match=f"write_tables: .*{message}"):
+        write_tables.main([str(tmp_path / "page.md"), str(tmp_path / name)])
     assert (tmp_path / "page.md").read_text() == page

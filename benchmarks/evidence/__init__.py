@@ -1,0 +1,1 @@
+"""Studies: published methods side by side on one encoder, at equal cost (docs/evidence.md)."""
