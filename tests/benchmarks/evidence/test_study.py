@@ -9,9 +9,13 @@ import yaml
 
 from benchmarks.evidence import run_study, table
 from benchmarks.evidence.results import NODE, Row
+from benchmarks.evidence.score_windows import count_errors
 from benchmarks.evidence.study import Study
+from espnet_prune.bin import make_windows
+from espnet_prune.data.rttm import Turn, write_rttm
 from espnet_prune.encoder import ConfigError, SSLEncoder
 from espnet_prune.pruning import count_params
+from tests.export.meeting import MEETING, SECONDS, knowing_model, write_meeting
 
 STUDIES = Path(run_study.__file__).parent
 SCORES = {"units": {"a": [1, 4], "b": [2, 4]}}
@@ -116,3 +120,36 @@ def test_a_study_that_cannot_be_is_refused(change, told, toy):
     toy.write_text(yaml.safe_dump(TOY | change, sort_keys=False))
     with pytest.raises(ConfigError, match=told):
         Study.read(toy)
+
+
+@pytest.fixture
+def meetings(tmp_path):
+    """The same recording twice; of the second one the reference lacks a voice."""
+    write_meeting(tmp_path / "meeting.wav")
+    turns = {
+        name: [Turn(name, start, end - start, str(voice)) for start, end, voice in MEETING
+               if name == "a" or voice]
+        for name in ("a", "b")
+    }  # fmt: skip
+    write_rttm(tmp_path / "rttm", turns)
+    (tmp_path / "wav.scp").write_text("".join(f"{n} {tmp_path / 'meeting.wav'}\n" for n in turns))
+    (tmp_path / "uem").write_text("".join(f"{name} 1 0 {SECONDS}\n" for name in turns))
+    make_windows.main([str(tmp_path), "--window_size", "4", "--window_shift", "4"])
+    return tmp_path / "windows"
+
+
+def test_windows_are_counted_one_by_one_and_summed_by_recording(meetings):
+    found = count_errors(knowing_model(), meetings)
+    assert found["windows"] == 6
+    assert found["units"]["a"][0] == 0 < found["units"]["a"][1]
+    missing = sum(end - start for start, end, voice in MEETING if voice == 0)
+    errors, speech = found["units"]["b"]
+    assert abs(errors - missing / 0.02) <= 4  # false alarms; edges are a frame or two apart
+    assert errors + speech == found["units"]["a"][1]
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_counts_do_not_depend_on_the_batch(meetings, batch_size):
+    assert count_errors(knowing_model(), meetings, batch_size) == count_errors(
+        knowing_model(), meetings
+    )
