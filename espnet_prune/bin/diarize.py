@@ -41,14 +41,18 @@ from espnet_prune.data.audio import AudioSource, parse_source, read_scp
 from espnet_prune.data.audio.finding import STANDARD_INPUT, each_channel, find_audio
 from espnet_prune.data.meetings import read_speaker_counts
 from espnet_prune.data.tables import entry_of
+from espnet_prune.inference.names import DIARIZER
 from espnet_prune.progress import progress
 from espnet_prune.storage.files import require_writable
+from espnet_prune.storage.sniffing import is_unknown
 
 # What is imported within functions brings torch: --help does without.
 if TYPE_CHECKING:
     from espnet_prune.diarization.pipeline import Diarizer
     from espnet_prune.diarization.result import Diarization
 
+# What a folder of a model has.
+_MODELS = ("config.json", "config.toml")
 Sources: TypeAlias = Mapping[str, AudioSource]
 
 logger = logging.getLogger(__name__)
@@ -60,9 +64,9 @@ def get_parser() -> ArgumentParser:
     add_output_options(parser)
     add = parser.add_argument
     add("--nj", type=positive, default=1, help="recordings at a time, which share the cores (1)")
-    help_ = "a data directory, or audio files and folders of them; - is standard input"
     help_ = "the K-th of N shares of the recordings alone; a call without joins a data directory's"
     add("--part", type=_part, default=(1, 1), metavar="K/N", help=help_)
+    help_ = "a data directory, or audio files and folders of them; - is standard input"
     add("audio", type=Path, nargs="+", help=help_)
     add("--each_channel", action="store_true", help="every channel as a recording of its own")
     help_ = "Kaldi's reco2num_spk: the number of speakers of each recording"
@@ -76,7 +80,10 @@ def get_parser() -> ArgumentParser:
 
 @explained("diarize", logs=True)
 def main(cmd: list[str] | None = None) -> None:
-    args = get_parser().parse_args(cmd)
+    # Options may stand between the model and the audio.
+    args = get_parser().parse_intermixed_args(cmd)
+    if _is_audio(Path(args.model)):
+        args.audio, args.model = [Path(args.model), *args.audio], DIARIZER
     table = args.audio[0] / "wav.scp"
     is_data_dir = len(args.audio) == 1 and table.is_file()
     if is_data_dir:
@@ -94,6 +101,17 @@ def main(cmd: list[str] | None = None) -> None:
             join_parts(args, parts)
     else:
         _diarize_missing(args, sources, plan(args, list(sources)))
+
+
+def _is_audio(path: Path) -> bool:
+    """Whether what stands where a model may stand is none, but something to diarize."""
+    if path.is_file():
+        return is_unknown(path)
+    if not path.is_dir() or any((path / name).is_file() for name in _MODELS):
+        return False
+    with contextlib.suppress(DataError):  # nothing to diarize in there
+        return (path / "wav.scp").is_file() or bool(find_audio([path]))
+    return False
 
 
 def _part(text: str) -> tuple[int, int]:

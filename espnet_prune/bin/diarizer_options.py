@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from espnet_prune.bin.numbers import amount, positive
 from espnet_prune.encoder.typed import read_typed
-from espnet_prune.inference.names import AUTO, DTYPES
+from espnet_prune.inference.names import AUTO, DIARIZER, DTYPES
 from espnet_prune.storage.config_files import read_yaml
 
 # What is imported within functions brings torch: --help does without.
@@ -24,7 +24,11 @@ _SINGLY = ("precision", "exclusive", "min_duration", "min_gap")
 def add_diarizer_options(parser: ArgumentParser) -> None:
     """Add the model, its configuration, and what replaces single values of that."""
     add = parser.add_argument
-    add("model", help="folder of a diarization model or DiariZen release, or id on Hugging Face")
+    help_ = (
+        "folder of a diarization model or DiariZen release, or id on Hugging Face (default, and "
+        f"{DIARIZER} by name: the model that comes with this package)"
+    )
+    add("model", nargs="?", default=DIARIZER, help=help_)
     add_config_option(parser)
     add("--precision", choices=DTYPES, help="of the encoder, not the configuration's")
     help_ = "cpu, cuda, cuda:N, mps or xpu; auto (default) is the first accelerator there, or cpu"

@@ -58,7 +58,8 @@ def get_parser() -> ArgumentParser:
 
 @explained("tune_diarization")
 def main(cmd: list[str] | None = None) -> None:
-    args = get_parser().parse_args(cmd)
+    # Options may stand between the model and the data.
+    args = get_parser().parse_intermixed_args(cmd)
     from espnet_prune.diarization.inference_config import with_companions
     from espnet_prune.diarization.local import require_step
     from espnet_prune.diarization.pipeline import Diarizer

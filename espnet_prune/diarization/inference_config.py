@@ -11,13 +11,16 @@ from espnet_prune.diarization.clustering.agglomerative import LINKAGES
 from espnet_prune.diarization.clustering.base import SpeakerBounds
 from espnet_prune.diarization.embedding.wespeaker import WESPEAKER
 from espnet_prune.encoder import ConfigError
-from espnet_prune.encoder.typed import check_name, settle_types
+from espnet_prune.encoder.typed import check_name, read_typed, settle_types
 from espnet_prune.formats.diarizen import CONFIG, read_toml
 from espnet_prune.inference import PRECISIONS
+from espnet_prune.storage.config_files import read_yaml
 
 CLUSTERINGS = ("ahc", "vbx")
 PLDA = "plda"
 """Folder of a DiariZen release with what VBx compares embeddings by."""
+INFERENCE = "inference.yaml"
+"""File of a diarization model with the values of InferenceConfig that it is best run with."""
 HEAD = "embedding"
 """Folder of a diarization model with the embedding head of its encoder."""
 JOINING = frozenset({
@@ -118,16 +121,18 @@ class InferenceConfig:
 
 
 def config_of_release(path: Path) -> InferenceConfig:
-    """What the authors of a DiariZen release run it with; our defaults for any other model.
+    """What :data:`INFERENCE` beside a model says, or a DiariZen release's own; else our defaults.
 
     Of those releases that bring a PLDA, as those on Hugging Face do: it was trained for VBx on the
     embeddings of the WeSpeaker ResNet34, and fits no others (Han et al., 2025). ``path`` is the
     folder of the model, or the file of its weights in it.
 
     Raises:
-        ConfigError: ``config.toml`` has a value out of its range.
+        ConfigError: ``config.toml``, or that file, has a value out of its range.
     """
     folder = _folder(path)
+    if (folder / INFERENCE).is_file():
+        return read_typed(InferenceConfig, read_yaml(folder / INFERENCE), folder / INFERENCE)
     if not ((folder / CONFIG).is_file() and (folder / PLDA).is_dir()):
         return InferenceConfig()
     tables = read_toml(folder / CONFIG)

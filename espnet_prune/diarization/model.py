@@ -16,7 +16,13 @@ from espnet_prune.encoder import ConfigError, Featurizer, SSLConfig, SSLEncoder
 from espnet_prune.encoder.typed import read_typed
 from espnet_prune.formats.diarizen import CONFIG
 from espnet_prune.formats.sources import find_source
-from espnet_prune.storage.checkpoint import load_folder, load_strictly, save_folder, without_memory
+from espnet_prune.storage.checkpoint import (
+    halved,
+    load_folder,
+    load_strictly,
+    save_folder,
+    without_memory,
+)
 from espnet_prune.storage.hub import push_folder
 from espnet_prune.storage.sniffing import PYTORCH, require_kind
 
@@ -49,10 +55,11 @@ class DiarizationModel(nn.Module):
         features, frames = self.featurizer(wavs, lengths)
         return self.head(features, frames), frames
 
-    def save_pretrained(self, folder: str | PathLike[str]) -> None:
-        """Write the whole model to ``folder``."""
+    def save_pretrained(self, folder: str | PathLike[str], half: bool = False) -> None:
+        """Write the whole model to ``folder``; with ``half``, weights in float16."""
         config = {"encoder": self.encoder.config.to_dict(), "diarization": asdict(self.config)}
-        save_folder(folder, _KIND, config, self.state_dict())
+        state = self.state_dict()
+        save_folder(folder, _KIND, config, halved(state) if half else state)
 
     def push_to_hub(
         self,

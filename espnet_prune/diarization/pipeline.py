@@ -20,6 +20,7 @@ from espnet_prune.diarization.clustering.chosen import make_clustering, online_t
 from espnet_prune.diarization.clustering.online import OnlineClustering
 from espnet_prune.diarization.inference_config import (
     HEAD,
+    INFERENCE,
     PLDA,
     InferenceConfig,
     config_of_release,
@@ -45,6 +46,7 @@ from espnet_prune.diarization.voices import (
     voices_of,
 )
 from espnet_prune.formats.sources import find_source
+from espnet_prune.inference.names import DIARIZER
 
 if TYPE_CHECKING:
     from pyannote.core import Annotation
@@ -90,14 +92,14 @@ class Diarizer:
     @classmethod
     def from_pretrained(
         cls,
-        source: str | Path,
+        source: str | Path = DIARIZER,
         config: InferenceConfig | None = None,
         device: torch.device | str = "cpu",
     ) -> Diarizer:
-        """Load whatever :meth:`DiarizationModel.from_pretrained` reads.
+        """Load whatever :meth:`DiarizationModel.from_pretrained` reads, or this package's model.
 
-        A release of DiariZen is run as its authors do by default; VBx takes its PLDA from
-        ``source`` if it names none.
+        By default it is run as :data:`.INFERENCE` beside it says, a release of DiariZen as its
+        authors do; VBx takes its PLDA from ``source`` if it names none.
 
         Raises:
             CheckpointError: no such model in ``source``.
@@ -285,4 +287,4 @@ class Diarizer:
 
 def find_pipeline(source: str | Path) -> Path:
     """The local folder or file of a model, with its embedding head and PLDA beside it."""
-    return find_source(source, also=[f"{PLDA}/*", f"{HEAD}/*"])
+    return find_source(source, also=[INFERENCE, f"{PLDA}/*", f"{HEAD}/*"])

@@ -31,6 +31,7 @@ from espnet_prune.formats.huggingface import (
 from espnet_prune.formats.pickles import load_pickle
 from espnet_prune.formats.torchaudio import import_bundle, import_torchaudio
 from espnet_prune.formats.whisper import import_openai
+from espnet_prune.inference.names import DIARIZER
 from espnet_prune.storage.checkpoint import (
     CONFIG,
     load_encoder,
@@ -46,11 +47,12 @@ from espnet_prune.storage.sniffing import SAFETENSORS, require_kind
 logger = logging.getLogger(__name__)
 
 _PRETRAINED = Path(__file__).parents[1] / "pretrained"
-EMBEDDED = {name: _PRETRAINED / name for name in ("whisper_tiny_en",)}
-"""Encoders that come with this package, in float16: the folders, which hold licence and
-provenance, by the names that users load them by."""
+EMBEDDED = {name: _PRETRAINED / name for name in ("whisper_tiny_en", DIARIZER)}
+"""What comes with this package, in float16: the folders, which hold licence and provenance, by the
+names that users load them by."""
 SOURCES = f"""\
-  {", ".join(EMBEDDED)}    comes with this package
+  {", ".join(EMBEDDED)}
+                     come with this package; the second is the encoder of its diarization model
   folder             what save_pretrained of this package or of transformers wrote, a diarization
                      model of this package (its encoder is taken), or a release of DiariZen
   file               WavLM of Microsoft, HuBERT and wav2vec 2.0 of fairseq, s3prl's conversions

@@ -43,6 +43,11 @@ def save_folder(
     atomic_write(folder / CONFIG, _INTEGERS.sub(lambda m: " ".join(m[0].split()), text) + "\n")
 
 
+def halved(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """``state`` in float16, but for its whole numbers; what loads it computes in its own type."""
+    return {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
+
+
 def load_folder(folder: str | PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The config and the weights of a model of ``kind``; CheckpointError if there is none."""
     path = Path(folder) / CONFIG

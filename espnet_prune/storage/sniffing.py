@@ -11,6 +11,7 @@ from espnet_prune.encoder.typed import shown
 
 SAFETENSORS, PYTORCH, ARRAYS = "a safetensors file", "a PyTorch file", "a NumPy archive"
 """The kinds of files that hold weights, as messages call them."""
+_UNKNOWN = "something else"
 _AGAIN = "copy or download it again"
 _CONVERT = "convert it first (python -m espnet_prune.bin.convert)"
 _MOST_ARRAYS = 1 << 30
@@ -25,6 +26,11 @@ def require_kind(path: str | os.PathLike[str], expected: str) -> None:
     kind, advice = _sniff(Path(path))
     if kind != expected:
         raise CheckpointError(f"{path}: expected {expected}, found {kind}; {advice}")
+
+
+def is_unknown(path: Path) -> bool:
+    """Whether a file is of no kind that is known here, as audio is."""
+    return _sniff(path)[0] == _UNKNOWN
 
 
 def _sniff(path: Path) -> tuple[str, str]:
@@ -56,7 +62,7 @@ def _sniff(path: Path) -> tuple[str, str]:
     if not any(byte < 9 or 13 < byte < 32 for byte in start):
         line = start.decode("utf-8", "replace").split("\n")[0]
         return f"a text that begins with {shown(line)}", "pass the file of the weights"
-    return "something else", f"it may be truncated or damaged: {_AGAIN}"
+    return _UNKNOWN, f"it may be truncated or damaged: {_AGAIN}"
 
 
 def _sniff_zip(path: Path) -> tuple[str, str]:

@@ -20,7 +20,7 @@ from espnet_prune.diarization.embedding.pooling import resampled
 from espnet_prune.diarization.embedding.wespeaker import blocks
 from espnet_prune.formats.pickles import check_state, load_pickle
 from espnet_prune.storage import CheckpointError
-from espnet_prune.storage.checkpoint import load_folder, load_strictly, save_folder
+from espnet_prune.storage.checkpoint import halved, load_folder, load_strictly, save_folder
 
 _EMBEDDING_DIM = 192
 _CHANNELS, _INITIAL, _GROWTH, _BOTTLENECK = 32, 128, 32, 128
@@ -169,9 +169,7 @@ class CAMPlusPlusEmbedder(nn.Module):
 
     def save_pretrained(self, folder: str | PathLike[str]) -> None:
         """Write the model to ``folder`` in float16, which halves it."""
-        state = self.network.state_dict()
-        half = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
-        save_folder(folder, _KIND, {}, half)
+        save_folder(folder, _KIND, {}, halved(self.network.state_dict()))
 
     def forward(self, stretch: Stretch, states: Mapping[int, Tensor], weights: Tensor) -> Tensor:
         """As of :class:`SpeakerEmbedder`; a frame with any weight counts in full."""

@@ -1,0 +1,51 @@
+"""The model that comes with the package: small, complete, and what is used without a name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from safetensors import safe_open
+
+from espnet_prune.bin.diarize import main
+from espnet_prune.diarization.inference_config import INFERENCE, config_of_release
+from espnet_prune.diarization.pipeline import Diarizer
+from espnet_prune.encoder import SSLEncoder
+from espnet_prune.formats.sources import EMBEDDED
+from espnet_prune.inference.names import DIARIZER
+
+FOLDER = EMBEDDED[DIARIZER]
+CLIPS = Path(__file__).parents[2] / "egs2" / "mini_corpus" / "ami_clips"
+
+
+def test_it_is_small_and_says_what_it_is():
+    weights = FOLDER / "model.safetensors"
+    assert weights.stat().st_size <= 8e6
+    with safe_open(weights, "pt") as tensors:
+        types = {tensors.get_slice(name).get_dtype() for name in tensors.keys()}  # noqa: SIM118
+    assert types <= {"F16", "I64"}
+    card = (FOLDER / "README.md").read_text()
+    for said in ("Licence", "Trained on", "DER", "Limits", "MIT", "CC BY 4.0"):
+        assert said in card
+
+
+def test_it_is_the_default_and_runs_as_it_was_tuned():
+    diarizer = Diarizer.from_pretrained()
+    assert diarizer.config.embedding == config_of_release(FOLDER).embedding == "campplus"
+    assert (FOLDER / INFERENCE).is_file()
+    assert SSLEncoder.from_pretrained(DIARIZER).config.family == "whisper"
+
+
+def test_two_people_of_a_meeting_are_found():
+    turns = Diarizer.from_pretrained()(CLIPS / "trn04.flac")
+    assert 2 <= len(turns.labels()) <= 4
+
+
+@pytest.mark.parametrize("given", [[], [DIARIZER]])
+def test_audio_alone_is_diarized_by_it(given, tmp_path):
+    clips = [str(CLIPS / f"trn0{number}.flac") for number in (0, 1)]
+    main([*given, *clips, "--output", str(tmp_path)])
+    found = {path.stem: path.read_text() for path in tmp_path.glob("*.rttm")}
+    assert sorted(found) == ["trn00", "trn01"]
+    main([*clips[:1], "--output", str(tmp_path / "again")])
+    assert (tmp_path / "again" / "trn00.rttm").read_text() == found["trn00"]
