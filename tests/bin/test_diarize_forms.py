@@ -192,10 +192,10 @@ def test_the_commands_of_the_page(tmp_path: Path, loaded, meeting, monkeypatch) 
     for folder in ("exp/pruned", "data"):
         Path(folder).mkdir(parents=True)
     table(Path("data"), "a meeting.wav")
-    assert len(COMMANDS) == 8
+    assert len(COMMANDS) == 9
     for command in COMMANDS:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
-        diarize.main([*shlex.split(command), "--device", "cpu"])
+        diarize.main([*shlex.split(command, comments=True), "--device", "cpu"])
     assert names(tmp_path) == [
         "call.rttm", "call_ch0.csv", "film.TextGrid", "film.json", "film.rttm",
         "meeting.TextGrid", "meeting.json", "meeting.rttm", "stdin.rttm",
