@@ -40,11 +40,11 @@ def main(cmd: Sequence[str] | None = None) -> None:
         folder = args.output.resolve()
         here = node_folder(folder, args.node, args.seed)
         here.mkdir(parents=True, exist_ok=True)
-        for command in study.commands(args.node, args.seed, folder):
-            call(command, study, here / "log.txt")
+        lines = [shlex.join(each) for each in study.commands(args.node, args.seed, folder)]
         if args.node in study.arms:
-            for command in study.scoring(args.node, args.seed, folder).values():
-                call(command, study, here / "log.txt")
+            lines += study.scoring(args.node, args.seed, folder).values()
+        for line in lines:
+            call(line, study, here / "log.txt")
         checkpoint = here / TRAIN / "checkpoint.pth"
         training = read_history(checkpoint) if checkpoint.exists() else None
         environment = this_environment()
@@ -63,13 +63,12 @@ def main(cmd: Sequence[str] | None = None) -> None:
         atomic_write(here / NODE, json.dumps(vars(made), indent=2))
 
 
-def call(command: Sequence[str] | str, study: Study, log: Path) -> None:
-    """Run a command, or a line of shell, in the study's recipe; what it prints goes to ``log``.
+def call(line: str, study: Study, log: Path) -> None:
+    """Run a line of shell in the study's recipe; what it prints goes to ``log``.
 
     Raises:
         ValueError: it fails.
     """
-    line = command if isinstance(command, str) else shlex.join(command)
     with log.open("a", encoding="utf-8") as file:
         file.write(f"# {line}\n")
         file.flush()

@@ -61,8 +61,8 @@ class Study:
         prepare: shell command that makes the data, once.
         data: options of each training verb.
         nodes: by name, each after those that it needs.
-        scores: by the name of a set, the command that scores ``{model}`` into ``{output}``, a JSON
-            file with ``units``: ``[errors, total]`` of each recording or utterance by name.
+        scores: by the name of a set, the line of shell that scores ``{model}`` into ``{output}``, a
+            JSON file with ``units``: ``[errors, total]`` of each recording or utterance by name.
         rate: what errors over total are called in tables.
         units: what is scored one by one, in the plural.
         reference: the node that others are compared with.
@@ -140,11 +140,12 @@ class Study:
         trained = str(here / TRAIN / node.checkpoint)
         yield [*_verb("apply_pruning"), trained, "--output", str(here / MODEL)]
 
-    def scoring(self, name: str, seed: int, folder: Path) -> dict[str, list[str]]:
-        """The command that writes ``SET.json`` into the folder of arm ``name``, by set."""
+    def scoring(self, name: str, seed: int, folder: Path) -> dict[str, str]:
+        """The line of shell that writes ``SET.json`` into the folder of arm ``name``, by set."""
         here = node_folder(folder, name, seed)
+        values = {**self.values, "python": sys.executable, "model": here / MODEL, "seed": seed}
         return {
-            each: _words(command, **self.values, model=here / MODEL, output=here / f"{each}.json")
+            each: command.format(**values, output=here / f"{each}.json")
             for each, command in self.scores.items()
         }
 

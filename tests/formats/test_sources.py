@@ -226,7 +226,7 @@ def test_urls_are_read_as_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     [
         (
             "nowhere",
-            "nowhere: expected whisper_tiny_en, diarizer, a folder, .* found no such file or folder; check",
+            "nowhere: expected whisper_tiny_en, diarizer, a folder, .* found no such file",
         ),
         ("a/b/c", "no such file or folder"),
         ("/nowhere/model", "no such file or folder"),

@@ -4,37 +4,36 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
 
-from benchmarks.evidence import run_study, table
-from benchmarks.evidence.results import NODE, Row
+from benchmarks.evidence import run_node, run_study, table
+from benchmarks.evidence.results import NODE, Row, check_made, collect
+from benchmarks.evidence.run_study import makefile, needed
 from benchmarks.evidence.score_windows import count_errors
 from benchmarks.evidence.study import Study
 from espnet_prune.bin import make_windows
 from espnet_prune.data.rttm import Turn, write_rttm
-from espnet_prune.encoder import ConfigError, SSLEncoder
+from espnet_prune.encoder import PRESETS, ConfigError
+from espnet_prune.formats.sources import EMBEDDED
 from espnet_prune.pruning import count_params
 from tests.export.meeting import MEETING, SECONDS, knowing_model, write_meeting
 
 STUDIES = Path(run_study.__file__).parent
 SCORES = {"units": {"a": [1, 4], "b": [2, 4]}}
+COPY = "tests.benchmarks.evidence.copy_model"
 TOY = {
-    "question": "Does a smaller one cost less?",
+    "question": "Does a copy cost less?",
     "recipe": "egs2/mini_meeting/diar_prune1",
     "prepare": "echo prepared",
     "data": {},
-    "values": {"start": "whisper_tiny_en"},
     "scores": {"test": "cp {scores} {output}"},
     "rate": "errors",
     "units": "recordings",
-    "reference": "half",
+    "reference": "copy",
     "nodes": {
-        "half": {"title": "half", "verb": "compress",
-                 "options": "{start} --pruning_conf target=0.5"},
-        "shape": {"verb": "compress", "options": "{half}/model --pruning_conf target=0.5"},
-        "random": {"title": "random", "verb": "benchmarks.evidence.randomize",
-                   "options": "{shape}/model --seed {seed}", "after": ["shape"]},
+        "copy": {"title": "copy", "verb": COPY, "options": "{start} --note {seed}"},
+        "middle": {"verb": COPY, "options": "{copy}/model"},
+        "end": {"title": "end", "verb": COPY, "options": "{middle}/model", "after": ["middle"]},
     },
 }  # fmt: skip
 
@@ -43,8 +42,8 @@ TOY = {
 def toy(tmp_path):
     path = tmp_path / "toy.yaml"
     (tmp_path / "scores.json").write_text(json.dumps(SCORES))
-    TOY["values"]["scores"] = str(tmp_path / "scores.json")
-    path.write_text(yaml.safe_dump(TOY, sort_keys=False))
+    values = {"start": str(EMBEDDED["whisper_tiny_en"]), "scores": str(tmp_path / "scores.json")}
+    path.write_text(yaml.safe_dump(TOY | {"values": values}, sort_keys=False))
     return path
 
 
@@ -61,63 +60,81 @@ def test_the_studies_can_be_read_and_their_configs_are_there(file):
         assert sum(steps) > 0
 
 
-def test_a_study_runs_once_goes_on_and_makes_the_same_again(toy, tmp_path, capfd):
+def make(toy, name, seed, folder):
+    run_node.main([str(toy), name, "--seed", str(seed), "--output", str(folder)])
+
+
+def test_what_is_finished_is_collected_and_compared(toy, tmp_path):
     folder = tmp_path / "out"
-    command = [str(toy), "--output", str(folder), "--seeds", "0", "1"]
-    run_study.main([*command, "--arms", "half"])
-    assert not (folder / "random").exists()
-    first = (folder / "half" / "0" / "node.json").stat().st_mtime_ns
-    run_study.main(command)
-    assert (folder / "half" / "0" / "node.json").stat().st_mtime_ns == first
-    weights = [folder / "random" / str(seed) / "model" for seed in (0, 1)]
-    small, other = (SSLEncoder.from_pretrained(path) for path in weights)
-    half = SSLEncoder.from_pretrained(folder / "half" / "0" / "model")
-    assert abs(count_params(small.config).total / count_params(half.config).total - 0.5) < 0.005
-    assert not torch.equal(small.front_end.projection.weight, other.front_end.projection.weight)
-    rows = [Row(**values) for values in json.loads((folder / "RESULTS.json").read_text())]
+    for name in TOY["nodes"]:
+        for seed in (0, 1):
+            make(toy, name, seed, folder)
+    assert (folder / "end" / "1" / "model" / "note").read_text() == "1"
+    study = Study.read(toy)
+    rows = [Row(**values) for values in json.loads(collect(study, folder))]
     assert [(row.arm, row.seed) for row in rows] == [
-        ("half", 0), ("half", 1), ("random", 0), ("random", 1)
+        ("copy", 0), ("copy", 1), ("end", 0), ("end", 1)
     ]  # fmt: skip
-    assert rows[-1].params == count_params(small.config).total
+    dense = count_params(PRESETS["whisper_tiny_en"]()).total
+    assert {row.params for row in rows} == {dense}
     page = table.render(rows)
     assert "37.50" in page and "+0.00" in page  # three errors in eight
     table.plot(rows, tmp_path / "figure.png", "test")
     assert (tmp_path / "figure.png").stat().st_size > 1000
 
 
-def test_a_node_that_fails_leaves_the_others_and_can_be_made_again(toy, tmp_path, capfd):
-    broken = TOY | {"nodes": TOY["nodes"] | {"shape": {"verb": "compress", "options": "nothing"}}}
-    toy.write_text(yaml.safe_dump(broken, sort_keys=False))
+def test_a_node_that_fails_is_not_finished_and_can_be_made_again(toy, tmp_path, capfd):
+    folder = tmp_path / "out"
+    with pytest.raises(SystemExit):
+        make(toy, "middle", 0, folder)  # before what it needs
+    assert "ended with 1; see the end of" in capfd.readouterr().err
+    assert not (folder / "middle" / "0" / NODE).exists()
+    for name in ("copy", "middle"):
+        make(toy, name, 0, folder)
+    assert (folder / "middle" / "0" / NODE).exists()
+
+
+def test_what_other_commands_made_is_not_taken_for_the_studys(toy, tmp_path):
+    folder = tmp_path / "out"
+    make(toy, "copy", 0, folder)
+    check_made(Study.read(toy), ["copy"], [0, 1], folder)
+    toy.write_text(toy.read_text().replace("--note", "--node"))
+    with pytest.raises(ValueError, match="found what other commands have made"):
+        check_made(Study.read(toy), ["copy"], [0, 1], folder)
+
+
+def test_the_arms_asked_for_and_what_they_need(toy, tmp_path):
+    study = Study.read(toy)
+    assert needed(study, ["copy"]) == ["copy"]
+    assert needed(study, ["end"]) == ["copy", "middle", "end"]
+    rules = "\n".join(makefile(study, toy, needed(study, ["end"]), [3], tmp_path))
+    for name, before in (("middle", "copy"), ("end", "middle")):
+        assert f"{tmp_path}/{name}/3/{NODE}: | {tmp_path}/{before}/3/{NODE}\n" in rules
+
+
+@pytest.mark.slow
+def test_a_study_runs_once_and_goes_on(toy, tmp_path, capfd):
     folder = tmp_path / "out"
     command = [str(toy), "--output", str(folder), "--seeds", "0"]
-    with pytest.raises(SystemExit):
-        run_study.main(command)
-    assert (folder / "half" / "0" / NODE).exists() and not (folder / "random" / "0" / NODE).exists()
-    toy.write_text(yaml.safe_dump(TOY, sort_keys=False))
+    run_study.main([*command, "--arms", "copy"])
+    assert not (folder / "end").exists()
+    first = (folder / "copy" / "0" / NODE).stat().st_mtime_ns
     run_study.main(command)
-    assert (folder / "random" / "0" / NODE).exists()
-
-
-def test_what_other_commands_made_is_not_taken_for_the_studys(toy, tmp_path, capfd):
-    command = [str(toy), "--output", str(tmp_path / "out"), "--seeds", "0", "--arms", "half"]
-    run_study.main(command)
-    toy.write_text(toy.read_text().replace("target=0.5", "target=0.6"))
-    with pytest.raises(SystemExit):
-        run_study.main(command)
-    assert "found what other commands have made" in capfd.readouterr().err
+    assert (folder / "copy" / "0" / NODE).stat().st_mtime_ns == first
+    assert len(json.loads((folder / "RESULTS.json").read_text())) == 2
 
 
 @pytest.mark.parametrize(
     "change, told",
-    [({"reference": "shape"}, "expected reference to be one of half, random"),
-     ({"nodes": {"half": {"title": "x", "verb": "compress", "options": "{later}/model"}}}, "later"),
-     ({"nodes": {"half": {"title": "x", "verb": "asr_train", "steps": 150, "config": "x"}}},
+    [({"reference": "middle"}, "expected reference to be one of copy, end"),
+     ({"nodes": {"copy": {"title": "x", "verb": COPY, "options": "{later}/model"}}}, "later"),
+     ({"nodes": {"copy": {"title": "x", "verb": "asr_train", "steps": 150, "config": "x"}}},
       "a multiple of 100 steps"),
-     ({"nodes": {"half": {"title": "x", "verb": "compress", "steps": 100}}}, "of a training alone"),
-     ({"nodes": {"half": {"titel": "x", "verb": "compress"}}}, "titel")],
+     ({"nodes": {"copy": {"title": "x", "verb": COPY, "steps": 100}}}, "of a training alone"),
+     ({"nodes": {"copy": {"titel": "x", "verb": COPY}}}, "titel")],
 )  # fmt: skip
 def test_a_study_that_cannot_be_is_refused(change, told, toy):
-    toy.write_text(yaml.safe_dump(TOY | change, sort_keys=False))
+    toy.write_text(yaml.safe_dump(yaml.safe_load(toy.read_text()) | change, sort_keys=False))
     with pytest.raises(ConfigError, match=told):
         Study.read(toy)
 
