@@ -28,7 +28,8 @@ class Node:
             by ``apply_pruning``.
         options: of it; ``{other}`` is the folder of another node of the same seed, which comes
             first, ``{epochs}`` the number of checkpoints, ``{seed}`` the seed, and ``{NAME}`` one
-            of the study's values.
+            of the study's values. Without a training, ``{output}`` is the folder of the model, which
+            else follows as ``--output``.
         config: of a training, in the recipe.
         steps: of a training, a multiple of :data:`INTERVAL`.
         checkpoint: which one of a training counts.
@@ -88,7 +89,7 @@ class Study:
             ConfigError: a key, a reference or a number of steps that cannot be.
         """
         study = read_typed(cls, read_yaml(path), path)
-        known = {*study.values, "epochs", "seed", "python"}
+        known = {*study.values, "epochs", "seed", "output", "python"}
         for name, node in study.nodes.items():
             if unknown := sorted(set(_REFERENCE.findall(node.options)) - known):
                 raise ConfigError(
@@ -127,10 +128,11 @@ class Study:
         node, here = self.nodes[name], node_folder(folder, name, seed)
         epochs = node.steps // INTERVAL
         places = {other: node_folder(folder, other, seed) for other in self.needs(name)}
-        values = {**self.values, **places, "epochs": epochs, "seed": seed}
+        values = {**self.values, **places, "epochs": epochs, "seed": seed, "output": here / MODEL}
         options = _words(node.options, **values)
         if not node.trains:
-            yield [*_verb(node.verb), *options, "--output", str(here / MODEL)]
+            output = [] if "{output}" in node.options else ["--output", str(here / MODEL)]
+            yield [*_verb(node.verb), *options, *output]
             return
         data = _words(self.data[node.verb], **values)
         length = ["--num_iters_per_epoch", str(INTERVAL), "--max_epoch", str(epochs)]

@@ -53,12 +53,14 @@ class ProbeScore:
         total: utterances, or the characters of their texts.
         classes: labels, or kinds of characters.
         interval: 95 % interval of the accuracy by bootstrap over speakers.
+        units: ``(errors, total)`` of each speaker.
     """
 
     correct: int
     total: int
     classes: int
     interval: Interval
+    units: Mapping[str, tuple[int, int]]
 
     @property
     def accuracy(self) -> float:
@@ -180,7 +182,12 @@ def _probe_score(
     correct: Sequence[int], total: Sequence[int], classes: int, speakers: Sequence[str]
 ) -> ProbeScore:
     counts = list(zip(correct, total, strict=True))
-    return ProbeScore(sum(correct), sum(total), classes, rate_interval(counts, groups=speakers))
+    units: dict[str, tuple[int, int]] = {}
+    for speaker, (right, whole) in zip(speakers, counts, strict=True):
+        errors, before = units.get(speaker, (0, 0))
+        units[speaker] = errors + whole - right, before + whole
+    interval = rate_interval(counts, groups=speakers)
+    return ProbeScore(sum(correct), sum(total), classes, interval, units)
 
 
 def _run_recognition(

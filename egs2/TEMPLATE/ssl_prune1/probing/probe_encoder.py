@@ -1,5 +1,7 @@
 """Probe frozen encoders: a linear classifier on their hidden states, accuracy beside size and cost.
 
+Of one encoder and one probe, "units" in the file has errors and total of every speaker.
+
 Example: python -m egs2.TEMPLATE.ssl_prune1.probing.probe_encoder \\
     dense=exp/ssl pruned=exp/pruned_encoder --probe speaker utt2spk data/dev \\
     --probe intent text data/train data/test \\
@@ -91,6 +93,8 @@ def main(cmd: Sequence[str] | None = None) -> None:
                 "accuracy": {name: score.accuracy for name, score in scores.items()},
                 "interval": {name: score.interval for name, score in scores.items()},
             }
+            if len(probes) == len(encoders) == 1:
+                results["units"] = some.units
             for name, score in scores.items():
                 print(f"{probe.name}: {name} {score.accuracy:.1%} of {score.total}")
         atomic_write(args.output, json.dumps(results, indent=2) + "\n")
