@@ -108,7 +108,7 @@ def pyannote_model() -> DiarizationModel:
     model = DiarizationModel(
         featurizer, DiarizationConfig(max_speakers=_SPEAKERS, window_size=_WINDOW)
     )
-    model.head = _Head()
+    model.head = _Head()  # type: ignore[assignment]
     return model.eval()
 
 

@@ -28,8 +28,8 @@ class Node:
             by ``apply_pruning``.
         options: of it; ``{other}`` is the folder of another node of the same seed, which comes
             first, ``{epochs}`` the number of checkpoints, ``{seed}`` the seed, and ``{NAME}`` one
-            of the study's values. Without a training, ``{output}`` is the folder of the model, which
-            else follows as ``--output``.
+            of the study's values. Without a training, ``{output}`` is the folder of the model,
+            which else follows as ``--output``.
         config: of a training, in the recipe.
         steps: of a training, a multiple of :data:`INTERVAL`.
         checkpoint: which one of a training counts.
