@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 
+from benchmarks.children import ending_with_us
 from benchmarks.pipeline_worker import Sample, Worker
 from benchmarks.pipelines import HINT, PIPELINES, Subject
 from benchmarks.results import Setting
@@ -187,7 +188,8 @@ def busy(processes: int) -> Iterator[None]:
     command = [sys.executable, "-S", "-c", "while True: pass"]
     with contextlib.ExitStack() as stack:
         for _ in range(processes):
-            process = stack.enter_context(subprocess.Popen(command))
+            process = subprocess.Popen(command, preexec_fn=ending_with_us())
+            stack.enter_context(process)
             stack.callback(process.kill)
         yield
 

@@ -96,7 +96,9 @@ def test_busy_processes_end(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     popen = pipeline.subprocess.Popen
     monkeypatch.setattr(
-        pipeline.subprocess, "Popen", lambda command: made.append(popen(command)) or made[-1]
+        pipeline.subprocess,
+        "Popen",
+        lambda *args, **more: made.append(popen(*args, **more)) or made[-1],
     )
     with busy(2):
         assert [process.poll() for process in made] == [None, None]
