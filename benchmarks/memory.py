@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from benchmarks.children import ending_with_us
+
 _MIB = 2**20
 
 
@@ -29,7 +31,7 @@ def run_alone(what: str, module: str, arguments: Sequence[object]) -> Any:
         ChildProcessError: the process failed or was killed.
     """
     command = [sys.executable, "-W", "ignore", "-m", module, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=ending_with_us())
     if done.returncode:
         raise ChildProcessError(
             f"{what}: expected its process to end well, found status {done.returncode} (-9: "

@@ -22,11 +22,18 @@ Run = Callable[[Tensor], Sequence[Tensor]]
 
 def save_torchaudio(encoder: SSLEncoder, folder: Path, precisions: Sequence[str]) -> None:
     """Write the weights that :func:`load_torchaudio` reads."""
+    torch.save(torchaudio_model(encoder).state_dict(), folder / "torchaudio.pt")
+
+
+def torchaudio_model(encoder: SSLEncoder) -> Any:
+    """torchaudio's model of a dense ``encoder``, with a copy of its weights, in eval mode."""
     rows = torchaudio.WAVLM_ROWS if encoder.config.family == "wavlm" else {}
     state = source_state(encoder.state_dict(), {**torchaudio.TABLE, **rows})
-    shapes = _torchaudio_model(encoder.config).state_dict()
-    fitted = {key: value.reshape(shapes[key].shape) for key, value in state.items()}
-    torch.save(fitted, folder / "torchaudio.pt")
+    model = _torchaudio_model(encoder.config).eval()
+    shapes = model.state_dict()
+    fitted = {key: value.reshape(shapes[key].shape).clone() for key, value in state.items()}
+    model.load_state_dict(fitted, assign=True)
+    return model
 
 
 def load_torchaudio(folder: Path, precision: str, device: str) -> Run:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 
+from benchmarks.children import ending_with_us
 from benchmarks.pipeline_worker import Sample, Worker
 from benchmarks.pipelines import HINT, PIPELINES, Subject
 from benchmarks.results import Setting
@@ -26,17 +27,19 @@ ALONE, LOADED = "alone", "loaded"
 _EXPLANATION = """\
 Each pipeline ran in a process of its own, which had loaded its models and diarized the recording
 once; they took turns in rounds. Seconds: least and median of the rounds, CPU seconds those of all
-threads. Real-time factor: the median of seconds over those of the recording. Peak: resident memory
-of the whole process since its start. Load: the machine's load average when a run began, over the
-rounds. Weights are random or trained as said; ours, where random, decides by a script of two
-speakers in every window, so that the work does not depend on them."""
+threads. Real-time factor: the median of seconds over those of the recording. Hours per hour and
+core: hours of audio that one core diarizes in an hour, the recording's seconds over the median of
+CPU seconds. Peak: resident memory of the whole process since its start. Load: the machine's load
+average when a run began, over the rounds. Weights are random or trained as said; ours, where
+random, decides by a script of two speakers in every window, so that the work does not depend on
+them."""
 _TITLES = {
     ALONE: "Nothing else runs",
     LOADED: "Beside one busy process for each core",
 }
 _HEADER = (
-    "pipeline", "min s", "median s", "min CPU s", "median CPU s", "real-time factor", "peak MiB",
-    "load", "rounds", "speakers",
+    "pipeline", "min s", "median s", "min CPU s", "median CPU s", "real-time factor",
+    "hours per hour and core", "peak MiB", "load", "rounds", "speakers",
 )  # fmt: skip
 
 
@@ -187,7 +190,8 @@ def busy(processes: int) -> Iterator[None]:
     command = [sys.executable, "-S", "-c", "while True: pass"]
     with contextlib.ExitStack() as stack:
         for _ in range(processes):
-            process = stack.enter_context(subprocess.Popen(command))
+            process = subprocess.Popen(command, preexec_fn=ending_with_us())
+            stack.enter_context(process)
             stack.callback(process.kill)
         yield
 
@@ -231,6 +235,7 @@ def _cells(row: PipelineRow) -> tuple[str, ...]:
         _seconds(row.cpu_seconds_min),
         _seconds(row.cpu_seconds),
         f"{row.real_time_factor:.3f}",
+        f"{row.audio_seconds / row.cpu_seconds:.1f}" if row.cpu_seconds else "n/a",
         "unknown" if row.peak_mib is None else f"{row.peak_mib:.0f}",
         f"{row.load_min:.1f}-{row.load_max:.1f}",
         str(row.rounds),

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.children import ending_with_us
 from benchmarks.memory import peak_mib
 from benchmarks.pipelines import PIPELINES, Outcome, Subject
 
@@ -78,7 +79,12 @@ class Worker:
     def _start(self, command: list[str]) -> None:
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, stderr=self._errors, text=True
+            command,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=self._errors,
+            text=True,
+            preexec_fn=ending_with_us(),
         )
 
     def _answer(self) -> dict[str, Any]:

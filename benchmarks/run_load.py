@@ -24,6 +24,7 @@ from typing import NamedTuple
 import torch
 
 from benchmarks.audio import generate
+from benchmarks.children import ending_with_us
 from benchmarks.memory import peak_mib
 from benchmarks.results import this_setting
 from benchmarks.table import describe
@@ -87,7 +88,11 @@ def service(model: str, options: Sequence[str]) -> Iterator[tuple[str, int]]:
     """Address and process of a service."""
     command = [sys.executable, "-m", "espnet_prune.bin", "serve", model, "--port", "0", *options]
     with subprocess.Popen(
-        command, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        command,
+        text=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        preexec_fn=ending_with_us(),
     ) as process:
         try:
             assert process.stderr

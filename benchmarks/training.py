@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from benchmarks.results import Input, Setting
-from benchmarks.steps import BASELINE, STEPS, make_steps, peak_of_step
+from benchmarks.steps import BASELINE, make_steps, peak_of_step, steps_of
 from benchmarks.table import describe
 from benchmarks.timing import alternate, ratio, timing
 from espnet_prune.report.table import Table
@@ -15,11 +15,17 @@ from espnet_prune.report.table import Table
 logger = logging.getLogger(__name__)
 
 _EXPLANATION = """\
-Forward and backward pass; student and teacher are dense, of one shape, with random weights, and
-the steps took turns in one process. Cost: over distillation without gates, by the least times, by
-the medians over rounds, and the higher of the two. Peak memory: of models, gradients and the step,
-in a process of its own, beyond its imports. Disturbed: rounds in which other processes were busy.
-Load: the machine's load average when a round began."""
+Forward and backward pass; student and teacher are dense, of one shape and weights, drawn at random,
+and the steps took turns in one process. Student alone: without a teacher. Distillation: ours, the
+teacher in its inference form, in float32 unless said. Pruning: with sampled gates and the penalty
+of a budget. Cached teacher: its states are read from files that an earlier pass wrote, and which
+lie in memory here. DPHuBERT's and DiariZen's way: distillation and pruning as their public code
+does it, rebuilt on torchaudio's model: teacher in its training form, attention with all scores at
+once, gates inside, all in float32 (benchmarks/public_ways.py says what was read in their code and
+what is a reconstruction). Cost: over distillation without gates, by the least times, by the medians
+over rounds, and the higher of the two. Peak memory: of models, gradients and the step, in a process
+of its own, beyond its imports. Disturbed: rounds in which other processes were busy. Load: the
+machine's load average when a round began."""
 _HEADER = (
     "model",
     "input",
@@ -72,7 +78,7 @@ class TrainingRow(Setting):
 def compare_training(
     model: str, input: Input, setting: Setting, rounds: int, limit: float
 ) -> Iterator[TrainingRow]:
-    """Time every one of :data:`~benchmarks.steps.STEPS`.
+    """Time every one of :func:`~benchmarks.steps.steps_of` the model.
 
     Args:
         model: the preset that student and teacher are.
@@ -83,15 +89,15 @@ def compare_training(
     Raises:
         ChildProcessError: see :func:`~benchmarks.memory.run_alone`.
     """
-    peaks = {}
-    for name in STEPS:
+    peaks, names = {}, steps_of(model, setting.device)
+    for name in names:
         logger.info("examining %s, %s: %s", model, input, name)
         peaks[name] = peak_of_step(model, name, input, setting)
     logger.info("timing the training of %s, %s", model, input)
-    steps = make_steps(model, list(STEPS), input, setting)
+    steps = make_steps(model, names, input, setting)
     for step in steps.values():
         step()  # the first one takes longer
-    samples = alternate(steps, dict.fromkeys(STEPS, 0.0), BASELINE, rounds, limit)
+    samples = alternate(steps, dict.fromkeys(names, 0.0), BASELINE, rounds, limit)
     for name, peak in peaks.items():
         slower = ratio(samples, name, BASELINE)
         yield TrainingRow(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import zlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,11 @@ from espnet_prune.encoder import SSLEncoder
 from espnet_prune.espnet.guarded_task import WindowModel, WindowTask
 from espnet_prune.espnet.objective import (
     EncoderObjective,
-    Teacher,
     add_objective_arguments,
     build_distillation,
     build_pruner,
 )
+from espnet_prune.espnet.teacher import Teacher, TeacherCache, build_cache
 from espnet_prune.pruning import Pruner
 
 
@@ -80,18 +80,25 @@ class ESPnetDistillationModel(WindowModel):
         distillation: LayerwiseDistillation,
         pruner: Pruner | None,
         teacher_precision: str = "float32",
+        teacher_cache: TeacherCache | None = None,
     ):
         super().__init__()
         self.student = student.train()  # ESPnet3 trains in the mode that a model is built in
-        self.objective = EncoderObjective(pruner, distillation, Teacher(teacher, teacher_precision))
+        frozen = Teacher(teacher, teacher_precision, teacher_cache)
+        self.objective = EncoderObjective(pruner, distillation, frozen)
 
     def forward(
-        self, speech: Tensor, speech_lengths: Tensor | None = None, **_: Any
+        self,
+        speech: Tensor,
+        speech_lengths: Tensor | None = None,
+        utt_id: Sequence[str] | None = None,
+        **_: Any,
     ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """Loss, statistics and weight of a batch of waveforms ``(B, T)``, samples ``(B,)``.
 
         Without lengths, as chunks come from ESPnet, all are whole.
         """
+        self.objective.hear(utt_id)
         output = self.objective(self.student, speech, speech_lengths)
         loss, stats = self.objective.add_to(None, self.student)
         weight = output.lengths.sum().to(loss.dtype)
@@ -153,4 +160,5 @@ class DistillationTask(WindowTask):
             distillation,
             build_pruner(student, args),
             args.teacher_precision,
+            build_cache(args, distillation.layers),
         )

@@ -20,7 +20,7 @@ from espnet_prune.diarization.embedding.head import EmbeddingHead
 from espnet_prune.encoder import SSLEncoder
 from espnet_prune.encoder.norm import length_mask
 from espnet_prune.espnet.guarded_task import WindowModel, WindowTask
-from espnet_prune.espnet.objective import Teacher
+from espnet_prune.espnet.teacher import Teacher
 
 UNKNOWN = -1
 """The index of speakers who are not among those that are told apart."""

@@ -23,7 +23,7 @@ _MAY_CHANGE = (
     "unused_parameters", "gradient_as_bucket_view", "ddp_comm_hook", "use_matplotlib",
     "use_tensorboard", "create_graph_in_tensorboard", "use_wandb", "wandb_project", "wandb_id",
     "wandb_entity", "wandb_name", "wandb_model_log_interval", "max_cache_size", "max_cache_fd",
-    "valid_max_cache_size",
+    "valid_max_cache_size", "teacher_cache",
 )  # fmt: skip
 
 

@@ -81,6 +81,9 @@ def test_a_row_for_each_subject_and_condition(
     shown = (tmp_path / "bench_pipeline.md").read_text()
     assert capsys.readouterr().out.strip() == shown.strip()
     assert all(f"- {line}" in shown for line in said) and "| the sound one" in shown
+    header, _, *lines = [line for line in shown.splitlines() if line.startswith("|")]
+    place = [cell.strip() for cell in header.split("|")].index("hours per hour and core")
+    assert lines[0].split("|")[place].strip() == "2.0"  # two seconds of audio for one of CPU
     run_bench_pipeline.main(["--rounds", "1", "--no-load", "--output", str(tmp_path)])
     assert len(json.loads((tmp_path / "bench_pipeline.json").read_text())) == len(fakes)
 
@@ -96,7 +99,9 @@ def test_busy_processes_end(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     popen = pipeline.subprocess.Popen
     monkeypatch.setattr(
-        pipeline.subprocess, "Popen", lambda command: made.append(popen(command)) or made[-1]
+        pipeline.subprocess,
+        "Popen",
+        lambda *args, **more: made.append(popen(*args, **more)) or made[-1],
     )
     with busy(2):
         assert [process.poll() for process in made] == [None, None]

@@ -48,6 +48,11 @@ def test_tables_are_those_of_the_results(tmp_path: Path) -> None:
     assert page.read_text() == text
 
 
+def test_results_that_are_kept_are_read() -> None:
+    shown = write_speed.tables(Path(__file__).parents[2] / "docs/results/bench_pipeline.json")
+    assert "hours per hour and core" in shown and "n/a" not in shown
+
+
 @pytest.mark.parametrize(
     "name, results, page, message",
     [
