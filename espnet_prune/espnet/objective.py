@@ -72,6 +72,12 @@ def add_task_pruning_arguments(
     )
 
 
+def asked_of(args: argparse.Namespace) -> list[str]:
+    """The options of ours that a training was given."""
+    names = ("pruning_conf", "distill_conf", "teacher", "teacher_cache", "ssl_lr")
+    return [name for name in names if getattr(args, name, None) not in (None, {})]
+
+
 def build_pruner(encoder: SSLEncoder, args: argparse.Namespace) -> Pruner | None:
     """The gates that ``--pruning_conf`` asks for; None if it is empty."""
     if not args.pruning_conf:
@@ -104,8 +110,7 @@ def join_objective(model: Model, args: argparse.Namespace) -> Model:
     Raises:
         ConfigError: another front end, or options that do not fit together.
     """
-    names = ("pruning_conf", "distill_conf", "teacher", "teacher_cache", "ssl_lr")
-    asked = [name for name in names if getattr(args, name, None) not in (None, {})]
+    asked = asked_of(args)
     if not asked:
         return model
     owner: Any = next((part for part in model.modules() if hasattr(part, "objective")), None)

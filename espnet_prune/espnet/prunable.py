@@ -12,7 +12,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from espnet_prune.espnet.frontend import NAME, PrunedSSLFrontend
-from espnet_prune.espnet.objective import OPTIONS, add_task_pruning_arguments, join_objective
+from espnet_prune.espnet.objective import (
+    OPTIONS,
+    add_task_pruning_arguments,
+    asked_of,
+    join_objective,
+)
 from espnet_prune.espnet.optimizers import grouped_optimizers
 from espnet_prune.storage import CheckpointError
 
@@ -55,7 +60,7 @@ def _model(original: Callable[..., Any]) -> Callable[..., Any]:
             for part in model.modules()
             if isinstance(part, PrunedSSLFrontend)
         }
-        if not configs and not any(getattr(args, option, None) for option in OPTIONS):
+        if not configs and not asked_of(args):
             for option in (*OPTIONS, "ssl_lr"):
                 vars(args).pop(option, None)  # the config.yaml of other trainings stays ESPnet's
             return model

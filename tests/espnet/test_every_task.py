@@ -16,6 +16,7 @@ from espnet2.tasks.abs_task import AbsTask
 
 from espnet_prune.encoder import ConfigError, SSLEncoder
 from espnet_prune.espnet.frontend import PrunedSSLFrontend
+from espnet_prune.espnet.objective import OPTIONS as OURS
 
 SMALL = "output_size: 8, attention_heads: 2, linear_units: 8, num_blocks: 1"
 ENCODER = ["--encoder", "transformer", "--encoder_conf", f"{{{SMALL}, input_layer: linear}}"]
@@ -164,3 +165,13 @@ def test_it_builds_and_prunes(build):
         return
     (optimizer,) = task.build_optimizers(args, model)
     assert [bool(group.get("maximize")) for group in optimizer.param_groups] == [False] * 3 + [True]
+
+
+def test_a_training_that_asks_for_nothing_of_ours_keeps_espnets_config(tmp_path):
+    task = HEARING["asr"]
+    (tmp_path / "tokens").write_text("\n".join(TOKENS.split()) + "\n")
+    command = ["--output_dir", str(tmp_path), "--token_list", str(tmp_path / "tokens"), *CTC]
+    args = task.get_parser().parse_args([*command, "--frontend", "default"])
+    assert {*OURS} <= {*vars(args)}
+    task.build_model(args)
+    assert not {"pruned_task", "ssl_lr", *OURS} & {*vars(args)}
