@@ -16,7 +16,14 @@ from espnet_prune.encoder import ConfigError, Featurizer, SSLConfig, SSLEncoder
 from espnet_prune.encoder.typed import read_typed
 from espnet_prune.formats.diarizen import CONFIG
 from espnet_prune.formats.sources import find_source
-from espnet_prune.storage.checkpoint import load_folder, load_strictly, save_folder, without_memory
+from espnet_prune.history import HISTORY, read_history
+from espnet_prune.storage.checkpoint import (
+    kept_history,
+    load_folder,
+    load_strictly,
+    save_folder,
+    without_memory,
+)
 from espnet_prune.storage.hub import push_folder
 from espnet_prune.storage.sniffing import PYTORCH, require_kind
 
@@ -52,7 +59,7 @@ class DiarizationModel(nn.Module):
     def save_pretrained(self, folder: str | PathLike[str]) -> None:
         """Write the whole model to ``folder``."""
         config = {"encoder": self.encoder.config.to_dict(), "diarization": asdict(self.config)}
-        save_folder(folder, _KIND, config, self.state_dict())
+        save_folder(folder, _KIND, {**config, **kept_history(self.encoder)}, self.state_dict())
 
     def push_to_hub(
         self,
@@ -98,5 +105,6 @@ class DiarizationModel(nn.Module):
             model = cls(Featurizer(SSLEncoder(encoder)), config)
         model.powerset = Powerset(config.max_speakers, config.max_simultaneous)
         load_strictly(model, state, folder, assign=True)
+        model.encoder.history = read_history(values.get(HISTORY, ()), folder / "config.json")
         model.origin = folder
         return model.eval()

@@ -31,6 +31,7 @@ from espnet_prune.formats.huggingface import (
 from espnet_prune.formats.pickles import load_pickle
 from espnet_prune.formats.torchaudio import import_bundle, import_torchaudio
 from espnet_prune.formats.whisper import import_openai
+from espnet_prune.history import HISTORY
 from espnet_prune.storage.checkpoint import (
     CONFIG,
     load_encoder,
@@ -169,7 +170,7 @@ def _import_described(folder: Path) -> SSLEncoder:
         shortened(sorted(state.keys() - ours)),
     )
     weights = {key.removeprefix(_ITS_ENCODER): state[key] for key in ours}
-    return restore_encoder(values.get("encoder", {}), weights, folder)
+    return restore_encoder(values.get("encoder", {}), weights, folder, values.get(HISTORY, ()))
 
 
 def _import_file(path: Path) -> SSLEncoder:
