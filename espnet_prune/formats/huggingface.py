@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from os import PathLike
@@ -20,8 +19,7 @@ from espnet_prune.formats.conversion import Values, build_encoder, source_state
 from espnet_prune.formats.huggingface_waveform import waveform_layout
 from espnet_prune.formats.pickles import load_state
 from espnet_prune.formats.whisper import WHISPER
-from espnet_prune.history import HISTORY, read_history
-from espnet_prune.storage.checkpoint import CONFIG, kept_history, read_config
+from espnet_prune.storage.checkpoint import CONFIG, read_config
 from espnet_prune.storage.files import atomic_write
 from espnet_prune.storage.tensors import load_file, save_file
 
@@ -51,11 +49,8 @@ def import_huggingface(folder: Path) -> SSLEncoder:
     safetensors (whole or sharded) or as a pickle, of any version of transformers.
     """
     path = folder / CONFIG
-    values = read_config(path)
-    encoder = _build(_config(values, _preprocessor(folder), path), *_weights(folder))
-    with contextlib.suppress(CheckpointError):  # a key of that name may be anybody's
-        encoder.history = read_history(values.get(HISTORY, ()), path)
-    return encoder
+    config = _config(read_config(path), _preprocessor(folder), path)
+    return _build(config, *_weights(folder))
 
 
 def import_huggingface_model(model: Any) -> SSLEncoder:
@@ -134,7 +129,7 @@ def export_huggingface(encoder: SSLEncoder, folder: str | PathLike[str]) -> None
         state[key] = state[key].view(1, -1, 1, 1)
     save_file(state, folder / SAFETENSORS)
     values, preprocessor = layout.write(config)
-    names = {"architectures": [layout.model], "model_type": config.family, **kept_history(encoder)}
+    names = {"architectures": [layout.model], "model_type": config.family}
     audio = {"sampling_rate": SAMPLE_RATE, "padding_side": "right", "padding_value": 0.0}
     for file, parts in ((_PREPROCESSOR, {**audio, **preprocessor}), (CONFIG, {**names, **values})):
         atomic_write(folder / file, json.dumps(parts, indent=2, sort_keys=True) + "\n")

@@ -35,10 +35,10 @@ _BAR = 10  # characters
 
 def told(history: Iterable[Step]) -> list[str]:
     """A line for each step; facts that are not known here are shown as they are."""
-    return [f"{number}. {_told(step)}" for number, step in enumerate(history, start=1)]
+    return [f"{number}. {_sentence(step)}" for number, step in enumerate(history, start=1)]
 
 
-def _told(step: Step) -> str:
+def _sentence(step: Step) -> str:
     others = step.keys() - {"step", *UNITS, *_WORDS, *_MADE_BY}
     words = {**_WORDS, **{key: f"{key} {{}}" for key in sorted(others)}}
     facts = [text.format(_shown(step[key])) for key, text in words.items() if key in step]

@@ -8,7 +8,6 @@ import subprocess
 import pytest
 
 from espnet_prune.encoder import SSLEncoder
-from espnet_prune.formats import export_huggingface
 from espnet_prune.history import new_step, public_name
 from espnet_prune.pruning import Pruner, PruningConfig
 from espnet_prune.storage import CheckpointError
@@ -46,15 +45,6 @@ def test_what_is_no_history_is_refused(tmp_path, wrong):
     rewritten(tmp_path, history=[], histories=[])
     with pytest.raises(CheckpointError, match="histories"):
         SSLEncoder.from_pretrained(tmp_path)
-
-
-def test_models_of_transformers_keep_it(tmp_path):
-    encoder = random_encoder(tiny_config("wavlm", "base").dense(12))
-    encoder.history = (STEP,)
-    export_huggingface(encoder, tmp_path)
-    assert SSLEncoder.from_pretrained(tmp_path).history == (STEP,)
-    rewritten(tmp_path, history="of another kind")
-    assert SSLEncoder.from_pretrained(tmp_path).history == ()
 
 
 @pytest.mark.parametrize(
