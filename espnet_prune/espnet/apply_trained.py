@@ -33,8 +33,8 @@ from espnet_prune.storage.files import atomic_file, atomic_write
 _HOSTS = re.compile(r"(espnet2|espnet3|espnet_prune)(\.\w+)+")
 ENCODER, WEIGHTS = "encoder", "model.pth"
 # Options that ESPnet's own commands do not have, and those that name files of the dense model.
-_DROPPED = (TASK, RECIPE, *OPTIONS, "ssl_lr", "grad_clip_percentile", "grad_clip_history")
-_DROPPED += ("init_param",)
+_DROPPED = (TASK, RECIPE, *OPTIONS, "ssl_lr", "grad_clip_percentile", "grad_clip_history",
+            "init_param")  # fmt: skip
 
 
 def apply_trained(model_file: Path, output: Path, round_to: int = 1) -> None:
