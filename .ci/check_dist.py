@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("espnet_prune", "s3prl_plugin")
-DATA = ("pretrained", "static", "templates")
+DATA = ("pretrained", "recipes", "static", "templates")
 HOOK = {"espnet_prune_hook.py", "espnet_prune_hook.pth"}
 
 

@@ -181,3 +181,17 @@ def test_a_source_of_audio():
     as_source.register(Tape, lambda tape: as_source((torch.ones(8000 * tape.seconds), 8000)))
     with AudioStream(Tape()) as audio:
         assert audio.num_samples == 16000
+
+
+def test_a_recipe(monkeypatch, tmp_path, capsys):
+    pytest.importorskip("yaml")
+    from espnet_prune.bin import compress, explain
+    from espnet_prune.storage import recipes
+
+    monkeypatch.setattr(recipes, "FOLDER", tmp_path)
+    conf = "{gate: magnitude, target: 0.2, warmup_steps: 0}"
+    (tmp_path / "toy.yaml").write_text(f"# A toy.\nrecipe: toy\npruning_conf: {conf}\n")
+    explain.main([])
+    assert capsys.readouterr().out.split(maxsplit=1) == ["toy", "A toy.\n"]
+    compress.main(["whisper_tiny_en", "--recipe", "toy", "--output", str(tmp_path / "small")])
+    assert SSLEncoder.from_pretrained(tmp_path / "small").history[0]["recipe"] == "toy"

@@ -13,8 +13,8 @@ GROUPS = {
     "data": ("prepare_data", "check_data", "make_windows"),
     "training (options of ESPnet)": ("distill_train", "powerset_train", "asr_train", "slu_train",
                                      "diar_train", "embedding_train"),
-    "models": ("convert", "profile", "compress", "apply_pruning", "export", "pack"),
+    "models": ("convert", "profile", "explain", "compress", "apply_pruning", "export", "pack"),
     "inference": ("diarize", "diarize_stream", "serve", "embed_utterances", "tune_diarization"),
-    "scores and reports": ("score_der", "compare_der", "score_asr", "report", "plot"),
+    "scores and reports": ("score_der", "compare_der", "score_asr", "report"),
 }  # fmt: skip
 """The verbs by what they are for."""

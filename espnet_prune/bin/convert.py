@@ -7,6 +7,7 @@ from pathlib import Path
 from espnet_prune.bin.errors import explained
 from espnet_prune.encoder import SSLEncoder
 from espnet_prune.formats import SOURCES, export_huggingface, import_encoder
+from espnet_prune.history import new_step, public_name
 from espnet_prune.pruning import count_params
 from espnet_prune.storage.checkpoint import CONFIG
 from espnet_prune.storage.files import new_folder
@@ -41,6 +42,8 @@ def main(cmd: list[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
     with new_folder(args.destination, last=CONFIG) as folder:
         encoder = import_encoder(args.source)
+        step = new_step("converted", source=public_name(args.source))
+        encoder.history = (*encoder.history, step)
         FORMATS[args.format](encoder, folder)
     config = encoder.config
     print(

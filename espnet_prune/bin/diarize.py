@@ -41,8 +41,8 @@ from espnet_prune.data.audio import AudioSource, parse_source, read_scp
 from espnet_prune.data.audio.finding import STANDARD_INPUT, each_channel, find_audio
 from espnet_prune.data.meetings import read_speaker_counts
 from espnet_prune.data.tables import entry_of
-from espnet_prune.inference.names import DIARIZER
 from espnet_prune.progress import progress
+from espnet_prune.storage.embedded import DIARIZER
 from espnet_prune.storage.files import require_writable
 from espnet_prune.storage.sniffing import is_unknown
 

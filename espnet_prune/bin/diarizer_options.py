@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from espnet_prune.bin.numbers import amount, positive
 from espnet_prune.encoder.typed import read_typed
-from espnet_prune.inference.names import AUTO, DIARIZER, DTYPES
+from espnet_prune.inference.names import AUTO, DTYPES
 from espnet_prune.storage.config_files import read_yaml
+from espnet_prune.storage.embedded import DIARIZER
 
 # What is imported within functions brings torch: --help does without.
 if TYPE_CHECKING:

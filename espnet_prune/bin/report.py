@@ -1,4 +1,4 @@
-"""Report a finished recipe, or several test sets: figures as JSON, tables, plots of it all."""
+"""Report a finished recipe, test sets, a pruning or one recording: JSON, tables and plots."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from espnet_prune.bin.errors import explained
 from espnet_prune.bin.numbers import amount, seed
+from espnet_prune.bin.report_plots import add_plots
 from espnet_prune.data import DataError
 from espnet_prune.encoder.typed import read_typed
 from espnet_prune.report.rates import read_sets, sets_table
@@ -49,6 +50,7 @@ def get_parser() -> argparse.ArgumentParser:
         metavar="DER",
         help="published DER of each set in percent, in the order of the files, to show beside",
     )
+    add_plots(kinds)
     return parser
 
 

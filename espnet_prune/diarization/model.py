@@ -16,8 +16,10 @@ from espnet_prune.encoder import ConfigError, Featurizer, SSLConfig, SSLEncoder
 from espnet_prune.encoder.typed import read_typed
 from espnet_prune.formats.diarizen import CONFIG
 from espnet_prune.formats.sources import find_source
+from espnet_prune.history import HISTORY, read_history
 from espnet_prune.storage.checkpoint import (
     halved,
+    kept_history,
     load_folder,
     load_strictly,
     save_folder,
@@ -58,6 +60,7 @@ class DiarizationModel(nn.Module):
     def save_pretrained(self, folder: str | PathLike[str], half: bool = False) -> None:
         """Write the whole model to ``folder``; with ``half``, weights in float16."""
         config = {"encoder": self.encoder.config.to_dict(), "diarization": asdict(self.config)}
+        config |= kept_history(self.encoder)
         state = self.state_dict()
         save_folder(folder, _KIND, config, halved(state) if half else state)
 
@@ -105,5 +108,6 @@ class DiarizationModel(nn.Module):
             model = cls(Featurizer(SSLEncoder(encoder)), config)
         model.powerset = Powerset(config.max_speakers, config.max_simultaneous)
         load_strictly(model, state, folder, assign=True)
+        model.encoder.history = read_history(values.get(HISTORY, ()), folder / "config.json")
         model.origin = folder
         return model.eval()

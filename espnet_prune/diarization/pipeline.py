@@ -46,7 +46,7 @@ from espnet_prune.diarization.voices import (
     voices_of,
 )
 from espnet_prune.formats.sources import find_source
-from espnet_prune.inference.names import DIARIZER
+from espnet_prune.storage.embedded import DIARIZER
 
 if TYPE_CHECKING:
     from pyannote.core import Annotation

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from os import PathLike
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -53,6 +53,9 @@ class _StorageAbove:
 class SSLEncoder(nn.Module):
     """An encoder of any family, whose layers may each have their own shape.
 
+    Attributes:
+        history: how it came to be, see :mod:`espnet_prune.history`; folders keep it.
+
     Example:
         >>> import torch
         >>> from espnet_prune import SSLEncoder
@@ -61,6 +64,8 @@ class SSLEncoder(nn.Module):
         >>> len(states), states[-1].shape
         (5, torch.Size([1, 50, 384]))
     """
+
+    history: tuple[Mapping[str, Any], ...] = ()
 
     def __init__(self, config: SSLConfig):
         super().__init__()

@@ -19,9 +19,11 @@ from espnet_prune.encoder import ConfigError, SSLEncoder
 from espnet_prune.espnet.distillation_task import DistillationTask, ESPnetDistillationModel
 from espnet_prune.espnet.embedding_task import EmbeddingTask, ESPnetEmbeddingModel
 from espnet_prune.espnet.frontend import PrunedSSLFrontend
+from espnet_prune.espnet.layered_config import RECIPE
 from espnet_prune.espnet.objective import OPTIONS, EncoderObjective
 from espnet_prune.espnet.powerset_task import ESPnetPowersetModel, PowersetDiarizationTask
 from espnet_prune.espnet.prunable import TASK, front_ends
+from espnet_prune.espnet.training_step import remember_training
 from espnet_prune.formats.espnet import CONFIG, load_trained, read_config
 from espnet_prune.pruning import Pruner, count_macs, thresholds
 from espnet_prune.storage import CheckpointError
@@ -31,7 +33,8 @@ from espnet_prune.storage.files import atomic_file, atomic_write
 _HOSTS = re.compile(r"(espnet2|espnet3|espnet_prune)(\.\w+)+")
 ENCODER, WEIGHTS = "encoder", "model.pth"
 # Options that ESPnet's own commands do not have, and those that name files of the dense model.
-_DROPPED = (TASK, *OPTIONS, "ssl_lr", "grad_clip_percentile", "grad_clip_history", "init_param")
+_DROPPED = (TASK, RECIPE, *OPTIONS, "ssl_lr", "grad_clip_percentile", "grad_clip_history",
+            "init_param")  # fmt: skip
 
 
 def apply_trained(model_file: Path, output: Path, round_to: int = 1) -> None:
@@ -50,7 +53,9 @@ def apply_trained(model_file: Path, output: Path, round_to: int = 1) -> None:
     config = read_config(model_file)
     own = next((own for option, own in _OWN.items() if option in config), None)
     task, write = own or (_espnet_task(config, model_file), _write_task)
-    write(load_trained(task, model_file), config, output, round_to)
+    model = load_trained(task, model_file)
+    remember_training(model, task, config, model_file.name)
+    write(model, config, output, round_to)
 
 
 def _espnet_task(config: dict[str, Any], model_file: Path) -> type[AbsTask]:

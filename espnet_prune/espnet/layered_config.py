@@ -1,4 +1,7 @@
-"""ESPnet's parser of options, whose ``--config`` may name a ``base`` and is read by type."""
+"""ESPnet's parser of options, whose ``--config`` may name a ``base`` and is read by type.
+
+Under it lies the recipe that ``--recipe`` names.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import ast
 import math
 import re
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from typing import Any
 
 from espnet2.utils import config_argparse
@@ -14,8 +18,11 @@ from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import str2bool
 
 from espnet_prune.encoder.typed import ConfigError, shortened, shown, similar
-from espnet_prune.storage.config_files import parse_yaml, read_yaml
+from espnet_prune.storage.config_files import merged, parse_yaml, read_yaml
+from espnet_prune.storage.recipes import recipe_names, recipe_path
 
+RECIPE = "recipe"
+"""The option that names a recipe, of commands that prune."""
 _EXPECTED = {int: "a whole number", float: "a number", str2bool: "true or false"}
 _INNER_KEY = re.compile(r"([\w.]+)=(.*)", re.DOTALL)
 
@@ -29,15 +36,22 @@ class LayeredArgumentParser(config_argparse.ArgumentParser):
         # Past ESPnet's own method, which would read the file without its base.
         plain = argparse.ArgumentParser.parse_known_args
         given, _ = plain(self, args, namespace)
-        if given.config is not None:
-            self.set_defaults(**self._read(given.config))
+        values = {} if given.config is None else self._read(given.config)
+        named = {x for x in (getattr(given, RECIPE, None), values.get(RECIPE)) if x is not None}
+        if len(named) > 1:
+            raise ConfigError(
+                f"expected one recipe, found {' and '.join(map(str, named))}; drop one"
+            )
+        for name in named:
+            values = merged(self._read(recipe_path(name)), values)
+        self.set_defaults(**values)
         return plain(self, args, namespace)
 
     def error(self, message: str):
         """Without the usage, whose hundreds of lines would hide the message."""
         self.exit(2, f"{self.prog}: {message}; --help lists the options\n")
 
-    def _read(self, path: str) -> dict[str, Any]:
+    def _read(self, path: str | PathLike[str]) -> dict[str, Any]:
         actions = {action.dest: action for action in self._actions}
         values: dict[str, Any] = {}
         problems = []
@@ -76,6 +90,13 @@ def layered(parser: config_argparse.ArgumentParser) -> LayeredArgumentParser:
     """Let the ``--config`` of an ESPnet task's parser be layered, and read all values by type."""
     # ESPnet makes its parser itself, and leaves no other way in.
     parser.__class__ = LayeredArgumentParser
+    if parser.get_default("pruning_conf") is not None:
+        help_ = (
+            f"Options of a published method, under those of --config: {', '.join(recipe_names())}"
+        )
+        parser.add_argument(
+            f"--{RECIPE}", metavar="NAME", help=f"{help_}; see espnet-prune explain"
+        )
     for action in parser._actions:
         if isinstance(action, NestedDictAction):
             action.__class__ = _YAMLAction

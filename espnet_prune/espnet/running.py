@@ -17,8 +17,8 @@ from espnet_prune.formats.pickles import REPORTED, load_pickle
 _KEY = "options"
 # What changes neither the numbers of a training nor which of its epochs are kept.
 _MAY_CHANGE = (
-    "config", "print_config", "log_level", "dry_run", "output_dir", "resume", "version", "required",
-    "ngpu", "num_workers", "num_att_plot", "max_epoch", "patience", "log_interval",
+    "config", "recipe", "print_config", "log_level", "dry_run", "output_dir", "resume", "version",
+    "required", "ngpu", "num_workers", "num_att_plot", "max_epoch", "patience", "log_interval",
     "detect_anomaly", "distributed", "local_rank", "multiprocessing_distributed",
     "unused_parameters", "gradient_as_bucket_view", "ddp_comm_hook", "use_matplotlib",
     "use_tensorboard", "create_graph_in_tensorboard", "use_wandb", "wandb_project", "wandb_id",

@@ -14,6 +14,7 @@ from torch.export import Dim, ExportedProgram
 from espnet_prune import __version__
 from espnet_prune.encoder import SSLEncoder
 from espnet_prune.export.form import export_form
+from espnet_prune.storage.checkpoint import kept_history
 
 if TYPE_CHECKING:  # it imports what an encoder's export does without
     from espnet_prune.diarization.model import DiarizationModel
@@ -94,7 +95,8 @@ class Deployment(nn.Module):
 
         ``hop``, ``receptive_field`` (of one frame), ``shortest`` (input, of one frame) and
         ``first_centre`` (of the first frame) are samples, ``window_size`` is seconds, and
-        ``classes`` are the sets of speakers that the K log-probabilities stand for.
+        ``classes`` are the sets of speakers that the K log-probabilities stand for. ``history``
+        tells how the encoder came to be, if that is known (:mod:`espnet_prune.history`).
         """
         config = self.encoder.config
         values: dict[str, Any] = {
@@ -111,6 +113,7 @@ class Deployment(nn.Module):
             mapping = self.diarizer.powerset.mapping
             values["classes"] = [row.nonzero()[:, 0].tolist() for row in mapping]
             values["window_size"] = self.diarizer.config.window_size
+        values |= kept_history(self.encoder)
         return {k: v if isinstance(v, str) else json.dumps(v) for k, v in values.items()}
 
 

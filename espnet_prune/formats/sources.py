@@ -31,7 +31,7 @@ from espnet_prune.formats.huggingface import (
 from espnet_prune.formats.pickles import load_pickle
 from espnet_prune.formats.torchaudio import import_bundle, import_torchaudio
 from espnet_prune.formats.whisper import import_openai
-from espnet_prune.inference.names import DIARIZER
+from espnet_prune.history import HISTORY
 from espnet_prune.storage.checkpoint import (
     CONFIG,
     load_encoder,
@@ -41,15 +41,12 @@ from espnet_prune.storage.checkpoint import (
     restore_encoder,
     save_encoder,
 )
+from espnet_prune.storage.embedded import EMBEDDED
 from espnet_prune.storage.hub import download_file, download_folder
 from espnet_prune.storage.sniffing import SAFETENSORS, require_kind
 
 logger = logging.getLogger(__name__)
 
-_PRETRAINED = Path(__file__).parents[1] / "pretrained"
-EMBEDDED = {name: _PRETRAINED / name for name in ("whisper_tiny_en", DIARIZER)}
-"""What comes with this package, in float16: the folders, which hold licence and provenance, by the
-names that users load them by."""
 SOURCES = f"""\
   {", ".join(EMBEDDED)}
                      come with this package; the second is the encoder of its diarization model
@@ -171,7 +168,7 @@ def _import_described(folder: Path) -> SSLEncoder:
         shortened(sorted(state.keys() - ours)),
     )
     weights = {key.removeprefix(_ITS_ENCODER): state[key] for key in ours}
-    return restore_encoder(values.get("encoder", {}), weights, folder)
+    return restore_encoder(values.get("encoder", {}), weights, folder, values.get(HISTORY, ()))
 
 
 def _import_file(path: Path) -> SSLEncoder:

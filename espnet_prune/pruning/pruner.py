@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from espnet_prune.encoder import EncoderOutput, SSLEncoder
 from espnet_prune.encoder.checks import require_finite
+from espnet_prune.pruning.applied import applied_step
 from espnet_prune.pruning.budget import Budget
 from espnet_prune.pruning.config import PruningConfig
 from espnet_prune.pruning.cost import count_costs
@@ -104,7 +105,7 @@ class Pruner(nn.Module):
         cost = costs.by(self._measure)
         loss = off_target = target = cost.total.new_zeros(())
         stats: dict[str, Tensor] = {}
-        for part, budget in self._parts():
+        for part, budget in self.parts():
             sparsity = budget.sparsity(cost.part(part))
             loss = loss + budget.penalty(sparsity)
             off_target = off_target + _distance(sparsity.detach(), budget)
@@ -116,7 +117,7 @@ class Pruner(nn.Module):
                 stats[f"sparsity{suffix}"] = sparsity
             if self.training:
                 budget.advance()
-        dense = sum(budget.dense_cost for _, budget in self._parts())
+        dense = sum(budget.dense_cost for _, budget in self.parts())
         stats |= {
             "sparsity": 1 - cost.total / dense,
             "target_sparsity": target,
@@ -142,11 +143,13 @@ class Pruner(nn.Module):
         """
         require_finite(self.state_dict(), "the gates")
         cost = self.gates.costs(encoder).by(self._measure)
-        for part, budget in self._parts():
+        for part, budget in self.parts():
             check_converged(part, float(budget.sparsity(cost.part(part))), budget.target)
-        return self.gates.apply_to(
-            encoder, dict(self._parts()), self._measure, self.config.tolerance, round_to
+        smaller = self.gates.apply_to(
+            encoder, dict(self.parts()), self._measure, self.config.tolerance, round_to
         )
+        smaller.history = (*encoder.history, applied_step(self, encoder, smaller, round_to))
+        return smaller
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Optimizer groups: gates descend, multipliers ascend."""
@@ -157,7 +160,8 @@ class Pruner(nn.Module):
         ]
         return [group | {"weight_decay": 0.0} for group in groups]
 
-    def _parts(self) -> list[tuple[str, Budget]]:
+    def parts(self) -> list[tuple[str, Budget]]:
+        """The budgets by the part of the cost that each holds."""
         return [(part, cast(Budget, budget)) for part, budget in self.budgets.items()]
 
 

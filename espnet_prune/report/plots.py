@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +76,11 @@ def draw_recording(inputs: Inputs, recording: str) -> Figure:
 
 def draw_structure(dense: SSLConfig, pruned: SSLConfig) -> Figure:
     """Draw one bar per layer and kind of unit: pruned over dense."""
-    before, after = unit_sizes(dense), unit_sizes(pruned)
+    return draw_units(unit_sizes(dense), unit_sizes(pruned))
+
+
+def draw_units(before: Mapping[str, Sequence[int]], after: Mapping[str, Sequence[int]]) -> Figure:
+    """As :func:`draw_structure`, of the units of each layer by kind."""
     rows = max(len(before[unit]) for unit, _, _ in _UNITS)
     figure = new_figure(10, 1.9 + 0.32 * rows)
     panels = figure.subplots(1, len(_UNITS))
@@ -91,7 +96,7 @@ def draw_structure(dense: SSLConfig, pruned: SSLConfig) -> Figure:
     return figure
 
 
-def _bars(axes: Axes, before: tuple[int, ...], after: tuple[int, ...], rows: int) -> None:
+def _bars(axes: Axes, before: Sequence[int], after: Sequence[int], rows: int) -> None:
     layers = range(len(before))
     shares = [100 * kept / max(1, all_) for kept, all_ in zip(after, before, strict=True)]
     axes.barh(layers, [100] * len(before), color=BACKGROUND, height=0.75, label="dense")

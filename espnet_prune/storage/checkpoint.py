@@ -21,6 +21,7 @@ from espnet_prune.encoder.front_end import ConvLayer
 from espnet_prune.encoder.model import SSLEncoder
 from espnet_prune.encoder.transformer import PositionalConv
 from espnet_prune.encoder.typed import shortened
+from espnet_prune.history import HISTORY, read_history
 from espnet_prune.storage.auto_files import KEYS, without_auto_keys, write_auto_files
 from espnet_prune.storage.config_files import read_json
 from espnet_prune.storage.files import atomic_write
@@ -129,7 +130,7 @@ def save_encoder(
         ['README.md', 'config.json', 'model.safetensors', 'modeling_espnet_prune.py', \
 'preprocessor_config.json']
     """
-    state, config = encoder.state_dict(), encoder.config.to_dict()
+    state, config = encoder.state_dict(), {**encoder.config.to_dict(), **kept_history(encoder)}
     if sparse:
         save_folder(folder, ENCODER, config, pack(state))
     else:
@@ -170,18 +171,30 @@ def load_encoder(folder: str | PathLike[str]) -> SSLEncoder:
         True
     """
     config, state = load_folder(folder, ENCODER)
-    return restore_encoder(without_auto_keys(config), state, folder)
+    history = config.pop(HISTORY, ())
+    return restore_encoder(without_auto_keys(config), state, folder, history)
 
 
 def restore_encoder(
-    values: Mapping[str, Any], state: Mapping[str, Tensor], folder: str | PathLike[str]
+    values: Mapping[str, Any],
+    state: Mapping[str, Tensor],
+    folder: str | PathLike[str],
+    history: object = (),
 ) -> SSLEncoder:
-    """The encoder of a config and weights that ``folder`` holds; see :func:`fill`."""
+    """The encoder of a config, weights and history that ``folder`` holds; see :func:`fill`."""
     try:
         config = SSLConfig.from_dict(values)
     except ConfigError as error:
         raise CheckpointError(f"{folder}/{CONFIG}: {error}") from error
-    return fill(empty_encoder(config), state, folder)
+    steps = read_history(history, f"{folder}/{CONFIG}")
+    encoder = fill(empty_encoder(config), state, folder)
+    encoder.history = steps
+    return encoder
+
+
+def kept_history(encoder: SSLEncoder) -> dict[str, Any]:
+    """What a config keeps of how ``encoder`` came to be; nothing where nobody knows."""
+    return {HISTORY: list(encoder.history)} if encoder.history else {}
 
 
 def fill(encoder: SSLEncoder, state: Mapping[str, Tensor], source: object) -> SSLEncoder:

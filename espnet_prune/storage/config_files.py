@@ -8,13 +8,15 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
 from typing import Any
 
 from espnet_prune.encoder.typed import ConfigError, shown
+from espnet_prune.storage.recipes import recipe_path
 
-_BASE = "base"  # the key that names another file, whose values stand unless they are replaced
+_BASE = "base"  # the key that names other files, whose values stand unless they are replaced
+_RECIPE = "recipe:"  # begins what names a recipe instead
 # Configurations are pages long; a file beyond this is something else.
 _MAX_BYTES = 64 << 20
 
@@ -34,10 +36,11 @@ def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The values of a YAML file, over those of the file that its key ``base`` names.
+    """The values of a YAML file, over those of the files that its key ``base`` names.
 
-    The path of a base starts at the folder of the file that names it. Mappings are merged key by
-    key, however deep; everything else replaces what the base has. Numbers are those of YAML 1.2,
+    The path of a base starts at the folder of the file that names it; ``recipe:NAME`` is a recipe
+    of this package. Of several, later ones go over earlier ones. Mappings are merged key by key,
+    however deep; everything else replaces what the base has. Numbers are those of YAML 1.2,
     ``1e-3`` among them. An empty file has no values.
 
     Raises:
@@ -52,12 +55,25 @@ def _read_layers(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     named = f"a YAML file (base of {above[-1]})" if above else "a YAML file"
     values = parse_yaml(_read_bytes(path, named), path, named)
     values = _require_mapping({} if values is None else values, path)
-    base = values.pop(_BASE, None)
-    if base is None:
-        return values
-    if not isinstance(base, str):
-        raise ConfigError(f"{path}: {_BASE}: expected the path of a YAML file, found {shown(base)}")
-    return _merged(_read_layers(path.parent / base, (*above, path.resolve())), values)
+    bases = values.pop(_BASE, None)
+    listed = [] if bases is None else [bases] if isinstance(bases, str) else bases
+    if not (isinstance(listed, list) and all(isinstance(each, str) for each in listed)):
+        raise ConfigError(
+            f"{path}: {_BASE}: expected the path of a YAML file, {_RECIPE}NAME, or a list of "
+            f"these, found {shown(bases)}"
+        )
+    above = (*above, path.resolve())
+    layers = [_read_layers(_base(path, each), above) for each in listed]
+    return reduce(merged, [*layers, values])
+
+
+def _base(path: Path, name: str) -> Path:
+    if not name.startswith(_RECIPE):
+        return path.parent / name
+    try:
+        return recipe_path(name.removeprefix(_RECIPE))
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {_BASE}: {error}") from error
 
 
 def parse_yaml(text: bytes | str, where: object, named: str = "YAML") -> Any:
@@ -80,12 +96,13 @@ def parse_yaml(text: bytes | str, where: object, named: str = "YAML") -> Any:
         ) from error
 
 
-def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """``changes`` over ``base``, as :func:`read_yaml` merges them."""
+    values = dict(base)
     for key, value in changes.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merged(merged[key], value) if both else value
-    return merged
+        both = isinstance(value, Mapping) and isinstance(values.get(key), Mapping)
+        values[key] = merged(values[key], value) if both else value
+    return values
 
 
 def _parsed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -64,8 +65,11 @@ def test_own_folder_is_copied(tmp_path: Path) -> None:
     random_encoder(tiny_config()).save_pretrained(tmp_path / "a")
     (tmp_path / "b").mkdir()
     main([str(tmp_path / "a"), str(tmp_path / "b")])
-    for name in OURS:
+    for name in (name for name in OURS if name != "config.json"):
         assert (tmp_path / "b" / name).read_bytes() == (tmp_path / "a" / name).read_bytes()
+    ours, theirs = (json.loads((tmp_path / x / "config.json").read_text()) for x in ("a", "b"))
+    (step,) = theirs.pop("history")
+    assert ours == theirs and (step["step"], step["source"]) == ("converted", "a")
 
 
 def test_occupied_destination_is_left_alone(tmp_path: Path) -> None:

@@ -11,8 +11,7 @@ from espnet_prune.bin.diarize import main
 from espnet_prune.diarization.inference_config import INFERENCE, config_of_release
 from espnet_prune.diarization.pipeline import Diarizer
 from espnet_prune.encoder import SSLEncoder
-from espnet_prune.formats.sources import EMBEDDED
-from espnet_prune.inference.names import DIARIZER
+from espnet_prune.storage.embedded import DIARIZER, EMBEDDED
 
 FOLDER = EMBEDDED[DIARIZER]
 CLIPS = Path(__file__).parents[2] / "egs2" / "mini_corpus" / "ami_clips"

@@ -41,9 +41,11 @@ run_bench_diarization --models whisper_tiny_en --minutes 0.1 --speakers 2 --thre
 run_bench_pipeline --model whisper_tiny_en --seconds 9 --steps 2 --embeddings ssl \
   --only espnet_prune --rounds 1 --no-load --output out
 compare_der data/rttm data/rttm data/rttm --uem data/uem
+compress encoder --output out --pruning_conf target=0.1
 convert encoder out
 diarize exp/pruned data/a.wav --output out --device cpu --config decode.yaml
 diarize_stream exp/pruned --device cpu --config decode.yaml --delay 1
+explain encoder --output out.png
 export encoder out.pt2 --output last_hidden_state --no-check
 embed_utterances encoder speech --embedding mel --output out
 check_data data data2 --output out
@@ -51,17 +53,16 @@ check_data@utterances speech --output out --min_seconds 0.1 --max_seconds 9 --nj
 make_windows data --window_size 2 --window_shift 1 --output out
 measure data/rttm data/uem --output out.yaml
 pack exp/pruned exp/dense/config.json --output out.zip
-plot pruning exp/prune_train encoder encoder --output out
-plot timeline data/rttm data/rttm --recording a --output out.png --uem data/uem
 prepare_data librispeech libri --output out --allow_incomplete
 probe_encoder a=encoder --probe s utt2spk speech speech --output out.json
 probe_report probes.json --output out.md
 make_student random encoder encoder --output out --seed 0
 profile encoder --json
 report diarization exp --data_dir meetings --set test --seed 0
+report pruning exp/prune_train encoder encoder --output out
 report sets exp/diarized_dense/test.json --published 10.0
 report speech dense=exp/dense pruned=exp/pruned --seed 0 --output out.md
-run -m espnet_prune.bin.profile encoder
+report timeline data/rttm data/rttm --recording a --output out.png --uem data/uem
 score_asr speech/text speech/text --output out.json
 score_embedding encoder speech --embedding mel --seconds 0.5
 score_streaming exp/pruned data --device cpu --config decode.yaml --delays 1
@@ -74,7 +75,7 @@ tune_diarization exp/pruned data --grid min_share=0.1,0.2 --output out.yaml --de
 # They go on until they are told to end, or start what does: tests/bin/test_serve.py has theirs.
 _SERVICES = ("serve", "run_load")
 # A kind of these is a command of its own, such as report_sets.
-_KINDS = {"plot": ("pruning", "timeline"), "report": ("diarization", "sets", "speech")}
+_KINDS = {"report": ("diarization", "pruning", "sets", "speech", "timeline")}
 
 
 def _names(verb: str, kinds: Sequence[str]) -> list[str]:

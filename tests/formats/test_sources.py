@@ -18,9 +18,9 @@ from espnet_prune.formats.diarizen import import_diarizen
 from espnet_prune.formats.dphubert import import_dphubert
 from espnet_prune.formats.fairseq import import_fairseq
 from espnet_prune.formats.huggingface import import_huggingface, import_huggingface_model
-from espnet_prune.formats.sources import EMBEDDED
 from espnet_prune.formats.torchaudio import import_torchaudio
 from espnet_prune.storage import CheckpointError
+from espnet_prune.storage.embedded import EMBEDDED
 from espnet_prune.storage.tensors import load_file, save_file
 from tests.encoders import random_encoder, tiny_config
 from tests.formats.diarizen_format import Release

@@ -17,8 +17,8 @@ from espnet_prune.encoder.families.whisper import sinusoids
 from espnet_prune.encoder.log_mel import LogMel
 from espnet_prune.formats import export_huggingface
 from espnet_prune.formats.huggingface import import_huggingface, import_huggingface_model
-from espnet_prune.formats.sources import EMBEDDED
 from espnet_prune.storage import CheckpointError
+from espnet_prune.storage.embedded import EMBEDDED
 from espnet_prune.storage.tensors import load_file
 from tests.formats.parity import identical, randomise
 from tests.formats.test_huggingface_folders import BAD

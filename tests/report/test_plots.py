@@ -14,7 +14,7 @@ from matplotlib import image
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from espnet_prune.bin import plot
+from espnet_prune.bin import report
 from espnet_prune.data import DataError, read_rttm
 from espnet_prune.encoder import ConvLayerConfig
 from espnet_prune.report.history import History, read_history
@@ -100,12 +100,12 @@ def test_the_command_plots_what_was_cut(inputs: Inputs, tmp_path: Path, capsys) 
     dense, pruned = (files.model for files in (inputs.dense, inputs.pruned))
     for output, other in (("cut", pruned), ("sparse", dense)):
         words = ["pruning", inputs.prune.parent, dense, other, "--output", tmp_path / output]
-        plot.main([*map(str, words)])
+        report.main([*map(str, words)])
     assert {path.name for path in (tmp_path / "cut").iterdir()} == {PRUNING, STRUCTURE}
     assert {path.name for path in (tmp_path / "sparse").iterdir()} == {PRUNING}
     with pytest.raises(SystemExit, match="checkpoint"):
         words = ["pruning", tmp_path / "none", dense, pruned, "--output", tmp_path / "x"]
-        plot.main([*map(str, words)])
+        report.main([*map(str, words)])
 
 
 def test_timeline_of_both_models(inputs: Inputs) -> None:

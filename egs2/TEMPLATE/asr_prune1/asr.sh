@@ -294,7 +294,7 @@ stage_11() {
         --output "${expdir}/RESULTS.md"
     options=()
     if "${fine_tune_pruned}"; then options+=(--further "${expdir}/pruned_train"); fi
-    verb plot pruning "${expdir}/prune_train" "${dense}/encoder" \
+    verb report pruning "${expdir}/prune_train" "${dense}/encoder" \
         "${expdir}/pruned/encoder" "${options[@]}" --output "${expdir}/images"
     if [ -n "${results_md}" ]; then run publish "${expdir}/RESULTS.md" --output "${results_md}"; fi
 }

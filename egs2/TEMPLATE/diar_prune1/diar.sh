@@ -286,7 +286,7 @@ stage_12() {
     for set in ${test_sets#"${test_set}"}; do
         found=()
         for model in "${models[@]}"; do found+=("${expdir}/diarized_${model}/${set}.rttm"); done
-        verb plot timeline "${raw}/${set}/rttm" "${found[@]}" \
+        verb report timeline "${raw}/${set}/rttm" "${found[@]}" \
             --uem "${raw}/${set}/uem" --output "${expdir}/images/timeline_${set}.png"
     done
     capture "${expdir}/RESULTS.md" tables_of_sets

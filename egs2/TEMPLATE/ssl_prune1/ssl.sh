@@ -164,7 +164,7 @@ stage_9() {
     # shellcheck disable=SC2086
     probing probe_report "${expdir}/probe.json" ${other_results} \
         --training "${trainings[@]}" --output "${expdir}/RESULTS.md"
-    verb plot pruning "${expdir}/prune_train" "${expdir}/ssl" \
+    verb report pruning "${expdir}/prune_train" "${expdir}/ssl" \
         "${expdir}/pruned_encoder" --further "${expdir}/distill_train" --output "${expdir}/images"
     if [ -n "${results_md}" ]; then run publish "${expdir}/RESULTS.md" --output "${results_md}"; fi
 }

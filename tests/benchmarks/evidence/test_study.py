@@ -14,8 +14,8 @@ from benchmarks.evidence.study import Study
 from espnet_prune.bin import make_windows
 from espnet_prune.data.rttm import Turn, write_rttm
 from espnet_prune.encoder import PRESETS, ConfigError
-from espnet_prune.formats.sources import EMBEDDED
 from espnet_prune.pruning import count_params
+from espnet_prune.storage.embedded import EMBEDDED
 from tests.export.meeting import MEETING, SECONDS, knowing_model, write_meeting
 
 STUDIES = Path(run_study.__file__).parent

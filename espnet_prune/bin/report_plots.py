@@ -1,24 +1,21 @@
-"""Plot a pruning by epoch and layer, or one recording of RTTM files over time."""
+"""The kinds of ``report`` that draw: a pruning by epoch and layer, one recording over time."""
 
 from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
-from espnet_prune.bin.errors import explained
 from espnet_prune.data import Region, read_rttm, read_uem
 from espnet_prune.data.tables import entry_of
 from espnet_prune.report.figure import check_plot, save_plot
 from espnet_prune.storage.files import require_writable
 
 
-def get_parser() -> argparse.ArgumentParser:
-    """Make the parser of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    kinds = parser.add_subparsers(required=True, metavar="KIND")
+def add_plots(kinds: Any) -> None:
+    """Add ``pruning`` and ``timeline`` to the kinds of a parser."""
     kind = kinds.add_parser(
         "pruning",
         help="sparsity, loss and multipliers by epoch, and what was kept of each layer",
@@ -47,17 +44,9 @@ def get_parser() -> argparse.ArgumentParser:
         type=Path,
         help="PNG, PDF, SVG or JPEG file to write (default: timeline_ID.png in this folder)",
     )
-    return parser
 
 
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Run the command."""
-    args = get_parser().parse_args(cmd)
-    with explained("plot"):
-        print(args.run(args))
-
-
-def plot_pruning(args: argparse.Namespace) -> Path:
+def plot_pruning(args: argparse.Namespace) -> None:
     """Write the plots of a pruning to a folder."""
     # These and those of the timeline bring torch and matplotlib: --help does without.
     from espnet_prune.encoder import SSLEncoder
@@ -74,10 +63,10 @@ def plot_pruning(args: argparse.Namespace) -> Path:
     dense, pruned = (SSLEncoder.from_pretrained(f).config for f in (args.dense, args.pruned))
     if dense != pruned:
         save_plot(draw_structure(dense, pruned), args.output / STRUCTURE)
-    return args.output
+    print(args.output)
 
 
-def plot_timeline(args: argparse.Namespace) -> Path:
+def plot_timeline(args: argparse.Namespace) -> None:
     """Write the plot of one recording; errors and DER are those without a collar."""
     from espnet_prune.report.timeline import Hypothesis, draw_timeline, timeline_name
     from espnet_prune.scoring.der import score
@@ -102,8 +91,4 @@ def plot_timeline(args: argparse.Namespace) -> Path:
         label = path.parent.name if len(tables) > 1 else path.name
         hypotheses.append(Hypothesis(label, found, None if math.isnan(der) else der))
     save_plot(draw_timeline(truth, hypotheses, regions), output)
-    return output
-
-
-if __name__ == "__main__":
-    main()
+    print(output)

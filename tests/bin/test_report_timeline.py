@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from espnet_prune.bin import plot
-from espnet_prune.bin.plot import main
+from espnet_prune.bin import report_plots
+from espnet_prune.bin.report import main
 from espnet_prune.report import timeline
 
 pytest.importorskip("matplotlib")
@@ -29,7 +29,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch, command: list[str]) -> tuple:
     """The arguments of the plot that the command asks for."""
     calls: list[tuple] = []
     monkeypatch.setattr(timeline, "draw_timeline", lambda *call: calls.append(call))
-    monkeypatch.setattr(plot, "save_plot", lambda *call: None)
+    monkeypatch.setattr(report_plots, "save_plot", lambda *call: None)
     main(command)
     return calls[0]
 
@@ -68,11 +68,11 @@ def test_recording_without_hypothesis(files: list[str], monkeypatch: pytest.Monk
 
 
 def test_unknown_recording(files: list[str]) -> None:
-    with pytest.raises(SystemExit, match=r"^plot: ref\.rttm: .*'x', found MÉO069, b;"):
+    with pytest.raises(SystemExit, match=r"^report: ref\.rttm: .*'x', found MÉO069, b;"):
         main([*files, "--recording", "x"])
     assert not list(Path().glob("*.png"))
 
 
 def test_missing_file(files: list[str]) -> None:
-    with pytest.raises(SystemExit, match=r"plot: .*No such file"):
+    with pytest.raises(SystemExit, match=r"report: .*No such file"):
         main(["timeline", "absent.rttm", files[2], "--recording", "b"])
