@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import editdistance
@@ -22,7 +22,8 @@ class AsrScores:
     """Scores of one test set; rates are fractions.
 
     With intents, the rates of words and characters are of what follows an utterance's first word.
-    Intervals are of 95 %, by bootstrap over speakers; None of one speaker.
+    Intervals are of 95 %, by bootstrap over speakers; None of one speaker. ``units`` are the wrong
+    words and the words of each speaker.
     """
 
     utterances: int
@@ -33,6 +34,7 @@ class AsrScores:
     intent_accuracy: float | None = None  # None for texts without intents
     wer_interval: tuple[float, float] | None = None
     intent_interval: tuple[float, float] | None = None
+    units: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def score(
@@ -80,7 +82,19 @@ def score(
         intent_accuracy=accuracy,
         wer_interval=_interval(errors, lengths, names),
         intent_interval=intents,
+        units=by_group(errors, lengths, names),
     )
+
+
+def by_group(
+    parts: Sequence[int], wholes: Sequence[int], groups: Sequence[str]
+) -> dict[str, tuple[int, int]]:
+    """The sums of ``parts`` and ``wholes`` of each group, that of a speaker say."""
+    sums: dict[str, tuple[int, int]] = {}
+    for part, whole, group in zip(parts, wholes, groups, strict=True):
+        before = sums.get(group, (0, 0))
+        sums[group] = before[0] + part, before[1] + whole
+    return sums
 
 
 def read_texts(path: Path) -> dict[str, str]:

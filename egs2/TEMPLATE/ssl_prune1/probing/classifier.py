@@ -20,6 +20,7 @@ from espnet_prune.encoder import SSLEncoder
 from espnet_prune.inference import inference_form
 from espnet_prune.progress import progress
 from espnet_prune.scoring.significance import Interval, rate_interval
+from espnet_prune.scoring.wer import by_group
 
 CHARACTERS = "characters"
 _FOLDS = 5
@@ -182,11 +183,9 @@ def _probe_score(
     correct: Sequence[int], total: Sequence[int], classes: int, speakers: Sequence[str]
 ) -> ProbeScore:
     counts = list(zip(correct, total, strict=True))
-    units: dict[str, tuple[int, int]] = {}
-    for speaker, (right, whole) in zip(speakers, counts, strict=True):
-        errors, before = units.get(speaker, (0, 0))
-        units[speaker] = errors + whole - right, before + whole
+    wrong = [whole - right for right, whole in counts]
     interval = rate_interval(counts, groups=speakers)
+    units = by_group(wrong, total, speakers)
     return ProbeScore(sum(correct), sum(total), classes, interval, units)
 
 
