@@ -17,6 +17,7 @@ from espnet_prune.bin.numbers import positive
 from espnet_prune.diarization.frames import FrameGrid
 from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.diarization.windows import WindowAudio, WindowLabels
+from espnet_prune.inference import inference_form
 from espnet_prune.progress import progress
 from espnet_prune.storage.files import atomic_write
 
@@ -50,6 +51,7 @@ def count_errors(model: DiarizationModel, windows: Path, batch_size: int = 8) ->
     Frames in error are missed speech, false alarm and speech of the wrong speaker, under the best
     order of the speakers in each window.
     """
+    model.featurizer.encoder = inference_form(model.encoder)
     audio = WindowAudio(windows)
     labels = WindowLabels(windows, model.config.max_speakers, FrameGrid.of(model.encoder.config))
     units: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
