@@ -192,9 +192,10 @@ def restore_encoder(
     return encoder
 
 
-def kept_history(encoder: SSLEncoder) -> dict[str, Any]:
+def kept_history(encoder: nn.Module) -> dict[str, Any]:
     """What a config keeps of how ``encoder`` came to be; nothing where nobody knows."""
-    return {HISTORY: list(encoder.history)} if encoder.history else {}
+    steps = getattr(encoder, "history", ())  # what stands in the place of an encoder has none
+    return {HISTORY: list(steps)} if steps else {}
 
 
 def fill(encoder: SSLEncoder, state: Mapping[str, Tensor], source: object) -> SSLEncoder:
