@@ -37,7 +37,7 @@ CORE = ("encoder", "pruning", "distillation", "storage", "formats", "inference")
 # Verbs whose options are ESPnet's, or listed from what only torch can import.
 HEAVY = {
     *GROUPS["training (options of ESPnet)"],
-    *("apply_pruning", "compress", "convert", "profile", "export", "embed_utterances"),
+    *("apply_pruning", "convert", "profile", "export", "embed_utterances"),
 }
 
 # What users import: each of its classes and functions shows how in an example.

@@ -88,8 +88,8 @@ def test_it_builds(path, monkeypatch):
     if task is DistillationTask:
         # The last layer is always distilled, and there is none beyond.
         assert max(args.distill_conf["layers"]) == len(model.student.config.layers)
-        if model.objective.pruner:
-            statistics = statistics | {"loss_on_target", "sparsity"}
+    if args.pruning_conf:
+        statistics = statistics | {"loss_on_target", "sparsity"}
     # ESPnet says nothing about a statistic that nobody reports; then there is no best model.
     criteria = [*args.best_model_criterion, args.early_stopping_criterion]
     for split, statistic, mode in criteria:
