@@ -10,6 +10,7 @@ from espnet_prune.bin.errors import explained
 from espnet_prune.bin.numbers import key_value
 from espnet_prune.encoder.typed import read_typed
 from espnet_prune.formats import import_encoder
+from espnet_prune.inference.latency import require_on_time
 from espnet_prune.pruning import Pruner, PruningConfig, count_macs, count_params
 from espnet_prune.storage.checkpoint import CONFIG
 from espnet_prune.storage.files import new_folder
@@ -33,11 +34,15 @@ def main(cmd: list[str] | None = None) -> None:
     config = read_typed(PruningConfig, ONE_SHOT | dict(args.pruning_conf), "pruning_conf")
     with new_folder(args.output, last=CONFIG) as folder:
         encoder = import_encoder(args.source)
-        smaller = Pruner(encoder, config).apply_to(encoder)
+        pruner = Pruner(encoder, config)
+        smaller = pruner.apply_to(encoder)
+        told = require_on_time(pruner.limits, smaller)
         smaller.save_pretrained(folder)
     for name, count in (("parameters", count_params), ("MACs of 1 s", count_macs)):
         dense, kept = (int(count(each.config).total) for each in (encoder, smaller))
         print(f"{dense} -> {kept} {name}, sparsity {1 - kept / dense:.4f}")
+    for line in told:
+        print(line)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from espnet_prune.pruning.budgets.costs import Costs, count_costs
 from espnet_prune.pruning.budgets.held import Held, Limit
+from espnet_prune.pruning.budgets.latency import Latency
 from espnet_prune.pruning.budgets.macs import MACs
 from espnet_prune.pruning.budgets.memory import Memory
 from espnet_prune.pruning.budgets.params import Params
@@ -12,6 +13,7 @@ BUDGETS: dict[str, type[Held]] = {
     "separate": Separate,
     "macs": MACs,
     "memory": Memory,
+    "latency": Latency,
 }
 """Budgets by name; a new one is a file and a line."""
 
