@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -12,11 +13,12 @@ from espnet_prune.encoder import FAMILIES, Family, SSLConfig, SSLEncoder, unit_s
 from espnet_prune.export import TARGETS, Target, load_exported
 from espnet_prune.formats.sources import FOLDERS, LAYOUTS
 from espnet_prune.pruning import Pruner, PruningConfig, count_macs
-from espnet_prune.pruning.budget import BUDGETS, Held
+from espnet_prune.pruning.budgets import BUDGETS, Held
 from espnet_prune.pruning.config import GATES
-from espnet_prune.pruning.cost import MEASURES, Cost
+from espnet_prune.pruning.cost import Cost
 from espnet_prune.pruning.gates import UnitGates
 from espnet_prune.pruning.pinched_units import UNITS, PinchedUnits, Unit
+from espnet_prune.pruning.schedules import SCHEDULES
 from tests.encoders import random_encoder, tiny_config
 from tests.formats.parity import identical
 
@@ -90,22 +92,43 @@ def test_a_unit(monkeypatch):
     ]
 
 
-def test_a_budget(monkeypatch):
-    def layers(config: SSLConfig, _, widths) -> Cost:
+@dataclass(frozen=True)
+class Heads(Held):
+    """Attention heads, each of which may count for more than one."""
+
+    weight: int = 1
+
+    measure = "heads"
+    parts = {"transformer": ("head",)}  # noqa: RUF012
+
+    def count(self, config, seconds, widths=None):
         heads = [len(x.heads) for x in config.layers] if widths is None else [
             layer.heads for layer in widths.layers
         ]  # fmt: skip
-        return Cost(0, 0, 0, sum(heads), 0, 0)
+        return Cost(0, 0, 0, self.weight * sum(heads), 0, 0)
 
-    monkeypatch.setitem(MEASURES, "heads", layers)
-    monkeypatch.setitem(BUDGETS, "heads", Held("heads", ("transformer",)))
+
+def test_a_budget(monkeypatch):
+    monkeypatch.setitem(BUDGETS, "heads", Heads)
     encoder = random_encoder(tiny_config())
-    target = {"transformer": 0.5}
-    config = PruningConfig(target, 0, budget="heads", units=("head",), reference_seconds=0.05)
+    options = {"units": ("head",), "reference_seconds": 0.05}
+    config = PruningConfig({"transformer": 0.5}, 0, budget="heads", **options)
     penalty = Pruner(encoder, config).eval().penalty(encoder)
     assert abs(float(penalty.stats["sparsity"])) < 0.05
-    with pytest.raises(ValueError, match="expected a budget of .*heads, found 'latency'"):
-        PruningConfig(0.5, 0, budget="latency")
+    several = {"heads": {"transformer": 0.5}, "params": 0.1}
+    conf = {"heads": {"weight": 3}}
+    config = PruningConfig(warmup_steps=0, budget=several, budget_conf=conf, **options)
+    assert Pruner(encoder, config).limits["heads_transformer"].dense == 27
+    with pytest.raises(ValueError, match="expected a budget of .*heads, found 'watts'"):
+        PruningConfig(0.5, 0, budget="watts")
+
+
+def test_a_schedule(monkeypatch):
+    monkeypatch.setitem(SCHEDULES, "late", torch.square)
+    config = PruningConfig(0.4, 10, schedule="late", gate_lr=0.1, multiplier_lr=0.1, lambda2=0)
+    budget = Pruner(random_encoder(tiny_config()), config).budgets["total"]
+    budget.step += 5
+    assert float(budget.current_target()) == pytest.approx(0.1)
 
 
 def test_a_family(monkeypatch):

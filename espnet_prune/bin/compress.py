@@ -35,6 +35,7 @@ def main(cmd: list[str] | None = None) -> None:
     # These bring torch: --help does without.
     from espnet_prune.formats import import_encoder
     from espnet_prune.history import new_step, public_name
+    from espnet_prune.inference.latency import require_on_time
     from espnet_prune.pruning import Pruner, PruningConfig, count_macs, count_params
     from espnet_prune.storage.checkpoint import CONFIG
 
@@ -44,11 +45,15 @@ def main(cmd: list[str] | None = None) -> None:
         encoder = import_encoder(args.source)
         step = new_step("compressed", source=public_name(args.source), recipe=args.recipe)
         encoder.history = (*encoder.history, step)
-        smaller = Pruner(encoder, config).apply_to(encoder)
+        pruner = Pruner(encoder, config)
+        smaller = pruner.apply_to(encoder)
+        told = require_on_time(pruner.limits, smaller)
         smaller.save_pretrained(folder)
     for name, count in (("parameters", count_params), ("MACs of 1 s", count_macs)):
         dense, kept = (int(count(each.config).total) for each in (encoder, smaller))
         print(f"{dense} -> {kept} {name}, sparsity {1 - kept / dense:.4f}")
+    for line in told:
+        print(line)
 
 
 def _pruning_conf(recipe: str) -> dict[str, Any]:

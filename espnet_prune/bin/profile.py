@@ -1,16 +1,22 @@
 """Show where an encoder's parameters and multiply-accumulates (MACs) are, by part and by layer."""
 
 import json
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+import sys
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 from espnet_prune.bin.errors import explained
-from espnet_prune.encoder import PRESETS, SSLConfig
+from espnet_prune.bin.numbers import positive
+from espnet_prune.encoder import PRESETS, SSLConfig, SSLEncoder
 from espnet_prune.formats import SOURCES, import_encoder
+from espnet_prune.inference import PRECISIONS, usable_device
+from espnet_prune.inference.latency import measure_ms, measure_table
 from espnet_prune.pruning import count_macs, count_params
 from espnet_prune.pruning.cost import Cost, built_widths
 from espnet_prune.report.table import Table
+from espnet_prune.storage.files import atomic_write, require_writable
 
 Costs = dict[str, int]
 """``params`` and ``macs`` of the whole or of a part."""
@@ -25,6 +31,16 @@ def get_parser() -> ArgumentParser:
     add = parser.add_argument
     add("model", metavar="MODEL", help="a shape or an encoder, see below")
     add("--seconds", type=float, default=1.0, help="length of the one input (default: 1)")
+    add(
+        "--latency-table",
+        type=Path,
+        metavar="FILE",
+        help="measure on this machine how long each block takes over its widths, in minutes, for "
+        "budget: latency; FILE is JSON",
+    )
+    add("--precision", choices=PRECISIONS, default="float32", help="of the table (float32)")
+    add("--threads", type=positive, default=1, help="of the table, on a CPU (default: 1)")
+    add("--device", choices=("cpu", "cuda"), default="cpu", help="of the table (default: cpu)")
     add("--json", action="store_true", help="print JSON, without units, instead of tables")
     return parser
 
@@ -34,8 +50,27 @@ def main(cmd: list[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
     preset = PRESETS.get(args.model)
     config = preset() if preset else import_encoder(args.model).config
+    if args.latency_table:
+        _measure(config, args)
     profile = {"model": args.model, **profile_encoder(config, args.seconds)}
     print(json.dumps(profile, indent=1) if args.json else _render(profile))
+
+
+def _measure(config: SSLConfig, args: Namespace) -> None:
+    """Write the table, and say how it and the whole encoder compare."""
+    usable_device(args.device)
+    require_writable(args.latency_table)
+    table = measure_table(config, args.seconds, args.precision, args.threads, args.device)
+    atomic_write(args.latency_table, table.json())
+    told = table.cost(config, built_widths(config)).total
+    quiet, whole = measure_ms(SSLEncoder(config), table)
+    print(
+        f"{args.latency_table}: {told:.4g} ms by the table, {quiet:.4g} ms measured "
+        f"({whole:.4g} ms with what else the machine did), on "
+        f"{table.machine} ({table.processor}, {table.device}, {table.threads} threads, "
+        f"{table.precision})",
+        file=sys.stderr,
+    )
 
 
 def profile_encoder(config: SSLConfig, seconds: float) -> dict[str, Any]:

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from espnet_prune.encoder.config import SSLConfig
 from espnet_prune.encoder.masks import masked_linear
 
+BIAS_BLOCK = 2**21
+"""Values of the position bias that an inference form builds at a time on a CPU, for its cache."""
+
 
 class RelativePositionBias(nn.Module):
     """T5-style bucketed bias per head of the dense model (WavLM), shared by all layers."""

@@ -14,6 +14,9 @@ from espnet_prune.encoder.config import ConvLayerConfig, SSLConfig
 from espnet_prune.encoder.masks import masked_linear
 from espnet_prune.encoder.norm import OpenLayerNorm, TimeGroupNorm
 
+STRETCH = 32000
+"""Samples, over all items, that inference forms convolve together on a CPU, for its cache."""
+
 
 def pad_to_one_frame(wavs: Tensor, lengths: Tensor, config: SSLConfig) -> tuple[Tensor, Tensor]:
     """Waveforms ``(B, T)`` and samples ``(B,)``, with zeros after what is shorter than a frame."""

@@ -25,6 +25,7 @@ from espnet_prune.espnet.powerset_task import ESPnetPowersetModel, PowersetDiari
 from espnet_prune.espnet.prunable import TASK, front_ends
 from espnet_prune.espnet.training_step import remember_training
 from espnet_prune.formats.espnet import CONFIG, load_trained, read_config
+from espnet_prune.inference.latency import require_on_time
 from espnet_prune.pruning import Pruner, count_macs, thresholds
 from espnet_prune.storage import CheckpointError
 from espnet_prune.storage.files import atomic_file, atomic_write
@@ -148,6 +149,8 @@ def _cut(pruner: Pruner, encoder: SSLEncoder, round_to: int) -> SSLEncoder:
     print(f"{macs[0]} -> {macs[1]} MACs of {pruner.config.reference_seconds:g} s of audio")
     for layer, threshold in thresholds(pruner).items():
         print(f"  threshold {threshold:.3e} of {layer}")
+    for line in require_on_time(pruner.limits, exact):
+        print(line)
     if round_to == 1:
         return exact
     rounded = pruner.apply_to(encoder, round_to)

@@ -83,8 +83,12 @@ def build_pruner(encoder: SSLEncoder, args: argparse.Namespace) -> Pruner | None
     if not args.pruning_conf:
         return None
     config = read_typed(PruningConfig, args.pruning_conf, "pruning_conf")
+    passes = getattr(args, "num_iters_per_epoch", None)
+    if config.total_steps is None and passes and args.max_epoch:
+        config = replace(config, total_steps=max(1, passes * args.max_epoch // args.accum_grad))
     # The target rises with every forward pass, of which a step has ``accum_grad``.
-    return Pruner(encoder, replace(config, warmup_steps=config.warmup_steps * args.accum_grad))
+    steps = config.warmup_steps
+    return Pruner(encoder, replace(config, warmup_steps=steps and steps * args.accum_grad))
 
 
 def build_distillation(

@@ -8,12 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from espnet_prune.encoder.attention import Attention, PositionGate, RelativePositionBias
+from espnet_prune.encoder.attention import BIAS_BLOCK, Attention, PositionGate, RelativePositionBias
 from espnet_prune.inference.linear import MakeLinear
 
-# Values of the position bias, over items, heads and queries, that are built at a time: few enough
-# for a CPU's cache, or enough to occupy an accelerator.
-_BLOCK, _BLOCK_OF_ACCELERATOR = 2**21, 2**28
+# As BIAS_BLOCK, but enough to occupy an accelerator.
+_BLOCK_OF_ACCELERATOR = 2**28
 
 
 class PositionTable(nn.Module):
@@ -98,7 +97,7 @@ class InferenceAttention(nn.Module):
 def _blocks(q: Tensor, frames: int) -> Iterator[slice]:
     """The queries of ``(B, h, n, d)`` that are compared with ``frames`` keys at a time."""
     batch, heads, count, _ = q.shape
-    block = _BLOCK if q.device.type == "cpu" else _BLOCK_OF_ACCELERATOR
+    block = BIAS_BLOCK if q.device.type == "cpu" else _BLOCK_OF_ACCELERATOR
     size = max(1, block // (batch * heads * frames))
     return (slice(start, start + size) for start in range(0, count, size))
 

@@ -10,14 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from espnet_prune.encoder.config import SSLConfig
-from espnet_prune.encoder.front_end import ConvLayer, FrontEnd, StridedConv
+from espnet_prune.encoder.front_end import STRETCH, ConvLayer, FrontEnd, StridedConv
 from espnet_prune.encoder.norm import TimeGroupNorm, length_mask
 from espnet_prune.encoder.transformer import PositionalConv
 from espnet_prune.inference.linear import PackedLinear
 
-# Samples, over all items, that go through the convolutions together: few enough for a CPU's cache,
-# or enough to occupy an accelerator.
-_BLOCK, _BLOCK_OF_ACCELERATOR = 32000, 2**22
+# As STRETCH, but enough to occupy an accelerator.
+_STRETCH_OF_ACCELERATOR = 2**22
 _NO_MASKS = "an inference form takes no masks; apply them to the encoder first"
 
 
@@ -52,7 +51,7 @@ class InferenceFrontEnd(nn.Module):
             raise ValueError(_NO_MASKS)
         hop, field = self.config.hop, self.config.receptive_field
         frames = self.config.num_frames(wavs.size(1))
-        block = _BLOCK if wavs.device.type == "cpu" else _BLOCK_OF_ACCELERATOR
+        block = STRETCH if wavs.device.type == "cpu" else _STRETCH_OF_ACCELERATOR
         size = max(1, block // (hop * wavs.size(0)))
         convolve = self.first.prepare(wavs, lengths)
         stretches = []

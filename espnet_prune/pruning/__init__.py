@@ -2,8 +2,10 @@
 
 from espnet_prune.pruning.apply import apply
 from espnet_prune.pruning.budget import Budget
+from espnet_prune.pruning.budgets.macs import count_macs
+from espnet_prune.pruning.budgets.params import count_params
 from espnet_prune.pruning.config import PruningConfig
-from espnet_prune.pruning.cost import Cost, count_macs, count_params, expected_widths, masked_widths
+from espnet_prune.pruning.cost import Cost, expected_widths, masked_widths
 from espnet_prune.pruning.hard_concrete import HardConcrete, HardConcreteGates
 from espnet_prune.pruning.magnitude import MagnitudeGates
 from espnet_prune.pruning.pinched_units import PinchedUnits

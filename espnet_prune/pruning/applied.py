@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from espnet_prune.encoder import SSLEncoder, unit_sizes
 from espnet_prune.history import Step, new_step
-from espnet_prune.pruning.cost import count_costs
+from espnet_prune.pruning.budgets import count_costs
 
 if TYPE_CHECKING:
     from espnet_prune.pruning.pruner import Pruner
@@ -17,8 +17,9 @@ UNITS = ("conv", "head", "ffn")
 def applied_step(pruner: Pruner, before: SSLEncoder, after: SSLEncoder, round_to: int) -> Step:
     """The step from one encoder to the other; its units are how many each layer had before."""
     config = pruner.config
-    cost = count_costs(after.config, config.reference_seconds).by(config.held.measure)
-    reached = {name: budget.sparsity(cost.part(name)) for name, budget in pruner.parts()}
+    costs = count_costs(after.config, config.reference_seconds)
+    limits = pruner.limits.items()
+    reached = {name: limit.sparsity(costs.by(limit.held)) for name, limit in limits}
     if pruner.gates.sparse:  # what is closed stays, as zeros
         sizes = [(int(p.count_nonzero()), p.numel()) for p in after.parameters()]
         kept, all_ = map(sum, zip(*sizes, strict=True))

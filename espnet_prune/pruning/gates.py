@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -12,8 +13,8 @@ from torch import Tensor, nn
 from espnet_prune.encoder import EncoderOutput, Masks, SSLConfig, SSLEncoder, open_masks
 from espnet_prune.encoder.typed import check_name
 from espnet_prune.pruning.apply import apply
-from espnet_prune.pruning.budget import Budget
-from espnet_prune.pruning.cost import Costs, count_costs, expected_widths, masked_widths
+from espnet_prune.pruning.budgets import Costs, Limit, count_costs
+from espnet_prune.pruning.cost import expected_widths, masked_widths
 from espnet_prune.pruning.rounding import round_to_budgets, round_widths
 
 if TYPE_CHECKING:
@@ -29,15 +30,17 @@ class Gates(nn.Module, ABC):
         units: what it can close, by the names that configs know.
         default_units: what it closes unless told otherwise.
         sparse: whether what is closed stays, as zeros, instead of being cut away.
+        travel: the sum of their learning rates over a run that needs no more.
     """
 
     units: ClassVar[tuple[str, ...]]
     default_units: ClassVar[tuple[str, ...]]
     sparse: ClassVar[bool] = False
+    travel: ClassVar[float] = 70.0
 
     @classmethod
-    def check(cls, units: tuple[str, ...], measure: str = "params") -> None:
-        """Raise ConfigError if ``units`` cannot close together, or save nothing of ``measure``."""
+    def check(cls, units: tuple[str, ...], measures: tuple[str, ...] = ("params",)) -> None:
+        """Raise ConfigError if ``units`` cannot close together, or save nothing of a measure."""
         for unit in units:
             check_name("units that close together", unit, cls.units)
 
@@ -62,15 +65,14 @@ class Gates(nn.Module, ABC):
     def apply_to(
         self,
         encoder: SSLEncoder,
-        budgets: Mapping[str, Budget],
-        measure: str,
+        limits: Mapping[str, Limit],
         tolerance: float,
         round_to: int,
     ) -> SSLEncoder:
         """What the gates leave over of ``encoder``, on budget; see :meth:`.Pruner.apply_to`.
 
-        Each budget holds a part of the cost ``measure``, by name, within ``tolerance`` of its
-        target (absolute sparsity); then widths are made multiples of ``round_to``.
+        Each of the ``limits`` is met within ``tolerance`` of its target (absolute sparsity); then
+        widths are made multiples of ``round_to``.
 
         Raises:
             BudgetMissed: nothing comes within ``tolerance`` of a target.
@@ -127,30 +129,23 @@ class UnitGates(Gates):
         )
         return count_costs(self.config, self.seconds, expected_widths(self.config, masks))
 
-    def sparsity(self, masks: Masks, measure: str, part: str) -> float:
-        """What ``masks`` would save of a part of the cost ``measure``, a fraction."""
-        dense = count_costs(self.config, self.seconds).by(measure).part(part)
-        widths = masked_widths(self.config, masks)
-        return (
-            1 - float(count_costs(self.config, self.seconds, widths).by(measure).part(part)) / dense
-        )
+    def sparsities(self, masks: Masks, limits: Mapping[str, Limit]) -> dict[str, float]:
+        """What ``masks`` would save of each of the ``limits``, a fraction."""
+        costs = count_costs(self.config, self.seconds, masked_widths(self.config, masks))
+        return {key: float(limit.sparsity(costs.by(limit.held))) for key, limit in limits.items()}
 
     @torch.no_grad()
     def apply_to(
         self,
         encoder: SSLEncoder,
-        budgets: Mapping[str, Budget],
-        measure: str,
+        limits: Mapping[str, Limit],
         tolerance: float,
         round_to: int,
     ) -> SSLEncoder:
-        def sparsities(masks: Masks) -> dict[str, float]:
-            return {part: self.sparsity(masks, measure, part) for part in budgets}
-
-        targets = {part: budget.target for part, budget in budgets.items()}
+        sparsities = partial(self.sparsities, limits=limits)
         values, ranking = self.open_values(encoder), self.ranking(encoder)
         masks = self.masks(encoder)
-        masks = round_to_budgets(masks, values, ranking, sparsities, targets, tolerance)
+        masks = round_to_budgets(masks, values, ranking, sparsities, limits, tolerance)
         masks = round_widths(masks, values, ranking, round_to)
         config, state = apply(self.config, encoder.state_dict(), masks)
         smaller = SSLEncoder(config)

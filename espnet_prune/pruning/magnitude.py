@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from espnet_prune.encoder import Masks, SSLEncoder, unit_sizes
 from espnet_prune.encoder.masks import make_masks
-from espnet_prune.pruning.cost import PARTS
+from espnet_prune.pruning.budgets import Limit
 from espnet_prune.pruning.gates import UnitGates
 from espnet_prune.pruning.pinched_units import UNITS
 from espnet_prune.pruning.rounding import close_by_rank
@@ -33,8 +32,7 @@ class MagnitudeGates(UnitGates):
     Args:
         encoder: whose weights are compared.
         units: the kinds that close, of ``conv``, ``head``, ``ffn``.
-        targets: sparsity of each part of the cost, of :data:`.PARTS`.
-        measure: the cost, of :data:`.MEASURES`.
+        limits: what has to become small; of several, each unit closes that one of them closes.
         seconds: the reference length of MACs.
 
     Example:
@@ -53,8 +51,7 @@ class MagnitudeGates(UnitGates):
         self,
         encoder: SSLEncoder,
         units: tuple[str, ...],
-        targets: Mapping[str, float],
-        measure: str = "params",
+        limits: Mapping[str, Limit],
         seconds: float = 1.0,
     ):
         super().__init__(encoder.config, units, seconds)
@@ -72,10 +69,14 @@ class MagnitudeGates(UnitGates):
 
         ranking = make_masks(self.config, rank)
         masks = ranking.map(torch.ones_like)
-        for part, target in targets.items():
-            saved = partial(self.sparsity, measure=measure, part=part)
-            closed = close_by_rank(ranking, PARTS[part], saved, target)
-            masks = masks._replace(**{kind: getattr(closed, kind) for kind in PARTS[part]})
+        for key, limit in limits.items():
+
+            def saved(masks: Masks, one: Mapping[str, Limit] = {key: limit}) -> float:
+                return min(self.sparsities(masks, one).values())
+
+            kinds = limit.held.parts[limit.part]
+            closed = close_by_rank(ranking, kinds, saved, limit.target)
+            masks = Masks(*(tuple(map(_either, *both)) for both in zip(masks, closed, strict=True)))
         for name, values in (("rank", ranking), ("mask", masks)):
             for kind in units:
                 for layer, value in enumerate(getattr(values, kind)):
@@ -83,8 +84,8 @@ class MagnitudeGates(UnitGates):
 
     @classmethod
     def of(cls, encoder: SSLEncoder, config: PruningConfig) -> MagnitudeGates:
-        measure, seconds = config.held.measure, config.reference_seconds
-        return cls(encoder, config.closing, config.targets, measure, seconds)
+        limits = config.limits(encoder.config)
+        return cls(encoder, config.closing, limits, config.reference_seconds)
 
     def forward(self, encoder: SSLEncoder) -> Masks:
         return self._collect("mask")
@@ -101,3 +102,7 @@ class MagnitudeGates(UnitGates):
         return make_masks(
             self.config, lambda kind, layer, _: getattr(self, f"{name}_{kind}_{layer}", None)
         )
+
+
+def _either(ours: Tensor | None, theirs: Tensor | None) -> Tensor | None:
+    return None if ours is None or theirs is None else ours * theirs

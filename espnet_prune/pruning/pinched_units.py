@@ -77,6 +77,7 @@ class PinchedUnits(UnitGates):
 
     units = tuple(UNITS)
     default_units = ("head", "row")
+    travel = 30.0
 
     def __init__(
         self,
@@ -97,8 +98,8 @@ class PinchedUnits(UnitGates):
         self.names = {UNITS[name].mask: name for name in units}
 
     @classmethod
-    def check(cls, units: tuple[str, ...], measure: str = "params") -> None:
-        super().check(units, measure)
+    def check(cls, units: tuple[str, ...], measures: tuple[str, ...] = ("params",)) -> None:
+        super().check(units, measures)
         if len({UNITS[unit].mask for unit in units}) < len(units):
             raise ConfigError(
                 f"expected row or column, which both close FFN units, found {list(units)}"

@@ -13,8 +13,8 @@ from torch.func import functional_call
 
 from espnet_prune.encoder import EncoderOutput, SSLEncoder
 from espnet_prune.encoder.typed import ConfigError
-from espnet_prune.pruning.budget import Budget
-from espnet_prune.pruning.cost import Cost, Costs, count_costs
+from espnet_prune.pruning.budgets import Costs, Held, Limit, count_costs
+from espnet_prune.pruning.cost import Cost
 from espnet_prune.pruning.gates import Gates
 from espnet_prune.pruning.rounding import BudgetMissed
 from espnet_prune.pruning.self_pinching import SelfPinching
@@ -54,6 +54,7 @@ class PinchedWeights(Gates):
 
     units = default_units = ("weight",)
     sparse = True
+    travel = 30.0
 
     def __init__(self, encoder: SSLEncoder, temperature: float = 0.1, seconds: float = 1.0):
         super().__init__()
@@ -67,11 +68,12 @@ class PinchedWeights(Gates):
                 self.sizes[name] = weight.numel()
 
     @classmethod
-    def check(cls, units: tuple[str, ...], measure: str = "params") -> None:
-        if set(units) != {"weight"} or measure != "params":
+    def check(cls, units: tuple[str, ...], measures: tuple[str, ...] = ("params",)) -> None:
+        if set(units) != {"weight"} or measures != ("params",):
             raise ConfigError(
                 "expected weight as the only unit, under a budget on parameters (single weights "
-                f"save no computation), found units {list(units)}, a budget on {measure}"
+                f"save no computation), found units {list(units)}, a budget on "
+                f"{', '.join(measures)}"
             )
 
     @classmethod
@@ -96,9 +98,9 @@ class PinchedWeights(Gates):
         return self._costs(dict.fromkeys(self.sizes, 0))
 
     def _costs(self, kept: Mapping[str, Tensor | int]) -> Costs:
-        def count(measure: str) -> Cost:
-            cost = self.dense.by(measure)
-            if measure != "params":
+        def count(held: Held) -> Cost:
+            cost = self.dense.by(held)
+            if held.measure != "params":
                 return cost
             for name, number in kept.items():
                 part, closed = _part(name), self.sizes[name] - number
@@ -111,8 +113,7 @@ class PinchedWeights(Gates):
     def apply_to(
         self,
         encoder: SSLEncoder,
-        budgets: Mapping[str, Budget],
-        measure: str,
+        limits: Mapping[str, Limit],
         tolerance: float,
         round_to: int,
     ) -> SSLEncoder:
@@ -122,26 +123,26 @@ class PinchedWeights(Gates):
                 f"expected round_to 1, found {round_to}: single weights leave the widths alone"
             )
         gates = copy.deepcopy(self)
-        for part, budget in budgets.items():
-            gates._settle(encoder, part, budget, tolerance)
+        for limit in limits.values():
+            gates._settle(encoder, limit, tolerance)
         sparse = copy.deepcopy(encoder)
         for name, mask in gates.masks(encoder).items():
             sparse.get_parameter(name).mul_(mask)
         return sparse.eval()
 
-    def _settle(self, encoder: SSLEncoder, part: str, budget: Budget, tolerance: float) -> None:
-        """Scale the thresholds of ``part`` to its target, by bisection."""
+    def _settle(self, encoder: SSLEncoder, limit: Limit, tolerance: float) -> None:
+        """Scale the thresholds of the limited part to its target, by bisection."""
         thresholds = [
             cast(SelfPinching, self.gates[_key(name)]).threshold
             for name in self.sizes
-            if part in ("total", _half(name))
+            if limit.part in ("total", _half(name))
         ]
         trained = [threshold.clone() for threshold in thresholds]
 
         def excess(factor: float) -> float:
             for threshold, value in zip(thresholds, trained, strict=True):
                 threshold.copy_(value * factor)
-            return float(budget.sparsity(self.costs(encoder).params.part(part))) - budget.target
+            return float(limit.sparsity(self.costs(encoder).by(limit.held))) - limit.target
 
         low, high = 0.5, 2.0
         for _ in range(30):
@@ -149,8 +150,8 @@ class PinchedWeights(Gates):
             low, high = (low, middle) if excess(middle) > 0 else (middle, high)
         if not abs(found := excess(high)) <= tolerance:
             raise BudgetMissed(
-                f"expected sparsity {budget.target:.1%} ({part}) within {tolerance:.1%}, found "
-                f"{budget.target + found:.1%} with all thresholds scaled by {high:.2f}"
+                f"expected {limit.told(limit.target)} within {tolerance:.1%}, found "
+                f"{limit.target + found:.1%} with all thresholds scaled by {high:.2f}"
             )
 
 

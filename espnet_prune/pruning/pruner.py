@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from espnet_prune.encoder import EncoderOutput, SSLEncoder
 from espnet_prune.encoder.checks import require_finite
+from espnet_prune.encoder.typed import ConfigError
 from espnet_prune.pruning.applied import applied_step
 from espnet_prune.pruning.budget import Budget
+from espnet_prune.pruning.budgets import Costs, Limit
 from espnet_prune.pruning.config import PruningConfig
-from espnet_prune.pruning.cost import count_costs
 from espnet_prune.pruning.gates import Gates
 from espnet_prune.pruning.rounding import MOST_ROUNDING, check_converged
 
@@ -73,25 +74,33 @@ class Pruner(nn.Module):
 
     def __init__(self, encoder: SSLEncoder, config: PruningConfig):
         super().__init__()
-        self.config = config
+        if config.warmup_steps is None or config.gate_lr is None:
+            raise ConfigError(
+                "expected warmup_steps or total_steps, the steps of the run, found neither; in "
+                "ESPnet set num_iters_per_epoch and max_epoch"
+            )
+        self.config, self.limits = config, config.limits(encoder.config)
         self.gates = config.kind.of(encoder, config)
-        self._measure, parts = config.held
-        dense = count_costs(encoder.config, config.reference_seconds).by(self._measure)
-        least = self.gates.least_costs().by(self._measure)
+        least = self.gates.least_costs()
         self.budgets = nn.ModuleDict(
-            {
-                part: Budget(
-                    dense.part(part),
-                    least.part(part),
-                    config.targets[part],
-                    config.warmup_steps,
-                    config.lambda2,
-                )
-                for part in parts
-            }
+            {key: self._budget(limit, least) for key, limit in self.limits.items()}
         )
-        # The share of the whole that each budget rules over: 1 in sum.
-        self._shares = {part: dense.part(part) / dense.total for part in self.budgets}
+        # The share of the whole that each budget rules over: 1 in sum, if they are of one cost.
+        whole = sum(limit.dense for limit in self.limits.values())
+        self._shares = {key: limit.dense / whole for key, limit in self.limits.items()}
+
+    def _budget(self, limit: Limit, least: Costs) -> Budget:
+        config = self.config
+        cost = least.by(limit.held).part(limit.part)
+        return Budget(
+            limit.dense,
+            cost,
+            limit.target,
+            config.warmup_steps or 0,
+            config.lambda2 or 0.0,
+            limit.at_most,
+            config.schedule or "linear",
+        )
 
     def forward(
         self, encoder: SSLEncoder, wavs: Tensor, lengths: Tensor | None = None
@@ -102,33 +111,49 @@ class Pruner(nn.Module):
     def penalty(self, encoder: SSLEncoder) -> Penalty:
         """The Lagrangian terms at the present gates; in training, the ramps move on by a step."""
         costs = self.gates.costs(encoder)
-        cost = costs.by(self._measure)
-        loss = off_target = target = cost.total.new_zeros(())
+        loss = costs.params.total.new_zeros(())
         stats: dict[str, Tensor] = {}
-        for part, budget in self.parts():
-            sparsity = budget.sparsity(cost.part(part))
-            loss = loss + budget.penalty(sparsity)
-            off_target = off_target + _distance(sparsity.detach(), budget)
-            target = target + self._shares[part] * budget.current_target()
-            suffix = "" if part == "total" else f"_{part}"
+        reached = {key: limit.sparsity(costs.by(limit.held)) for key, limit in self.limits.items()}
+        excess = {key: budget.excess(reached[key]) for key, budget in self.parts()}
+        tightest = next(iter(excess))
+        if self.limits[tightest].at_most:
+            tightest = min(excess, key=lambda key: float(excess[key].detach()))
+        off_target = sum(
+            (_distance(reached[key].detach(), budget, key == tightest)
+             for key, budget in self.parts()), loss.new_zeros(())
+        )  # fmt: skip
+        stats |= self._whole(costs, reached, tightest)
+        for key, budget in self.parts():
+            loss = loss + budget.penalty(reached[key], key == tightest or not budget.at_most)
+            suffix = "" if key == "total" else f"_{key}"
             stats[f"lambda1{suffix}"] = budget.lambda1
             stats[f"lambda2{suffix}"] = budget.lambda2
             if suffix:
-                stats[f"sparsity{suffix}"] = sparsity
+                stats[f"sparsity{suffix}"] = reached[key]
             if self.training:
                 budget.advance()
-        dense = sum(budget.dense_cost for _, budget in self.parts())
-        stats |= {
-            "sparsity": 1 - cost.total / dense,
-            "target_sparsity": target,
-            "expected_params": costs.params.total,
-            "expected_macs": costs.macs.total,
-        }
         detached = {
             name: torch.as_tensor(value, dtype=loss.dtype, device=loss.device).detach().clone()
             for name, value in stats.items()
         }
         return Penalty(loss, detached, off_target)
+
+    def _whole(self, costs: Costs, reached: dict[str, Tensor], tightest: str) -> dict[str, Tensor]:
+        """Sparsity and target of the one cost that is held, or of the tightest of several."""
+        budgets = dict(self.parts())
+        limit = self.limits[tightest]
+        stats = {"expected_params": costs.params.total, "expected_macs": costs.macs.total}
+        for held in {each.held for each in self.limits.values()}:
+            if held.unit:
+                stats[f"expected_{held.measure}"] = costs.by(held).total / held.per_unit
+        if limit.at_most:
+            target = budgets[tightest].current_target()
+            return stats | {"sparsity": reached[tightest], "target_sparsity": target}
+        shares = (self._shares[key] * each.current_target() for key, each in budgets.items())
+        target = sum(shares, costs.params.total.new_zeros(()))
+        dense = sum(each.dense for each in self.limits.values())
+        sparsity = 1 - costs.by(limit.held).total / dense
+        return stats | {"sparsity": sparsity, "target_sparsity": target}
 
     @torch.no_grad()
     def apply_to(self, encoder: SSLEncoder, round_to: int = 1) -> SSLEncoder:
@@ -142,12 +167,10 @@ class Pruner(nn.Module):
             CheckpointError: a gate is not finite.
         """
         require_finite(self.state_dict(), "the gates")
-        cost = self.gates.costs(encoder).by(self._measure)
-        for part, budget in self.parts():
-            check_converged(part, float(budget.sparsity(cost.part(part))), budget.target)
-        smaller = self.gates.apply_to(
-            encoder, dict(self.parts()), self._measure, self.config.tolerance, round_to
-        )
+        costs = self.gates.costs(encoder)
+        for limit in self.limits.values():
+            check_converged(limit, float(limit.sparsity(costs.by(limit.held))))
+        smaller = self.gates.apply_to(encoder, self.limits, self.config.tolerance, round_to)
         smaller.history = (*encoder.history, applied_step(self, encoder, smaller, round_to))
         return smaller
 
@@ -165,8 +188,9 @@ class Pruner(nn.Module):
         return [(part, cast(Budget, budget)) for part, budget in self.budgets.items()]
 
 
-def _distance(sparsity: Tensor, budget: Budget) -> Tensor:
+def _distance(sparsity: Tensor, budget: Budget, tightest: bool) -> Tensor:
     """1 and more while the target rises, then how far the sparsity is from it, if too far."""
     rising = budget.target - budget.current_target()
-    distance = (sparsity - budget.target).abs()
+    excess = sparsity - budget.target
+    distance = excess.abs() if tightest or not budget.at_most else excess.clamp(max=0).abs()
     return torch.where(rising > 0, 1 + rising, distance * (distance > MOST_ROUNDING))

@@ -5,21 +5,24 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from espnet_prune.encoder import Masks
-from espnet_prune.encoder.typed import check_name
-from espnet_prune.pruning.cost import PARTS
+from espnet_prune.pruning.budgets import Limit
+from espnet_prune.pruning.budgets.held import EVERY
 
 # Rounding each gate vector by itself moves a small model by a head or two; more than this
 # (absolute sparsity) is no rounding but a run that did not converge.
 MOST_ROUNDING = 0.02
+# Moves that may bring a measured cost no nearer before another one does.
+_AHEAD = 64
 
 
 class BudgetMissed(RuntimeError):
-    """Training ended away from the target sparsity.
+    """A training, or what was made of it, is away from its target.
 
     Example:
         >>> from espnet_prune import SSLEncoder
@@ -33,11 +36,16 @@ class BudgetMissed(RuntimeError):
     """
 
 
-def check_converged(part: str, expected: float, target: float) -> None:
-    """Raise BudgetMissed if the ``expected`` sparsity of ``part`` is too far off to be rounded."""
-    if not abs(expected - target) <= MOST_ROUNDING:  # NaN included
+def check_converged(limit: Limit, expected: float) -> None:
+    """Raise BudgetMissed if the ``expected`` sparsity is too far off its target to be rounded.
+
+    One of several budgets may save more than it has to: rounding opens units again.
+    """
+    excess = expected - limit.target
+    # NaN included
+    if not -MOST_ROUNDING <= excess <= (1 - limit.target if limit.at_most else MOST_ROUNDING):
         raise BudgetMissed(
-            f"expected sparsity {target:.1%} ({part}), found {expected:.1%} after training; "
+            f"expected {limit.told(limit.target)}, found {limit.told(expected)} after training; "
             "train for more steps, shorten the ramp, or raise the gates' and multipliers' "
             "learning rates (Adam moves a gate by at most its rate per step)"
         )
@@ -85,33 +93,52 @@ def round_to_budgets(
     values: Masks,
     ranking: Masks,
     sparsities: Callable[[Masks], Mapping[str, float]],
-    targets: Mapping[str, float],
+    limits: Mapping[str, Limit],
     tolerance: float,
 ) -> Masks:
     """The deterministic masks, with single units opened or closed until on target.
 
     Gate vectors are rounded one by one, so that their sum is near the target, not at it; the
-    units nearest to the edge make up the difference.
+    units nearest to the edge make up the difference. Of several budgets the tightest is met, the
+    others are kept.
 
     Args:
         masks: after training.
         values: of the units if all were open.
         ranking: the lower, the sooner a unit closes.
-        sparsities: of each part of the cost under given masks.
-        targets: of these parts, each to be met within ``tolerance`` (absolute sparsity).
+        sparsities: of each of the limited costs under given masks.
+        limits: each to be met within ``tolerance`` (absolute sparsity).
 
     Raises:
         BudgetMissed: no choice of units comes within ``tolerance``.
     """
+
+    def excess(masks: Masks) -> dict[str, float]:
+        reached = sparsities(masks)
+        return {key: reached[key] - limit.target for key, limit in limits.items()}
+
+    def own(masks: Masks, key: str) -> float:
+        return excess(masks)[key]
+
+    def tightest(masks: Masks) -> float:
+        return min(excess(masks).values())
+
+    several = any(limit.at_most for limit in limits.values())
     masks = _each(_keep_one, ("conv",), masks, values, ranking)
-    for part, target in targets.items():
-        masks = _settle(masks, values, ranking, part, target, sparsities)
-    for part, reached in sparsities(masks).items():
-        if not abs(reached - targets[part]) <= tolerance:
+    for key, limit in limits.items():
+        units = limit.held.parts[limit.part]
+        if not several or excess(masks)[key] < 0:
+            masks = _settle(masks, values, ranking, units, partial(own, key=key))
+    if several:
+        masks = _settle(masks, values, ranking, EVERY, tightest)
+    found = excess(masks)
+    for key, limit in limits.items():
+        loose = several and found[key] > min(found.values())
+        if not -tolerance <= found[key] <= (1 - limit.target if loose else tolerance):
             raise BudgetMissed(
-                f"expected sparsity {targets[part]:.1%} ({part}) within {tolerance:.1%}, found "
-                f"{reached:.1%}: the gated units are too coarse; gate a finer kind (ffn) as well, "
-                "or allow more by tolerance"
+                f"expected {limit.told(limit.target)} within {tolerance:.1%}, found "
+                f"{limit.told(limit.target + found[key])}: the gated units are too coarse; gate a "
+                "finer kind (ffn) as well, or allow more by tolerance"
             )
     return masks
 
@@ -164,23 +191,28 @@ def _settle(
     masks: Masks,
     values: Masks,
     ranking: Masks,
-    part: str,
-    target: float,
-    sparsities: Callable[[Masks], Mapping[str, float]],
+    units: Iterable[str],
+    excess: Callable[[Masks], float],
 ) -> Masks:
-    """Move single units, coarse kinds before fine ones, while that brings the sparsity closer."""
+    """Move single ``units``, coarse kinds before fine ones, until ``excess`` is nearest to 0.
 
-    def excess(masks: Masks) -> float:
-        return sparsities(masks)[part] - target
-
-    check_name("a part of the cost", part, PARTS)
-    for unit in PARTS[part]:
-        while True:
-            distance = excess(masks)
-            moved = _move_one(masks, values, ranking, unit, opening=distance > 0)
-            if moved is None or abs(excess(moved)) >= abs(distance):
+    A measured cost may stay, or fall, while units open: some moves ahead are looked at.
+    """
+    distance = excess(masks)
+    for unit in units:
+        moved, ahead = masks, 0
+        while distance and ahead < _AHEAD:
+            further = _move_one(moved, values, ranking, unit, opening=distance > 0)
+            if further is None:
                 break
-            masks = moved
+            moved = further
+            found = excess(moved)
+            if abs(found) < abs(distance):
+                masks, distance, ahead = moved, found, 0
+            elif found * distance < 0:
+                break
+            else:
+                ahead += 1
     return masks
 
 

@@ -23,7 +23,7 @@ def test_schedules_end_with_the_training(path):
     steps = values["num_iters_per_epoch"] * values["max_epoch"] // values.get("accum_grad", 1)
     assert values["scheduler_conf"]["total_steps"] == steps
     if "pruning_conf" in values:
-        assert values["pruning_conf"]["warmup_steps"] < steps
+        assert values["pruning_conf"].get("warmup_steps", 0) < steps
     groups = values["distill_conf"]["projection_groups"]
     assert [layer for group in groups for layer in group] == values["distill_conf"][
         "layers"

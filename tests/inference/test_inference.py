@@ -25,8 +25,8 @@ def assert_same(encoder, form, wavs, lengths=None):
 @pytest.mark.parametrize("lengths", [None, [3000, 2111, 3000]])
 @torch.no_grad()
 def test_same_outputs(family, size, lengths, monkeypatch):
-    monkeypatch.setattr(front_end, "_BLOCK", 700)
-    monkeypatch.setattr(attention, "_BLOCK", 2000)
+    monkeypatch.setattr(front_end, "STRETCH", 700)
+    monkeypatch.setattr(attention, "BIAS_BLOCK", 2000)
     encoder = random_encoder(tiny_config(family, size))
     lengths = None if lengths is None else torch.tensor(lengths)
     wavs = 0.5 * torch.randn(3, 3000) + 0.1

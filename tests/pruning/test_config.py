@@ -1,7 +1,6 @@
 """PruningConfig: what does not go together is refused, with what to choose instead."""
 
 from dataclasses import fields
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -26,6 +25,8 @@ from tests.encoders import random_encoder, tiny_config
 CASES = Path(__file__).parents[1] / "data" / "cases"
 
 MACS = {"budget": "macs", "gate": "self_pinching"}
+LIMITS = PruningConfig(0.5, 1).limits(tiny_config())
+TWO = {"macs": 0.5, "memory": 3.0}
 
 
 @pytest.mark.parametrize(
@@ -43,6 +44,18 @@ MACS = {"budget": "macs", "gate": "self_pinching"}
         (MACS, "only unit, under a budget on parameters"),
         ({"budget": "separate"}, "a target for each of .*front_end"),
         ({"target": {"front_end": 0.5, "transformer": 0.5}}, "one target for params"),
+        ({"budget": {}}, "expected a budget of params, .*, found ''"),
+        ({"budget": TWO}, "expected targets in budget .* alone, found target 0.5"),
+        ({"budget": {"macs": 0.5, "watts": 3}, "target": None}, "a budget of .* found 'watts'"),
+        ({"budget": {"macs": 1.5}, "target": None}, "total between 0 and 1, found 1.5"),
+        ({"budget": "memory", "target": -1}, r"target of total above 0 \(MB\), found -1"),
+        ({"budget": "memory", "target": {"weights": 1}}, "one target or a target for each of"),
+        ({"budget_conf": {"memory": {}}}, "expected budget_conf of params, found 'memory'"),
+        (
+            {"budget": "memory", "budget_conf": {"memory": {"precision": "int4"}}},
+            "budget_conf memory: expected a precision of float32, .*, found 'int4'",
+        ),
+        ({"schedule": "sudden"}, "expected a schedule of linear, cubic, .*, found 'sudden'"),
         ({"taget": 0.5}, "unknown key taget .did you mean .target"),
     ],
 )
@@ -109,38 +122,19 @@ def test_files_of_users():
         assert problem in str(refusal.value)
 
 
-def unchecked(**changes):
-    """A configuration that skipped its checks, as one of a budget that is made later might."""
-    config = PruningConfig(0.3, 1, reference_seconds=0.05)
-    for name, value in changes.items():
-        object.__setattr__(config, name, value)
-    return config
-
-
-def test_a_budget_that_nobody_counts_is_refused_wherever_it_is_looked_up():
+def test_what_nobody_counts_is_refused_wherever_it_is_looked_up():
     encoder = random_encoder(tiny_config())
-    refused = partial(pytest.raises, ConfigError, match="expected .*, found 'latency'")
-    with refused():
-        Pruner(encoder, unchecked(budget="latency"))
-    with refused():
-        Pruner(encoder, unchecked(gate="latency"))
-    pruner = Pruner(encoder, unchecked())
-    for gates in (pruner.gates, PinchedWeights(encoder, seconds=0.05)):
-        with refused():
-            gates.costs(encoder).by("latency")
-        with refused():
-            gates.costs(encoder).params.part("latency")
-        budgets = {"latency": pruner.budgets["total"]}
-        for measure, held in (("latency", pruner.budgets), ("params", budgets)):
-            if measure == "params" or gates is pruner.gates:
-                with refused():
-                    gates.apply_to(encoder, dict(held.items()), measure, 0.1, 1)
-    masks = pruner.gates.masks()
-    with refused():
-        round_to_budgets(masks, masks, masks, lambda _: {"latency": 0.5}, {"latency": 0.5}, 0.1)
+    for name, value in {"budget": "watts", "gate": "watts"}.items():
+        config = PruningConfig(0.3, 1, reference_seconds=0.05)
+        object.__setattr__(config, name, value)
+        with pytest.raises(ConfigError, match="expected .*, found 'watts'"):
+            Pruner(encoder, config)
+    for gates in (HardConcreteGates(encoder.config, seconds=0.05), PinchedWeights(encoder)):
+        with pytest.raises(ConfigError, match="a part of the cost of total, .*, found 'watts'"):
+            gates.costs(encoder).params.part("watts")
     for make in (HardConcreteGates, PinchedUnits):
-        with refused():
-            make(encoder.config if make is HardConcreteGates else encoder, ("latency",))
+        with pytest.raises(ConfigError, match="expected units .*, found 'watts'"):
+            make(encoder.config if make is HardConcreteGates else encoder, ("watts",))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -163,6 +157,6 @@ def test_gates_and_masks_that_are_not_finite(value):
 def test_a_sparsity_that_is_no_number_is_missed(found):
     masks = open_masks(tiny_config())
     with pytest.raises(BudgetMissed):
-        check_converged("total", found, 0.5)
+        check_converged(LIMITS["total"], found)
     with pytest.raises(BudgetMissed):
-        round_to_budgets(masks, masks, masks, lambda _: {"total": found}, {"total": 0.5}, 0.1)
+        round_to_budgets(masks, masks, masks, lambda _: {"total": found}, LIMITS, 0.1)

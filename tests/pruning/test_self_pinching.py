@@ -134,7 +134,7 @@ def test_applied_weights_are_the_masked_ones():
     sparse = pruner.apply_to(encoder)
     settled = copy.deepcopy(pruner)
     with torch.no_grad():
-        settled.gates._settle(encoder, "total", settled.budgets["total"], 0.005)
+        settled.gates._settle(encoder, settled.limits["total"], 0.005)
     torch.testing.assert_close(
         gated(settled, encoder, wavs), sparse(wavs).hidden_states[-1].detach()
     )
