@@ -9,8 +9,8 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 from espnet_prune.bin.errors import explained
-from espnet_prune.bin.numbers import positive
-from espnet_prune.espnet.apply_trained import apply_trained
+from espnet_prune.bin.numbers import key_value, positive
+from espnet_prune.espnet.apply_trained import Cut, apply_trained
 
 
 def get_parser() -> ArgumentParser:
@@ -26,13 +26,18 @@ def get_parser() -> ArgumentParser:
         help="make the width of every convolution and FFN a multiple of N, which hardware likes; "
         "what that costs in parameters is printed (default: 1, exactly on budget)",
     )
+    help_ = (
+        "another budget than the training's, such as target=0.6 or budget=macs: units close in the "
+        "order of their gates, so that one training gives a family of models"
+    )
+    add("--pruning_conf", nargs="+", type=key_value, default=[], metavar="KEY=VALUE", help=help_)
     return parser
 
 
 @explained("apply_pruning")
 def main(cmd: list[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
-    apply_trained(args.model_file, args.output, args.round_to)
+    apply_trained(args.model_file, args.output, Cut(args.round_to, dict(args.pruning_conf)))
 
 
 if __name__ == "__main__":

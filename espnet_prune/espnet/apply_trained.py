@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import yaml
@@ -38,13 +38,25 @@ _DROPPED = (TASK, RECIPE, *OPTIONS, "ssl_lr", "grad_clip_percentile", "grad_clip
             "init_param")  # fmt: skip
 
 
-def apply_trained(model_file: Path, output: Path, round_to: int = 1) -> None:
+class Cut(NamedTuple):
+    """How an encoder is cut.
+
+    Attributes:
+        round_to: what the widths of convolutions and FFNs are made multiples of.
+        changes: of the training's PruningConfig, for another budget; see :meth:`.Pruner.at`.
+    """
+
+    round_to: int = 1
+    changes: Mapping[str, Any] = {}
+
+
+def apply_trained(model_file: Path, output: Path, cut: Cut | None = None) -> None:
     """Write what a training of this project made, without gates: a folder complete by itself.
 
     Args:
         model_file: weights that the training wrote, its ``config.yaml`` beside them.
         output: folder to write.
-        round_to: what the widths of convolutions and FFNs are made multiples of.
+        cut: how, if the training had gates; None: to its own budget.
 
     Raises:
         BudgetMissed: the training ended away from a target.
@@ -56,7 +68,7 @@ def apply_trained(model_file: Path, output: Path, round_to: int = 1) -> None:
     task, write = own or (_espnet_task(config, model_file), _write_task)
     model = load_trained(task, model_file)
     remember_training(model, task, config, model_file.name)
-    write(model, config, output, round_to)
+    write(model, config, output, cut or Cut())
 
 
 def _espnet_task(config: dict[str, Any], model_file: Path) -> type[AbsTask]:
@@ -75,26 +87,24 @@ def _espnet_task(config: dict[str, Any], model_file: Path) -> type[AbsTask]:
 
 
 def _write_encoder(
-    model: ESPnetDistillationModel, _: dict[str, Any], output: Path, round_to: int
+    model: ESPnetDistillationModel, _: dict[str, Any], output: Path, cut: Cut
 ) -> None:
-    _save_cut(model.student, model.objective, output, round_to)
+    _save_cut(model.student, model.objective, output, cut)
 
 
-def _write_diarizer(
-    model: ESPnetPowersetModel, _: dict[str, Any], output: Path, round_to: int
-) -> None:
+def _write_diarizer(model: ESPnetPowersetModel, _: dict[str, Any], output: Path, cut: Cut) -> None:
     """The whole model, and its encoder alone in ``encoder``."""
     encoder = model.featurizer.encoder
-    small = _save_cut(encoder, model.objective, output / ENCODER, round_to)
+    small = _save_cut(encoder, model.objective, output / ENCODER, cut)
     model.featurizer.encoder = small
     model.model.save_pretrained(output)
 
 
-def _write_head(model: ESPnetEmbeddingModel, _: dict[str, Any], output: Path, __: int) -> None:
+def _write_head(model: ESPnetEmbeddingModel, _: dict[str, Any], output: Path, __: Cut) -> None:
     model.head.save_pretrained(output / HEAD)
 
 
-def _write_task(model: Any, config: dict[str, Any], output: Path, round_to: int) -> None:
+def _write_task(model: Any, config: dict[str, Any], output: Path, cut: Cut) -> None:
     """``encoder/``, ``model.pth`` and ``config.yaml`` as ESPnet's own task loads them.
 
     The config comes last, so that a folder with one is whole.
@@ -106,7 +116,7 @@ def _write_task(model: Any, config: dict[str, Any], output: Path, round_to: int)
             f"expected frontend: pruned_ssl in the training's {CONFIG}, found another; there is no "
             "encoder to cut"
         )
-    small = _save_cut(frontend.ssl_encoder, frontend.objective, output / ENCODER, round_to)
+    small = _save_cut(frontend.ssl_encoder, frontend.objective, output / ENCODER, cut)
     frontend.featurizer.encoder, frontend.objective = small, None
     with atomic_file(output / WEIGHTS) as file:
         torch.save(model.state_dict(), file)
@@ -123,7 +133,7 @@ def _write_task(model: Any, config: dict[str, Any], output: Path, round_to: int)
 
 
 # By an option that no other training has.
-_OWN: dict[str, tuple[type[AbsTask], Callable[[Any, dict[str, Any], Path, int], None]]] = {
+_OWN: dict[str, tuple[type[AbsTask], Callable[[Any, dict[str, Any], Path, Cut], None]]] = {
     "student": (DistillationTask, _write_encoder),
     "diarization_conf": (PowersetDiarizationTask, _write_diarizer),
     "speaker_weight": (EmbeddingTask, _write_head),
@@ -131,11 +141,15 @@ _OWN: dict[str, tuple[type[AbsTask], Callable[[Any, dict[str, Any], Path, int], 
 
 
 def _save_cut(
-    encoder: SSLEncoder, objective: EncoderObjective | None, folder: Path, round_to: int
+    encoder: SSLEncoder, objective: EncoderObjective | None, folder: Path, cut: Cut
 ) -> SSLEncoder:
     """``encoder`` cut by the gates of ``objective``, if it has any, and saved."""
     pruner = objective.pruner if objective else None
-    small = _cut(pruner, encoder, round_to) if pruner else encoder
+    if cut.changes and not pruner:
+        raise ConfigError("expected a training with gates for pruning_conf, found none")
+    if cut.changes and pruner:
+        pruner = pruner.at(encoder, cut.changes)
+    small = _cut(pruner, encoder, cut.round_to) if pruner else encoder
     small.save_pretrained(folder, sparse=pruner is not None and pruner.gates.sparse)
     return small
 

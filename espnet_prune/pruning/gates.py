@@ -15,7 +15,7 @@ from espnet_prune.encoder.typed import check_name
 from espnet_prune.pruning.apply import apply
 from espnet_prune.pruning.budgets import Costs, Limit, count_costs
 from espnet_prune.pruning.cost import expected_widths, masked_widths
-from espnet_prune.pruning.rounding import round_to_budgets, round_widths
+from espnet_prune.pruning.rounding import close_to, product, round_to_budgets, round_widths
 
 if TYPE_CHECKING:
     from espnet_prune.pruning.config import PruningConfig
@@ -60,6 +60,16 @@ class Gates(nn.Module, ABC):
     @abstractmethod
     def least_costs(self) -> Costs:
         """The cost when every gate is closed."""
+
+    def ranked(self, encoder: SSLEncoder, limits: Mapping[str, Limit], seconds: float) -> Gates:
+        """Gates that close what these would close first, as much as reaches other ``limits``.
+
+        ``seconds`` are the reference length of MACs.
+
+        Raises:
+            ValueError: these have no order.
+        """
+        raise ValueError("expected gates on whole units for another budget, found single weights")
 
     @abstractmethod
     def apply_to(
@@ -110,6 +120,11 @@ class UnitGates(Gates):
     def open_probabilities(self, encoder: SSLEncoder) -> Masks:
         """P(open) of every unit, differentiable, in the shape of masks."""
 
+    def ranked(
+        self, encoder: SSLEncoder, limits: Mapping[str, Limit], seconds: float
+    ) -> RankedGates:
+        return RankedGates(self, encoder, limits, seconds)
+
     def run(self, encoder: SSLEncoder, wavs: Tensor, lengths: Tensor | None) -> EncoderOutput:
         return encoder(wavs, lengths, self(encoder))
 
@@ -151,3 +166,38 @@ class UnitGates(Gates):
         smaller = SSLEncoder(config)
         smaller.load_state_dict(state, strict=True)
         return smaller.eval()
+
+
+class RankedGates(UnitGates):
+    """Gates that close in the order of ``others`` until ``limits`` are reached; none is learned."""
+
+    def __init__(
+        self,
+        others: UnitGates,
+        encoder: SSLEncoder,
+        limits: Mapping[str, Limit],
+        seconds: float,
+    ):
+        super().__init__(others.config, others.kinds, seconds)
+        with torch.no_grad():
+            self._ranking, self._values = others.ranking(encoder), others.open_values(encoder)
+        self._open = close_to(self._ranking, partial(self.sparsities, limits=limits), limits)
+
+    @classmethod
+    def of(cls, encoder: SSLEncoder, config: PruningConfig) -> RankedGates:
+        raise ValueError("expected gates to rank, found none; see Pruner.at")
+
+    def forward(self, encoder: SSLEncoder) -> Masks:
+        pairs = zip(self._open, self._values, strict=True)
+        return Masks(*(tuple(map(product, ours, theirs)) for ours, theirs in pairs))
+
+    masks = forward
+
+    def open_values(self, encoder: SSLEncoder) -> Masks:
+        return self._values
+
+    def ranking(self, encoder: SSLEncoder) -> Masks:
+        return self._ranking
+
+    def open_probabilities(self, encoder: SSLEncoder) -> Masks:
+        return self._open

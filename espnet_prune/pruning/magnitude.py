@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,7 +14,7 @@ from espnet_prune.encoder.masks import make_masks
 from espnet_prune.pruning.budgets import Limit
 from espnet_prune.pruning.gates import UnitGates
 from espnet_prune.pruning.pinched_units import UNITS
-from espnet_prune.pruning.rounding import close_by_rank
+from espnet_prune.pruning.rounding import close_to
 
 if TYPE_CHECKING:
     from espnet_prune.pruning.config import PruningConfig
@@ -68,15 +69,7 @@ class MagnitudeGates(UnitGates):
             return ranks.masked_fill(ranks == ranks.max(), 1.0)
 
         ranking = make_masks(self.config, rank)
-        masks = ranking.map(torch.ones_like)
-        for key, limit in limits.items():
-
-            def saved(masks: Masks, one: Mapping[str, Limit] = {key: limit}) -> float:
-                return min(self.sparsities(masks, one).values())
-
-            kinds = limit.held.parts[limit.part]
-            closed = close_by_rank(ranking, kinds, saved, limit.target)
-            masks = Masks(*(tuple(map(_either, *both)) for both in zip(masks, closed, strict=True)))
+        masks = close_to(ranking, partial(self.sparsities, limits=limits), limits)
         for name, values in (("rank", ranking), ("mask", masks)):
             for kind in units:
                 for layer, value in enumerate(getattr(values, kind)):
@@ -102,7 +95,3 @@ class MagnitudeGates(UnitGates):
         return make_masks(
             self.config, lambda kind, layer, _: getattr(self, f"{name}_{kind}_{layer}", None)
         )
-
-
-def _either(ours: Tensor | None, theirs: Tensor | None) -> Tensor | None:
-    return None if ours is None or theirs is None else ours * theirs

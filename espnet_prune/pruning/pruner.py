@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from espnet_prune.encoder import EncoderOutput, SSLEncoder
 from espnet_prune.encoder.checks import require_finite
-from espnet_prune.encoder.typed import ConfigError
+from espnet_prune.encoder.typed import ConfigError, read_typed
 from espnet_prune.pruning.applied import applied_step
 from espnet_prune.pruning.budget import Budget
 from espnet_prune.pruning.budgets import Costs, Limit
@@ -173,6 +174,31 @@ class Pruner(nn.Module):
         smaller = self.gates.apply_to(encoder, self.limits, self.config.tolerance, round_to)
         smaller.history = (*encoder.history, applied_step(self, encoder, smaller, round_to))
         return smaller
+
+    def at(self, encoder: SSLEncoder, changes: Mapping[str, Any]) -> Pruner:
+        """The same gates under another budget: units close in the order of their gates.
+
+        ``changes`` are of :class:`PruningConfig`, such as ``{"target": 0.6}``: one training gives a
+        family of models.
+
+        Raises:
+            ConfigError: a config that cannot be.
+            ValueError: gates on single weights, which have no order.
+
+        Example:
+            >>> from espnet_prune import SSLEncoder
+            >>> from espnet_prune.pruning import Pruner, PruningConfig, count_params
+            >>> encoder = SSLEncoder.from_pretrained("whisper_tiny_en")
+            >>> pruner = Pruner(encoder, PruningConfig(target=0.5, warmup_steps=10))
+            >>> smaller = pruner.at(encoder, {"target": 0.7}).apply_to(encoder)
+            >>> round(count_params(smaller.config).total / count_params(encoder.config).total, 2)
+            0.3
+        """
+        known = {name: value for name, value in vars(self.config).items() if name not in changes}
+        config = read_typed(PruningConfig, {**known, **changes}, "pruning_conf")
+        other = Pruner(encoder, config)
+        other.gates = self.gates.ranked(encoder, other.limits, config.reference_seconds)
+        return other.eval()
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Optimizer groups: gates descend, multipliers ascend."""

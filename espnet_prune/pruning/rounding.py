@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 
@@ -66,26 +65,60 @@ def close_by_rank(
         target: of that sparsity, which the masks reach or just exceed, if they can.
     """
     kinds = [unit for unit in units if any(rank is not None for rank in getattr(ranking, unit))]
-    opened = ranking.map(torch.ones_like)
+    places = [(kind, layer, rank) for kind in kinds
+              for layer, rank in enumerate(getattr(ranking, kind)) if rank is not None]  # fmt: skip
+    sizes = [rank.numel() for *_, rank in places]
+    stays = [torch.zeros_like(rank, dtype=torch.bool) for *_, rank in places]
+    for (kind, _, rank), stay in zip(places, stays, strict=True):
+        if kind == "conv":
+            stay[rank.argmax()] = True
+    flat, staying = (torch.cat([each.flatten() for each in parts])
+                     for parts in ([rank for *_, rank in places], stays))  # fmt: skip
+    order = flat.argsort(stable=True)  # among equals, one after the other
+    order = order[~staying[order]]
 
-    def closed_below(bound: float) -> Masks:
-        def mask(kind: str, rank: Tensor) -> Tensor:
-            best = rank.max() if kind == "conv" else math.inf
-            return ((rank >= bound) | (rank == best)).to(rank)
+    def lowest(count: int) -> Masks:
+        """Masks in which so many of the lowest are closed."""
+        masks = torch.ones_like(flat).index_fill(0, order[:count], 0.0).split(sizes)
+        found = {kind: list(getattr(ranking, kind)) for kind in kinds}
+        for (kind, layer, rank), mask in zip(places, masks, strict=True):
+            found[kind][layer] = mask.view_as(rank)
+        opened = ranking.map(torch.ones_like)
+        return opened._replace(**{kind: tuple(each) for kind, each in found.items()})
 
-        return opened._replace(
-            **{
-                kind: tuple(None if r is None else mask(kind, r) for r in getattr(ranking, kind))
-                for kind in kinds
-            }
-        )
-
-    ranks = [rank for kind in kinds for rank in getattr(ranking, kind) if rank is not None]
-    bounds = [*torch.cat(ranks).unique().tolist(), math.inf]
-    reached = bisect.bisect_left(
-        bounds, target, hi=len(bounds) - 1, key=lambda bound: sparsity(closed_below(bound))
+    counts = range(len(order) + 1)
+    return lowest(
+        bisect.bisect_left(counts, target, hi=len(order), key=lambda n: sparsity(lowest(n)))
     )
-    return closed_below(bounds[reached])
+
+
+def close_to(
+    ranking: Masks,
+    sparsities: Callable[[Masks], Mapping[str, float]],
+    limits: Mapping[str, Limit],
+) -> Masks:
+    """Masks of 0 and 1 in which the units of lowest rank close until each limit is reached.
+
+    Args:
+        ranking: see :func:`close_by_rank`.
+        sparsities: of each of the limited costs under given masks.
+        limits: what to reach, each by the units of its own part.
+    """
+    masks = ranking.map(torch.ones_like)
+    for key, limit in limits.items():
+
+        def saved(masks: Masks, key: str = key) -> float:
+            return sparsities(masks)[key]
+
+        closed = close_by_rank(ranking, limit.held.parts[limit.part], saved, limit.target)
+        both = zip(masks, closed, strict=True)
+        masks = Masks(*(tuple(map(product, ours, theirs)) for ours, theirs in both))
+    return masks
+
+
+def product(ours: Tensor | None, theirs: Tensor | None) -> Tensor | None:
+    """Of two masks, None where there is none."""
+    return None if ours is None or theirs is None else ours * theirs
 
 
 def round_to_budgets(

@@ -17,6 +17,7 @@ from espnet2.tasks.asr import ASRTask
 from espnet_prune.bin import apply_pruning, asr_train
 from espnet_prune.encoder import SSLEncoder
 from espnet_prune.espnet.pruned_tasks import PrunedASRTask
+from espnet_prune.pruning import count_params
 from espnet_prune.storage import CheckpointError
 from tests.espnet.speech_corpus import training_options, write_corpus, write_tokens
 
@@ -168,6 +169,19 @@ def test_further_training_starts_from_it(trained, tmp_path, corpus):
     tuned = torch.load(tmp_path / "tuned/latest.pth", weights_only=True)
     assert start.keys() == tuned.keys()
     assert all(torch.equal(start[name], tuned[name]) for name in start)
+
+
+def test_one_training_gives_models_of_other_budgets(trained, tmp_path):
+    folder, _ = trained(UNITS)
+    sizes = {}
+    for target in (0.1, 0.4):
+        changes = ["--pruning_conf", f"target={target}", "tolerance=0.05"]
+        output = applied(folder, tmp_path / str(target), *changes)
+        sizes[target] = count_params(SSLEncoder.from_pretrained(output / "encoder").config).total
+    dense = sizes[0.1] / 0.9
+    assert abs(1 - sizes[0.4] / dense - 0.4) < 0.1 and sizes[0.4] < sizes[0.1]
+    with pytest.raises(SystemExit, match="tarjet"):
+        applied(folder, tmp_path / "none", "--pruning_conf", "tarjet=0.4")
 
 
 def test_what_is_no_tasks_training_is_refused(tmp_path):
