@@ -24,8 +24,7 @@ _KINDS: dict[str, tuple[Callable[..., Any], Callable[[Any], str]]] = {
     "bench_training.json": (training.TrainingRow, training.render),
     "bench_diarization.json": (diarization.StageRow, diarization.render),
     "bench_pipeline.json": (pipeline.PipelineRow, pipeline.render),
-    "study_a.json": (evidence.Row, evidence_table.render),
-    "study_d.json": (evidence.Row, evidence_table.render),
+    **{f"study_{name}.json": (evidence.Row, evidence_table.render) for name in "abcd"},
 }
 
 

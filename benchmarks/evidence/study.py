@@ -33,6 +33,7 @@ class Node:
         config: of a training, in the recipe.
         steps: of a training, a multiple of :data:`INTERVAL`.
         checkpoint: which one of a training counts.
+        cut: further options of ``apply_pruning``.
         title: what tables call it; without one it is a step on the way to others.
         after: the nodes before it whose steps it builds on, for the sum in tables; a teacher's
             are among them where the student starts from the teacher.
@@ -43,6 +44,7 @@ class Node:
     config: str | None = None
     steps: int = 0
     checkpoint: str = "valid.loss.ave.pth"
+    cut: str = ""
     title: str | None = None
     after: tuple[str, ...] = ()
 
@@ -140,7 +142,8 @@ class Study:
         fixed = ["--config", str(node.config), "--seed", str(seed), *where, *length]
         yield [*_verb(node.verb), *fixed, *data, *options]
         trained = str(here / TRAIN / node.checkpoint)
-        yield [*_verb("apply_pruning"), trained, "--output", str(here / MODEL)]
+        cut = _words(node.cut, **values)
+        yield [*_verb("apply_pruning"), trained, *cut, "--output", str(here / MODEL)]
 
     def scoring(self, name: str, seed: int, folder: Path) -> dict[str, str]:
         """The line of shell that writes ``SET.json`` into the folder of arm ``name``, by set."""
