@@ -103,9 +103,9 @@ class LatencyTable:
         """Milliseconds by part of an encoder of ``config`` at ``widths``."""
         if (found := shape_of(config)) != self.shape:
             raise ConfigError(f"expected an encoder as in the table, {self.shape}, found {found}")
-        inputs = (0, *widths.conv)
+        inputs = (0, *widths.conv[:-1])
         return Cost(
-            conv=sum(b.at(w, i) for b, w, i in zip(self.conv, widths.conv, inputs, strict=False)),
+            conv=sum(b.at(w, i) for b, w, i in zip(self.conv, widths.conv, inputs, strict=True)),
             projection=self.projection.at(widths.conv[-1]),
             pos_conv=0.0,
             attention=sum(self.attention.at(layer.heads) for layer in widths.layers),

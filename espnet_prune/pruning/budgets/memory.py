@@ -93,9 +93,9 @@ def _front_end(config: SSLConfig, seconds: float, widths: Widths) -> Iterator[Nu
         yield kept + 2 * samples + (4 * config.conv_layers[0].kernel + 2) * first
     size = min(frames, STRETCH // config.hop)
     stretch = (size - 1) * config.hop + config.receptive_field
-    counts = config.rules.conv_frames(config, stretch)
+    *counts, _ = config.rules.conv_frames(config, stretch)
     inputs, copies = 0, 3 if config.conv_norm == "layer" else 2
-    for channels, count in zip(widths.conv, counts, strict=False):
+    for channels, count in zip(widths.conv, counts, strict=True):
         outputs = count * channels
         yield kept + (frames - size) * last + inputs + copies * outputs
         inputs = outputs
