@@ -58,18 +58,20 @@ def _made(rows: Sequence[Row]) -> list[str]:
     dates = sorted(row.date[:10] for row in rows)
     versions = sorted({f"PyTorch {row.torch}, ESPnet {row.espnet}" for row in rows})
     processors = sorted({row.processor for row in rows})
+    sets = [f"{name}: {len(units)} {rows[0].units}" for name, units in rows[0].scores.items()]
     return [f"- {processor}, a thread for each training" for processor in processors] + [
-        f"- {', '.join(versions)}; commits {', '.join(commits)}; {dates[0]} to {dates[-1]}"
+        f"- {', '.join(versions)}; commits {', '.join(commits)}; {dates[0]} to {dates[-1]}",
+        f"- {'; '.join(sets)}",
     ]
 
 
 def _arms(rows: Sequence[Row]) -> Table:
     sets = list(rows[0].scores)
-    rates = [head for name in sets for head in (f"{rows[0].rate}, {name} (%)", "seeds (%)")]
-    header = ("arm", "steps", "minutes", "M params", "G MACs", *rates)
+    rates = [head for name in sets for head in (f"{rows[0].rate}, {name} (%)", "by seed (%)")]
+    header = ("arm", "seeds", "steps", "minutes", "M params", "G MACs", *rates)
     lines = []
     for group in _by_arm(rows).values():
-        cells = [group[0].title, str(group[0].all_steps),
+        cells = [group[0].title, str(len(group)), str(group[0].all_steps),
                  f"{median(row.all_seconds for row in group) / 60:.1f}",
                  f"{mean(row.params for row in group) / 1e6:.3f}",
                  f"{mean(row.macs for row in group) / 1e9:.4f}"]  # fmt: skip
