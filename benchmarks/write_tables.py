@@ -1,7 +1,8 @@
 """Write the tables of a page, as docs/speed.md or docs/evidence.md, from results files.
 
 In the page, what lies between the lines <!-- begin NAME --> and <!-- end NAME --> is replaced by
-the tables of the results file of that name, bench.json for example; all else stays as it is.
+the tables of the results file of that name, bench.json for example; all else stays as it is. Of a
+study, a figure is written beside its results file.
 """
 
 from __future__ import annotations
@@ -44,19 +45,22 @@ def main(cmd: Sequence[str] | None = None) -> None:
     with explained("write_tables"):
         page = args.page.read_text()
         for path in args.results:
-            page = fill(page, path.name, tables(path))
+            rows = read_rows(path)
+            page = fill(page, path.name, tables(path, rows))
+            if isinstance(rows[0], evidence.Row):
+                evidence_table.plot(rows, path.with_suffix(".png"), next(iter(rows[0].scores)))
         atomic_write(args.page, page)
 
 
-def tables(path: Path) -> str:
-    """What a results file says, in Markdown whose headings are of the third level and below.
+def read_rows(path: Path) -> list[Any]:
+    """The rows of a results file.
 
     Raises:
         ValueError: the file is none of the known names, or its rows have other keys.
     """
     if path.name not in _KINDS:
         raise ValueError(f"{path}: expected one of {', '.join(_KINDS)}; rename it")
-    make, render = _KINDS[path.name]
+    make, _ = _KINDS[path.name]
     try:
         rows = [make(**values) for values in json.loads(path.read_text())]
     except TypeError as error:
@@ -65,6 +69,12 @@ def tables(path: Path) -> str:
         ) from None
     if not rows:
         raise ValueError(f"{path}: expected rows, found none; measure again")
+    return rows
+
+
+def tables(path: Path, rows: Sequence[Any]) -> str:
+    """What the ``rows`` of a results file say, in Markdown of headings from the third level on."""
+    _, render = _KINDS[path.name]
     _, _, rest = render(rows).partition("\n\n")  # after the title
     lines = [f"#{line}" if line.startswith("##") else line for line in rest.splitlines()]
     return "\n".join(lines)
