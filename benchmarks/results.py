@@ -17,8 +17,8 @@ from benchmarks.examination import Findings
 from benchmarks.implementations import Subject
 from benchmarks.timing import Sample, ratio, timing
 from espnet_prune.encoder import PRESETS
+from espnet_prune.environment import this_environment
 from espnet_prune.pruning import count_macs, count_params
-from espnet_prune.report.environment import this_environment
 from espnet_prune.storage.files import atomic_write
 
 

@@ -14,7 +14,7 @@ from benchmarks.evidence.study import MODEL, TRAIN, Study, node_folder
 from benchmarks.results import processor
 from espnet_prune.bin.errors import explained
 from espnet_prune.bin.numbers import natural
-from espnet_prune.report.environment import this_environment
+from espnet_prune.environment import this_environment
 from espnet_prune.report.history import read_history
 from espnet_prune.storage.files import atomic_write
 

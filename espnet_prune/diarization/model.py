@@ -18,7 +18,6 @@ from espnet_prune.formats.diarizen import CONFIG
 from espnet_prune.formats.sources import find_source
 from espnet_prune.history import HISTORY, read_history
 from espnet_prune.storage.checkpoint import (
-    halved,
     kept_history,
     load_folder,
     load_strictly,
@@ -57,12 +56,11 @@ class DiarizationModel(nn.Module):
         features, frames = self.featurizer(wavs, lengths)
         return self.head(features, frames), frames
 
-    def save_pretrained(self, folder: str | PathLike[str], half: bool = False) -> None:
-        """Write the whole model to ``folder``; with ``half``, weights in float16."""
+    def save_pretrained(self, folder: str | PathLike[str]) -> None:
+        """Write the whole model to ``folder``."""
         config = {"encoder": self.encoder.config.to_dict(), "diarization": asdict(self.config)}
         config |= kept_history(self.encoder)
-        state = self.state_dict()
-        save_folder(folder, _KIND, config, halved(state) if half else state)
+        save_folder(folder, _KIND, config, self.state_dict())
 
     def push_to_hub(
         self,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from espnet_prune.data import DataError
 from espnet_prune.encoder import SSLEncoder
+from espnet_prune.environment import this_environment
 from espnet_prune.pruning import count_macs
-from espnet_prune.report.environment import this_environment
 from espnet_prune.report.history import read_history
 from espnet_prune.report.table import Measure, Table, percent
 from espnet_prune.scoring.wer import AsrScores, read_scores

@@ -8,8 +8,6 @@ from statistics import median
 import torch
 
 from espnet_prune.encoder import SSLEncoder
-from espnet_prune.environment import Environment as Environment
-from espnet_prune.environment import this_environment as this_environment
 from espnet_prune.inference.timing import in_turns
 
 INPUT_SECONDS = 8.0

@@ -10,15 +10,10 @@ import torch
 
 from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.encoder import SSLConfig
+from espnet_prune.environment import Environment, this_environment
 from espnet_prune.inference import inference_form
 from espnet_prune.pruning import count_macs
-from espnet_prune.report.environment import (
-    INPUT_SECONDS,
-    Environment,
-    benchmark_device,
-    median_seconds,
-    this_environment,
-)
+from espnet_prune.report.environment import INPUT_SECONDS, benchmark_device, median_seconds
 from espnet_prune.report.history import History, read_history
 from espnet_prune.report.inputs import Inputs, ModelFiles
 from espnet_prune.report.rates import RATES, Difference, read_difference, read_scores

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 
+from benchmarks.evidence import halve
 from espnet_prune.bin.diarize import main
 from espnet_prune.diarization.inference_config import INFERENCE, config_of_release
+from espnet_prune.diarization.model import DiarizationModel
 from espnet_prune.diarization.pipeline import Diarizer
 from espnet_prune.encoder import SSLEncoder
 from espnet_prune.storage.embedded import DIARIZER, EMBEDDED
@@ -25,6 +29,15 @@ def test_it_is_small_and_says_what_it_is():
     card = (FOLDER / "README.md").read_text()
     for said in ("Licence", "Trained on", "DER", "Limits", "MIT", "CC BY 4.0"):
         assert said in card
+
+
+def test_it_is_made_by_a_command(tmp_path):
+    whole = DiarizationModel.from_pretrained(FOLDER)
+    whole.save_pretrained(tmp_path / "whole")
+    halve.main([str(tmp_path / "whole"), "--output", str(tmp_path / "half")])
+    weights, ours = (load_file(each / "model.safetensors") for each in (tmp_path / "half", FOLDER))
+    assert weights.keys() == ours.keys()
+    assert all(torch.equal(weights[name], ours[name]) for name in ours)
 
 
 def test_it_is_the_default_and_runs_as_it_was_tuned():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from espnet_prune.report.environment import Environment
+from espnet_prune.environment import Environment
 from espnet_prune.report.rates import Difference
 from espnet_prune.report.results import ModelResults, Results, render_results
 

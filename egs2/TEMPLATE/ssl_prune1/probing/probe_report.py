@@ -11,7 +11,7 @@ from typing import Any
 from egs2.TEMPLATE.ssl_prune1.probing.probe_encoder import MACS_SECONDS
 from espnet_prune.bin.errors import explained
 from espnet_prune.data import DataError
-from espnet_prune.report.environment import this_environment
+from espnet_prune.environment import this_environment
 from espnet_prune.report.history import read_history
 from espnet_prune.report.table import Table, percent
 from espnet_prune.storage.config_files import read_json

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from espnet_prune.data.tables import DataError
 from espnet_prune.encoder.typed import read_typed
-from espnet_prune.report.environment import this_environment
+from espnet_prune.environment import this_environment
 from espnet_prune.report.table import Table
 from espnet_prune.storage.config_files import read_json, read_yaml
 
