@@ -25,7 +25,7 @@ _KINDS: dict[str, tuple[Callable[..., Any], Callable[[Any], str]]] = {
     "bench_training.json": (training.TrainingRow, training.render),
     "bench_diarization.json": (diarization.StageRow, diarization.render),
     "bench_pipeline.json": (pipeline.PipelineRow, pipeline.render),
-    **{f"study_{name}.json": (evidence.Row, evidence_table.render) for name in "abcd"},
+    **{f"study_{name}.json": (evidence.Row, evidence_table.render) for name in "abcde"},
 }
 
 

@@ -69,6 +69,14 @@ def tiny_config(family: str = "wavlm", size: str = "large", **changes) -> SSLCon
     return SSLConfig(**{**values, **changes})
 
 
+def thin_config(*kind: str) -> SSLConfig:
+    """As :func:`tiny_config`; most maps are two thin ones, of which some save weights."""
+    config = tiny_config(*kind)
+    ranks = [(13, 5, 6, 0), (9, 9, 4, 7), (0, 3, 2, 3)]
+    layers = zip(config.layers, ranks, strict=True)
+    return replace(config, layers=tuple(replace(layer, ranks=each) for layer, each in layers))
+
+
 def mini_encoder() -> SSLEncoder:
     """An encoder of :func:`mini_config` before any training."""
     torch.manual_seed(0)

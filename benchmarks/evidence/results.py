@@ -8,9 +8,11 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.evidence.study import Study, node_folder
 from espnet_prune.encoder import SSLEncoder
+from espnet_prune.inference.latency import Conditions, measure_ms
 from espnet_prune.pruning import count_macs, count_params
 from espnet_prune.storage.config_files import read_json
 
@@ -18,7 +20,7 @@ NODE = "node.json"
 """The last file of a node: where it is, the node is finished."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Made:
     """How one node of one seed was made; ``node.json`` has the same keys.
 
@@ -27,6 +29,7 @@ class Made:
         steps, seconds: of its own training, validation included; 0 without one. Seconds are of the
             wall, beside whatever else ran.
         params, macs: of its encoder; of one second of audio.
+        ms: of its encoder, in the inference form, for 8 s on a thread; None of older ones.
         commit, date, torch, espnet, processor: of the last command.
     """
 
@@ -40,9 +43,10 @@ class Made:
     torch: str
     espnet: str | None
     processor: str
+    ms: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Row(Made):
     """One arm of one seed, with what it took in all and what it scores; RESULTS.json has the same.
 
@@ -73,11 +77,14 @@ def described(study: Study, name: str, seed: int, folder: Path) -> list[str]:
     ]
 
 
-def cost_of(model: Path) -> dict[str, int]:
-    """``params`` and ``macs`` of the encoder of a folder that a node has made."""
+def cost_of(model: Path) -> dict[str, Any]:
+    """``params``, ``macs`` and ``ms`` of the encoder of a folder that a node has made."""
     inner = model / "encoder"
-    encoder = SSLEncoder.from_pretrained(inner if inner.exists() else model).config
-    return {"params": count_params(encoder).total, "macs": count_macs(encoder).total}
+    encoder = SSLEncoder.from_pretrained(inner if inner.exists() else model)
+    ms, _ = measure_ms(encoder, Conditions())
+    config = encoder.config
+    costs = {"params": count_params(config).total, "macs": count_macs(config).total}
+    return {**costs, "ms": round(ms, 2)}
 
 
 def check_made(study: Study, nodes: Iterable[str], seeds: Iterable[int], folder: Path) -> None:

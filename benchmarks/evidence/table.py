@@ -16,7 +16,8 @@ Rates: errors over totals of the whole set, the mean of the seeds, in brackets t
 10 000 resamples of the {units} (of the mean of the seeds; it says nothing of other seeds, which
 stand beside it one by one). Steps and minutes: of the arm and of all trainings that it builds on,
 the minutes of the median seed, beside other work on the machine. Parameters and MACs: of the
-encoder; of 1 s of audio."""
+encoder; of 1 s of audio. ms: of the encoder's inference form in float32 for 8 s on one thread, the
+sum of the least time of each of its blocks, the least of the seeds."""
 
 Pairs = list[tuple[float, float]]
 
@@ -68,19 +69,24 @@ def _made(rows: Sequence[Row]) -> list[str]:
 def _arms(rows: Sequence[Row]) -> Table:
     sets = list(rows[0].scores)
     rates = [head for name in sets for head in (f"{rows[0].rate}, {name} (%)", "by seed (%)")]
-    header = ("arm", "seeds", "steps", "minutes", "M params", "G MACs", *rates)
+    header = ("arm", "seeds", "steps", "minutes", "M params", "G MACs", "ms", *rates)
     lines = []
     for group in _by_arm(rows).values():
         cells = [group[0].title, str(len(group)), str(group[0].all_steps),
                  f"{median(row.all_seconds for row in group) / 60:.1f}",
                  f"{mean(row.params for row in group) / 1e6:.3f}",
-                 f"{mean(row.macs for row in group) / 1e9:.4f}"]  # fmt: skip
+                 f"{mean(row.macs for row in group) / 1e9:.4f}", _least_ms(group)]  # fmt: skip
         for name in sets:
             rate, interval = _rate(_mean_counts(group, name))
             seeds = [_rate(_counts(row, name))[0] for row in group]
             cells += [_percent(rate, interval), " ".join(f"{100 * each:.2f}" for each in seeds)]
         lines.append(cells)
     return Table(header, lines)
+
+
+def _least_ms(group: Sequence[Row]) -> str:
+    found = [row.ms for row in group if row.ms is not None]
+    return f"{min(found):.1f}" if found else ""
 
 
 def _differences(rows: Sequence[Row], name: str) -> Table:

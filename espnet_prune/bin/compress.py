@@ -36,7 +36,7 @@ def main(cmd: list[str] | None = None) -> None:
     from espnet_prune.formats import import_encoder
     from espnet_prune.history import new_step, public_name
     from espnet_prune.inference.latency import require_on_time
-    from espnet_prune.pruning import Pruner, PruningConfig, count_macs, count_params
+    from espnet_prune.pruning import Pruner, PruningConfig, count_macs, count_params, prepared
     from espnet_prune.storage.checkpoint import CONFIG
 
     values = merged(_pruning_conf(args.recipe), dict(args.pruning_conf))
@@ -45,8 +45,9 @@ def main(cmd: list[str] | None = None) -> None:
         encoder = import_encoder(args.source)
         step = new_step("compressed", source=public_name(args.source), recipe=args.recipe)
         encoder.history = (*encoder.history, step)
-        pruner = Pruner(encoder, config)
-        smaller = pruner.apply_to(encoder)
+        start = prepared(encoder, config)
+        pruner = Pruner(start, config)
+        smaller = pruner.apply_to(start)
         told = require_on_time(pruner.limits, smaller)
         smaller.save_pretrained(folder)
     for name, count in (("parameters", count_params), ("MACs of 1 s", count_macs)):

@@ -47,19 +47,18 @@ def main(cmd: list[str] | None = None) -> None:
 
 def _explain_model(name: str, output: Path | None) -> None:
     # These bring torch, and matplotlib: --help and recipes do without.
-    from espnet_prune.encoder import unit_sizes
     from espnet_prune.pruning import count_params
-    from espnet_prune.report.lineage import kept_tables, sizes_before, told
+    from espnet_prune.report.lineage import kept_tables, rank_tables, sizes_around, told
 
     encoder = _encoder(name)
-    config, after, before = encoder.config, unit_sizes(encoder.config), sizes_before(encoder)
+    config, (before, after) = encoder.config, sizes_around(encoder)
     size = count_params(config).total / 1e6
     print(f"{name}: {config.family}, {len(config.layers)} layers, {size:.2f} M parameters")
     print("\n".join(told(encoder.history)) or "no history: nothing wrote one when it was made")
     if before is None:
         print("no cut in the history: of the dense model, only the number of heads is known")
         before = {**after, "head": (config.num_heads,) * len(config.layers)}
-    for table in kept_tables(before, after):
+    for table in (*kept_tables(before, after), *rank_tables(config)):
         print(f"\n{table.text()}")
     if output:
         from espnet_prune.report.plots import draw_units

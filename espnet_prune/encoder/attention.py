@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from espnet_prune.encoder.config import SSLConfig
-from espnet_prune.encoder.masks import masked_linear
+from espnet_prune.encoder.config import SSLConfig, TransformerLayerConfig
+from espnet_prune.encoder.linear import Linear, Ranks
 
 BIAS_BLOCK = 2**21
 """Values of the position bias that an inference form builds at a time on a CPU, for its cache."""
@@ -71,39 +71,35 @@ class PositionGate(nn.Module):
         return gate[..., None] * bias
 
 
-class JointLinear(nn.Linear):
+class JointLinear(Linear):
     """Queries, keys and values ``(..., 3 W)`` of frames ``(..., D)`` in one product.
 
     The bias is ``(3 W,)``, or that of queries and values ``(2 W,)`` in families without key bias.
     """
 
-    def __init__(self, config: SSLConfig, width: int):
-        super().__init__(config.embed_dim, 3 * width)
+    def __init__(self, config: SSLConfig, width: int, rank: int):
+        super().__init__(config.embed_dim, 3 * width, rank)
         self.key_bias = config.rules.key_bias
         if not self.key_bias:
             self.bias = nn.Parameter(self.bias.detach()[width:].clone())
 
-    def joint_bias(self) -> Tensor:
-        """The bias of all three ``(3 W,)``."""
+    def full_bias(self) -> Tensor:
         if self.key_bias:
             return self.bias
         queries, values = self.bias.chunk(2)
         return torch.cat([queries, torch.zeros_like(queries), values])
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight, self.joint_bias())
-
 
 class Attention(nn.Module):
     """Multi-head self-attention over the kept heads of one layer."""
 
-    def __init__(self, config: SSLConfig, heads: tuple[int, ...]):
+    def __init__(self, config: SSLConfig, shape: TransformerLayerConfig):
         super().__init__()
-        self.head_dim = config.head_dim
-        width = len(heads) * config.head_dim
-        self.qkv = JointLinear(config, width)
-        self.position_gate = config.rules.position_gate(config, heads)
-        self.out_proj = nn.Linear(width, config.embed_dim)
+        self.head_dim, self.width = config.head_dim, len(shape.heads) * config.head_dim
+        joint, out, *_ = shape.map_ranks
+        self.qkv = JointLinear(config, self.width, joint)
+        self.position_gate = config.rules.position_gate(config, shape.heads)
+        self.out_proj = Linear(self.width, config.embed_dim, out)
         self.dropout = config.attention_dropout
 
     def forward(
@@ -113,6 +109,7 @@ class Attention(nn.Module):
         padding: Tensor | None,
         mask: Tensor | None,
         gate: Tensor | None,
+        ranks: Ranks = (None, None),
     ) -> Tensor:
         """Attend within each item, frames ``(B, L, D)`` to ``(B, L, D)``.
 
@@ -121,9 +118,11 @@ class Attention(nn.Module):
             padding: 0 or -inf per key frame ``(B, 1, 1, L)``.
             mask: one value per kept head ``(h,)``, which multiplies the head's output.
             gate: a scalar ``()`` that multiplies the result.
+            ranks: of the maps of the input and of the output, as of :meth:`.Linear.forward`.
         """
         batch, frames, _ = x.shape
-        q, k, v = self.qkv(x).view(batch, frames, 3, -1, self.head_dim).permute(2, 0, 3, 1, 4)
+        y = self.qkv(x, ranks=ranks[0])
+        q, k, v = y.view(batch, frames, 3, -1, self.head_dim).permute(2, 0, 3, 1, 4)
         dropout = self.dropout if self.training else 0.0
         if self.position_gate is None:
             y = F.scaled_dot_product_attention(q, k, v, padding, dropout_p=dropout)
@@ -132,7 +131,7 @@ class Attention(nn.Module):
             y = _biased_attention(q, k, v, gated if padding is None else gated + padding, dropout)
         y = y.transpose(1, 2).reshape(batch, frames, -1)
         mask = None if mask is None else mask.repeat_interleave(self.head_dim)
-        return masked_linear(self.out_proj, y, mask, gate)
+        return self.out_proj(y, mask, gate, ranks[1])
 
 
 def _biased_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, dropout: float) -> Tensor:

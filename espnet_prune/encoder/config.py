@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 FAMILIES: dict[str, Family] = {}
 """Families by the name that configs call them by; :mod:`espnet_prune.encoder.families` fills it."""
 
+MAPS = ("attention.qkv", "attention.out_proj", "feed_forward.fc1", "feed_forward.fc2")
+"""The linear maps of a Transformer layer, in the order of its ``ranks``."""
+
 # Far above any model: sizes whose products PyTorch can still count, and layers that can be built.
 _MOST_UNITS, _MOST_HEADS, _MOST_LAYERS = 10**6, 1000, 1000
 
@@ -47,19 +50,27 @@ class TransformerLayerConfig:
 
     No heads (or no FFN units) means an emptied sublayer, which still adds its output bias.
     ``ffn_kept`` are the FFN units' indices in the dense model, as in :class:`ConvLayerConfig`.
+    ``ranks`` are the widths between the two thin maps that each of :data:`.MAPS` is made of; 0 for
+    one that is a single matrix, None if all are.
 
     Example:
         >>> from espnet_prune.encoder import TransformerLayerConfig
         >>> TransformerLayerConfig(heads=(0, 2, 5), ffn=512)
-        TransformerLayerConfig(heads=(0, 2, 5), ffn=512, ffn_kept=None)
+        TransformerLayerConfig(heads=(0, 2, 5), ffn=512, ffn_kept=None, ranks=None)
     """
 
     heads: tuple[int, ...]
     ffn: int
     ffn_kept: tuple[int, ...] | None = None
+    ranks: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         settle_types(self)
+
+    @property
+    def map_ranks(self) -> tuple[int, ...]:
+        """The rank of each of :data:`.MAPS`; 0 for a single matrix."""
+        return self.ranks or (0,) * len(MAPS)
 
 
 @dataclass(frozen=True)
@@ -212,6 +223,8 @@ def _sizes(config: SSLConfig) -> Iterator[str]:
             sizes[f"{name} of convolution {index}"] = getattr(conv, name), 1, _MOST_UNITS
     for index, layer in enumerate(config.layers):
         sizes[f"ffn of layer {index}"] = layer.ffn, 0, _MOST_UNITS
+        for name, rank in zip(MAPS, layer.map_ranks, strict=False):
+            sizes[f"the rank of layer {index}'s {name}"] = rank, 0, _MOST_UNITS
     for name, least in {"embed_dim": 1, "head_dim": 1, **config.rules.least}.items():
         sizes[name] = getattr(config, name) or 0, least, _MOST_UNITS
     sizes["num_heads"] = config.num_heads, 1, _MOST_HEADS
@@ -232,6 +245,11 @@ def _contradictions(config: SSLConfig) -> Iterator[str]:
     for index, layer in enumerate(config.layers):
         if not _fits(layer.ffn_kept, layer.ffn):
             yield f"layer {index} has {layer.ffn} FFN units, but keeps {shown(layer.ffn_kept)}"
+        if len(layer.map_ranks) != len(MAPS):
+            yield f"layer {index} has ranks {shown(layer.ranks)}, expected one of each of {MAPS}"
+        emptied = not layer.heads, not layer.heads, not layer.ffn, not layer.ffn
+        if any(empty and rank for empty, rank in zip(emptied, layer.map_ranks, strict=False)):
+            yield f"layer {index} has ranks {shown(layer.ranks)} of maps that are not there"
         if not _fits(layer.heads, len(layer.heads)) or not all(
             0 <= head < config.num_heads for head in layer.heads
         ):

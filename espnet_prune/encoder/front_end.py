@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from espnet_prune.encoder.config import ConvLayerConfig, SSLConfig
-from espnet_prune.encoder.masks import masked_linear
+from espnet_prune.encoder.linear import Linear
 from espnet_prune.encoder.norm import OpenLayerNorm, TimeGroupNorm
 
 STRETCH = 32000
@@ -95,7 +95,7 @@ class FrontEnd(nn.Module):
         self.scale: Tensor | None
         self.register_buffer("scale", torch.ones(channels) if config.channel_scale else None)
         self.norm = OpenLayerNorm(channels)
-        self.projection = nn.Linear(channels, config.embed_dim)
+        self.projection = Linear(channels, config.embed_dim)
         self.dropout = nn.Dropout(config.projection_dropout)
 
     def forward(
@@ -108,4 +108,4 @@ class FrontEnd(nn.Module):
             x, lengths = layer(x, lengths, mask, own)
             mask = own
         x = self.norm(x if self.scale is None else x * self.scale, mask)
-        return self.dropout(masked_linear(self.projection, x, mask)), lengths
+        return self.dropout(self.projection(x, mask)), lengths

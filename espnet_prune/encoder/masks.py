@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from espnet_prune.encoder.config import SSLConfig
 
@@ -25,6 +24,7 @@ class LayerMasks(NamedTuple):
     ffn: Tensor | None = None
     attention_layer: Tensor | None = None
     ffn_layer: Tensor | None = None
+    rank: Tensor | None = None
 
 
 class Masks(NamedTuple):
@@ -36,6 +36,8 @@ class Masks(NamedTuple):
         ffn: per layer ``(F,)``.
         attention_layer: per layer a scalar ``()`` on the whole attention sublayer.
         ffn_layer: per layer a scalar ``()`` on the whole FFN sublayer.
+        rank: per layer ``(R,)``, over what passes between the thin maps of each factored one, in
+            the order of :data:`.MAPS`.
 
     Example:
         >>> from espnet_prune import PRESETS, open_masks
@@ -50,6 +52,7 @@ class Masks(NamedTuple):
     ffn: tuple[Tensor | None, ...]
     attention_layer: tuple[Tensor | None, ...]
     ffn_layer: tuple[Tensor | None, ...]
+    rank: tuple[Tensor | None, ...]
 
     def layer(self, index: int) -> LayerMasks:
         """The masks of Transformer layer ``index``."""
@@ -79,6 +82,7 @@ def unit_sizes(config: SSLConfig) -> dict[str, tuple[int, ...]]:
         "ffn": tuple(layer.ffn for layer in config.layers),
         "attention_layer": tuple(int(bool(layer.heads)) for layer in config.layers),
         "ffn_layer": tuple(int(bool(layer.ffn)) for layer in config.layers),
+        "rank": tuple(sum(layer.map_ranks) for layer in config.layers),
     }
 
 
@@ -107,22 +111,3 @@ def open_masks(config: SSLConfig) -> Masks:
     return make_masks(
         config, lambda unit, _, size: torch.ones(() if unit.endswith("_layer") else size)
     )
-
-
-def masked_linear(
-    linear: nn.Linear, x: Tensor, mask: Tensor | None, gate: Tensor | None = None
-) -> Tensor:
-    """Map ``(..., D)``; ``mask`` ``(D,)`` multiplies ``x``, and the scalar ``gate`` the result.
-
-    What is smaller, ``x`` or the weights, takes the product.
-    """
-    weight: Tensor = linear.weight
-    bias: Tensor = linear.bias
-    if gate is not None:
-        mask, bias = (gate if mask is None else mask * gate), bias * gate
-    if mask is not None:
-        if x.numel() < weight.numel():
-            x = x * mask
-        else:
-            weight = weight * mask
-    return F.linear(x, weight, bias)

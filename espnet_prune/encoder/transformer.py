@@ -8,7 +8,8 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from espnet_prune.encoder.attention import Attention
 from espnet_prune.encoder.config import SSLConfig, TransformerLayerConfig
-from espnet_prune.encoder.masks import LayerMasks, masked_linear
+from espnet_prune.encoder.linear import Linear, Ranks
+from espnet_prune.encoder.masks import LayerMasks
 
 
 class PositionalConv(nn.Module):
@@ -30,16 +31,22 @@ class PositionalConv(nn.Module):
 class FeedForward(nn.Module):
     """Linear, GELU, Linear."""
 
-    def __init__(self, config: SSLConfig, width: int):
+    def __init__(self, config: SSLConfig, shape: TransformerLayerConfig):
         super().__init__()
-        self.fc1 = nn.Linear(config.embed_dim, width)
-        self.fc2 = nn.Linear(width, config.embed_dim)
+        *_, widen, narrow = shape.map_ranks
+        self.fc1 = Linear(config.embed_dim, shape.ffn, widen)
+        self.fc2 = Linear(shape.ffn, config.embed_dim, narrow)
         self.dropout = nn.Dropout(config.ffn_dropout)
 
-    def forward(self, x: Tensor, mask: Tensor | None, gate: Tensor | None) -> Tensor:
-        """Map ``(B, L, D)``; ``mask`` ``(F,)`` multiplies the inner units, ``gate`` the result."""
-        y = self.dropout(F.gelu(self.fc1(x)))
-        return masked_linear(self.fc2, y, mask, gate)
+    def forward(
+        self, x: Tensor, mask: Tensor | None, gate: Tensor | None, ranks: Ranks = (None, None)
+    ) -> Tensor:
+        """Map ``(B, L, D)``; ``mask`` ``(F,)`` multiplies the inner units, ``gate`` the result.
+
+        ``ranks`` are those of both maps, as of :meth:`.Linear.forward`.
+        """
+        y = self.dropout(F.gelu(self.fc1(x, ranks=ranks[0])))
+        return self.fc2(y, mask, gate, ranks[1])
 
 
 class EmptySublayer(nn.Module):
@@ -50,8 +57,8 @@ class EmptySublayer(nn.Module):
         self.bias = nn.Parameter(Tensor(config.embed_dim))
 
     def forward(self, x: Tensor, *others: Tensor | None) -> Tensor:
-        """The bias, times the sublayer's gate ``others[-1]``, for every frame of ``(B, L, D)``."""
-        *_, gate = others
+        """The bias, times the sublayer's gate ``others[-2]``, for every frame of ``(B, L, D)``."""
+        *_, gate, _ = others
         return (self.bias if gate is None else self.bias * gate).expand_as(x)
 
 
@@ -60,9 +67,9 @@ class TransformerLayer(nn.Module):
 
     def __init__(self, config: SSLConfig, shape: TransformerLayerConfig):
         super().__init__()
-        self.norm_first = config.norm_first
-        self.attention = Attention(config, shape.heads) if shape.heads else EmptySublayer(config)
-        self.feed_forward = FeedForward(config, shape.ffn) if shape.ffn else EmptySublayer(config)
+        self.norm_first, self.ranks = config.norm_first, shape.map_ranks
+        self.attention = Attention(config, shape) if shape.heads else EmptySublayer(config)
+        self.feed_forward = FeedForward(config, shape) if shape.ffn else EmptySublayer(config)
         self.attention_norm = nn.LayerNorm(config.embed_dim)
         self.ffn_norm = nn.LayerNorm(config.embed_dim)
         self.dropout = nn.Dropout(config.hidden_dropout)
@@ -72,11 +79,15 @@ class TransformerLayer(nn.Module):
     ) -> Tensor:
         """``(B, L, D)`` to ``(B, L, D)``; the other arguments are those of :class:`Attention`."""
 
+        none = (None,) * len(self.ranks)
+        ranks = none if masks.rank is None else masks.rank.split(self.ranks)
+
         def attend(y: Tensor) -> Tensor:
-            return self.dropout(self.attention(y, bias, padding, masks.head, masks.attention_layer))
+            own = masks.head, masks.attention_layer, ranks[:2]
+            return self.dropout(self.attention(y, bias, padding, *own))
 
         def feed(y: Tensor) -> Tensor:
-            return self.dropout(self.feed_forward(y, masks.ffn, masks.ffn_layer))
+            return self.dropout(self.feed_forward(y, masks.ffn, masks.ffn_layer, ranks[2:]))
 
         if self.norm_first:
             x = x + attend(self.attention_norm(x))

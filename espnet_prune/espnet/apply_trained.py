@@ -26,7 +26,7 @@ from espnet_prune.espnet.prunable import TASK, front_ends
 from espnet_prune.espnet.training_step import remember_training
 from espnet_prune.formats.espnet import CONFIG, load_trained, read_config
 from espnet_prune.inference.latency import require_on_time
-from espnet_prune.pruning import Pruner, count_macs, thresholds
+from espnet_prune.pruning import Pruner, count_macs, count_params, thresholds
 from espnet_prune.storage import CheckpointError
 from espnet_prune.storage.files import atomic_file, atomic_write
 
@@ -157,7 +157,8 @@ def _save_cut(
 def _cut(pruner: Pruner, encoder: SSLEncoder, round_to: int) -> SSLEncoder:
     """``encoder`` cut by its trained gates; says how small it becomes, by which thresholds."""
     exact = pruner.apply_to(encoder)
-    dense, kept = _size(encoder), _size(exact, pruner.gates.sparse)
+    dense = int(count_params(encoder.config).total)
+    kept = _size(exact, pruner.gates.sparse)
     macs = [count_macs(e.config, pruner.config.reference_seconds).total for e in (encoder, exact)]
     print(f"{dense} -> {kept} parameters, sparsity {1 - kept / dense:.4f}")
     print(f"{macs[0]} -> {macs[1]} MACs of {pruner.config.reference_seconds:g} s of audio")

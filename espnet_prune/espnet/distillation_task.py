@@ -150,7 +150,7 @@ class DistillationTask(WindowTask):
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> ESPnetDistillationModel:
         """Build student, teacher, loss and, if ``--pruning_conf`` asks for it, gates."""
-        student = SSLEncoder.from_pretrained(args.student)
+        student, pruner = build_pruner(SSLEncoder.from_pretrained(args.student), args)
         distillation = build_distillation(student, args.distill_conf)
         # Several processes have to know that what lies above the last layer does not learn.
         args.unused_parameters |= max(distillation.layers) < len(student.config.layers)
@@ -158,7 +158,7 @@ class DistillationTask(WindowTask):
             student,
             SSLEncoder.from_pretrained(args.teacher),
             distillation,
-            build_pruner(student, args),
+            pruner,
             args.teacher_precision,
             build_cache(args, distillation.layers),
         )

@@ -18,7 +18,7 @@ from espnet_prune.encoder.typed import read_arguments, read_typed
 from espnet_prune.espnet.processes import several, sum_of_all
 from espnet_prune.espnet.teacher import Teacher, build_cache
 from espnet_prune.inference import PRECISIONS
-from espnet_prune.pruning import Pruner, PruningConfig
+from espnet_prune.pruning import Pruner, PruningConfig, prepared
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -78,17 +78,22 @@ def asked_of(args: argparse.Namespace) -> list[str]:
     return [name for name in names if getattr(args, name, None) not in (None, {})]
 
 
-def build_pruner(encoder: SSLEncoder, args: argparse.Namespace) -> Pruner | None:
-    """The gates that ``--pruning_conf`` asks for; None if it is empty."""
+def build_pruner(encoder: SSLEncoder, args: argparse.Namespace) -> tuple[SSLEncoder, Pruner | None]:
+    """The gates that ``--pruning_conf`` asks for, and the encoder they are of; none if it is empty.
+
+    The encoder is another one only where gates need one of other parts.
+    """
     if not args.pruning_conf:
-        return None
+        return encoder, None
     config = read_typed(PruningConfig, args.pruning_conf, "pruning_conf")
     passes = getattr(args, "num_iters_per_epoch", None)
     if config.total_steps is None and passes and args.max_epoch:
         config = replace(config, total_steps=max(1, passes * args.max_epoch // args.accum_grad))
     # The target rises with every forward pass, of which a step has ``accum_grad``.
     steps = config.warmup_steps
-    return Pruner(encoder, replace(config, warmup_steps=steps and steps * args.accum_grad))
+    config = replace(config, warmup_steps=steps and steps * args.accum_grad)
+    encoder = prepared(encoder, config)
+    return encoder, Pruner(encoder, config)
 
 
 def build_distillation(
@@ -129,8 +134,8 @@ def join_objective(model: Model, args: argparse.Namespace) -> Model:
         )
     if "teacher_cache" in asked and not args.teacher:
         raise ConfigError("expected teacher beside teacher_cache, found none; give both or none")
-    encoder = owner.featurizer.encoder
-    pruner, distillation, teacher = build_pruner(encoder, args), None, None
+    encoder, pruner = build_pruner(owner.featurizer.encoder, args)
+    owner.featurizer.encoder, distillation, teacher = encoder, None, None
     if args.teacher:
         dense = SSLEncoder.from_pretrained(args.teacher)
         distillation = build_distillation(encoder, args.distill_conf)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from espnet_prune.encoder.attention import BIAS_BLOCK, Attention, PositionGate, RelativePositionBias
-from espnet_prune.inference.linear import MakeLinear
+from espnet_prune.inference.linear import MakeLinear, fast_map
 
 # As BIAS_BLOCK, but enough to occupy an accelerator.
 _BLOCK_OF_ACCELERATOR = 2**28
@@ -46,19 +46,26 @@ class InferenceAttention(nn.Module):
 
     def __init__(self, attention: Attention, linear: MakeLinear, dtype: torch.dtype):
         super().__init__()
-        self.head_dim, self.width = attention.head_dim, attention.out_proj.in_features
-        bias = attention.qkv.joint_bias()
+        self.head_dim, self.width, qkv = attention.head_dim, attention.width, attention.qkv
+        bias = qkv.full_bias()
         scale = torch.ones_like(bias)
         scale[: self.width] = self.head_dim**-0.5
-        weight, bias = attention.qkv.weight * scale[:, None], bias * scale
+        weight, bias = qkv.weight * scale[:, None], bias * scale
+        inner = None if qkv.inner is None else qkv.inner.weight
         if attention.position_gate is not None:
             gate = attention.position_gate
             gate_weight, gate_bias = _gate_rows(gate, weight.size(1))
-            weight, bias = torch.cat([weight, gate_weight]), torch.cat([bias, gate_bias])
+            if inner is None:
+                weight = torch.cat([weight, gate_weight])
+            else:  # the gates hear what comes in, beside the thin map
+                inner = torch.cat([inner, gate_weight])
+                weight = torch.block_diag(weight, torch.eye(len(gate_bias)).to(weight))
+            bias = torch.cat([bias, gate_bias])
             self.register_buffer("heads", gate.heads, persistent=False)
             self.register_buffer("gate_scale", gate.scale.detach().to(dtype), persistent=False)
-        self.input = linear(weight, bias)
-        self.output = linear(attention.out_proj.weight, attention.out_proj.bias)
+        outer = linear(weight, bias)
+        self.input = outer if inner is None else nn.Sequential(linear(inner), outer)
+        self.output = fast_map(attention.out_proj, linear)
 
     def forward(
         self, x: Tensor, table: Tensor | None, padding: Tensor | None, *masks: None

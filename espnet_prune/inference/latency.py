@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from statistics import mean, median
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import nn
@@ -79,16 +79,27 @@ def measure_table(
     )  # fmt: skip
 
 
-def measure_ms(encoder: SSLEncoder, table: LatencyTable, rounds: int = 40) -> tuple[float, float]:
-    """Milliseconds of ``encoder`` under the conditions of ``table``: undisturbed, and as a whole.
+class Conditions(NamedTuple):
+    """What milliseconds are measured under: of one input of ``seconds``."""
 
-    The first is the sum over its blocks of the least time of each, as the table has it: what else
+    threads: int = 1
+    precision: str = "float32"
+    device: str = "cpu"
+    seconds: float = 8.0
+
+
+def measure_ms(
+    encoder: SSLEncoder, under: Conditions | LatencyTable, rounds: int = 40
+) -> tuple[float, float]:
+    """Milliseconds of ``encoder`` under some conditions: undisturbed, and as a whole.
+
+    The first is the sum over its blocks of the least time of each, as a table has it: what else
     a machine does interrupts some rounds of a block, and any round of the whole.
     """
-    with _threads(table.threads):
-        watch = _Watch(_form(encoder, table.precision, table.device), table.device)
-        wav = torch.randn(1, round(table.seconds * 16000), device=table.device)
-        (found,) = in_turns([partial(watch, wav)], torch.device(table.device), rounds)
+    with _threads(under.threads):
+        watch = _Watch(_form(encoder, under.precision, under.device), under.device)
+        wav = torch.randn(1, round(under.seconds * 16000), device=under.device)
+        (found,) = in_turns([partial(watch, wav)], torch.device(under.device), rounds)
     return 1000 * sum(watch.least.values()), 1000 * min(found)
 
 

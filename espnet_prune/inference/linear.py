@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from espnet_prune.encoder.linear import Linear
 from espnet_prune.encoder.transformer import FeedForward
 
 MakeLinear = Callable[..., nn.Module]
@@ -38,14 +39,15 @@ class PackedLinear(nn.Module):
     def __init__(
         self,
         weight: Tensor,
-        bias: Tensor,
+        bias: Tensor | None = None,
         activation: str = "none",
         dtype: torch.dtype = torch.float32,
     ):
         super().__init__()
         self.activation = activation
         self.algorithm, self.activate = _ACTIVATIONS[activation]
-        self.weight, self.bias = weight.detach().to(dtype), bias.detach().to(dtype)
+        self.weight = weight.detach().to(dtype)
+        self.bias = None if bias is None else bias.detach().to(dtype)
         self.packed = self.weight.device.type == "cpu" and _has_onednn(dtype)
         if self.packed:
             self.weight = torch.ops.mkldnn._reorder_linear_weight(self.weight)
@@ -62,7 +64,7 @@ class PackedLinear(nn.Module):
 class Int8Linear(nn.Module):
     """Dynamic quantisation on a CPU: int8 weights per output, inputs quantised as they come."""
 
-    def __init__(self, weight: Tensor, bias: Tensor, activation: str = "none"):
+    def __init__(self, weight: Tensor, bias: Tensor | None = None, activation: str = "none"):
         super().__init__()
         self.activate = _ACTIVATIONS[activation][1]
         weight = weight.detach().float().contiguous()
@@ -72,7 +74,8 @@ class Int8Linear(nn.Module):
             # Deprecated from torch 2.14 on, where only torchao, a package of its own, replaces it.
             warnings.filterwarnings("ignore", ".*quantized tensor creation functions")
             quantised = torch.quantize_per_channel(weight, scales, zeros, 0, torch.qint8)
-        self.packed = torch.ops.quantized.linear_prepack(quantised, bias.detach().float())
+        bias = None if bias is None else bias.detach().float()
+        self.packed = torch.ops.quantized.linear_prepack(quantised, bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(..., in)`` to ``(..., out)``, in float32."""
@@ -81,14 +84,18 @@ class Int8Linear(nn.Module):
         return self.activate(y)
 
 
+def fast_map(module: Linear, linear: MakeLinear, activation: str = "none") -> nn.Module:
+    """What computes a linear map and the ``activation`` behind it: a product, or two thin ones."""
+    outer = linear(module.weight, module.full_bias(), activation)
+    return outer if module.inner is None else nn.Sequential(linear(module.inner.weight), outer)
+
+
 class InferenceFeedForward(nn.Sequential):
-    """Two products, the GELU part of the first."""
+    """Two maps, the GELU part of the first."""
 
     def __init__(self, feed_forward: FeedForward, linear: MakeLinear):
-        widen, narrow = feed_forward.fc1, feed_forward.fc2
-        super().__init__(
-            linear(widen.weight, widen.bias, "gelu"), linear(narrow.weight, narrow.bias)
-        )
+        narrow = fast_map(feed_forward.fc2, linear)
+        super().__init__(fast_map(feed_forward.fc1, linear, "gelu"), narrow)
 
     def forward(self, x: Tensor, *_: None) -> Tensor:
         return super().forward(x)

@@ -6,6 +6,8 @@ from espnet_prune.pruning.budgets.macs import count_macs
 from espnet_prune.pruning.budgets.params import count_params
 from espnet_prune.pruning.config import PruningConfig
 from espnet_prune.pruning.cost import Cost, expected_widths, masked_widths
+from espnet_prune.pruning.exits import ExitGates
+from espnet_prune.pruning.factors import factored, prepared
 from espnet_prune.pruning.hard_concrete import HardConcrete, HardConcreteGates
 from espnet_prune.pruning.magnitude import MagnitudeGates
 from espnet_prune.pruning.pinched_units import PinchedUnits
@@ -18,6 +20,7 @@ __all__ = [
     "Budget",
     "BudgetMissed",
     "Cost",
+    "ExitGates",
     "HardConcrete",
     "HardConcreteGates",
     "MagnitudeGates",
@@ -31,6 +34,8 @@ __all__ = [
     "count_macs",
     "count_params",
     "expected_widths",
+    "factored",
     "masked_widths",
+    "prepared",
     "thresholds",
 ]

@@ -15,6 +15,7 @@ from espnet_prune.encoder import (
     open_masks,
 )
 from espnet_prune.encoder.checks import require_finite
+from espnet_prune.encoder.config import MAPS
 
 State = dict[str, Tensor]
 
@@ -111,6 +112,7 @@ def _cut_layer(
     ffn: Tensor,
     attention_layer: Tensor,
     ffn_layer: Tensor,
+    rank: Tensor,
 ) -> TransformerLayerConfig:
     shape = config.layers[index]
     prefix = f"layers.{index}"
@@ -123,10 +125,13 @@ def _cut_layer(
         _cut_ffn(state, f"{prefix}.feed_forward", units, ffn, ffn_layer)
     else:
         state[f"{prefix}.feed_forward.bias"] *= ffn_layer
+    each = zip(MAPS, rank.split(shape.map_ranks), strict=True)
+    ranks = tuple(_cut_ranks(state, f"{prefix}.{name}", mask) for name, mask in each)
     return TransformerLayerConfig(
         heads=tuple(shape.heads[i] for i in heads.tolist()),
         ffn=len(units),
         ffn_kept=_original(shape.ffn_kept, units, shape.ffn),
+        ranks=ranks if any(ranks) else None,
     )
 
 
@@ -136,13 +141,15 @@ def _cut_attention(
     if not len(heads):
         _leave_bias(state, prefix, "out_proj", gate)
         return
-    dim, size = config.embed_dim, config.head_dim
-    weight = state[f"{prefix}.qkv.weight"].view(3, -1, size, dim)[:, heads]
-    state[f"{prefix}.qkv.weight"] = weight.reshape(-1, dim)
+    size = config.head_dim
+    weight = state[f"{prefix}.qkv.weight"]
+    inputs = weight.size(1)
+    weight = weight.view(3, -1, size, inputs)[:, heads]
+    state[f"{prefix}.qkv.weight"] = weight.reshape(-1, inputs)
     bias = state[f"{prefix}.qkv.bias"].view(-1, len(mask), size)[:, heads]
     state[f"{prefix}.qkv.bias"] = bias.reshape(-1)
-    out = state[f"{prefix}.out_proj.weight"].view(dim, -1, size)[:, heads]
-    state[f"{prefix}.out_proj.weight"] = (out * (mask[heads] * gate)[:, None]).reshape(dim, -1)
+    values = (mask * gate).repeat_interleave(size)
+    _cut_inputs(state, f"{prefix}.out_proj", values, _kept(values))
     state[f"{prefix}.out_proj.bias"] *= gate
     _keep(state, prefix, ("position_gate.scale",), heads)
 
@@ -152,8 +159,31 @@ def _cut_ffn(state: State, prefix: str, units: Tensor, mask: Tensor, gate: Tenso
         _leave_bias(state, prefix, "fc2", gate)
         return
     _keep(state, prefix, ("fc1.weight", "fc1.bias"), units)
-    state[f"{prefix}.fc2.weight"] = state[f"{prefix}.fc2.weight"][:, units] * (mask[units] * gate)
+    _cut_inputs(state, f"{prefix}.fc2", mask * gate, units)
     state[f"{prefix}.fc2.bias"] *= gate
+
+
+def _cut_inputs(state: State, name: str, values: Tensor, kept: Tensor) -> None:
+    """Keep some inputs of a linear map, times the ``values`` of their masks."""
+    inner = f"{name}.inner.weight"
+    first = inner if inner in state else f"{name}.weight"
+    state[first] = state[first][:, kept] * values[kept]
+
+
+def _cut_ranks(state: State, name: str, mask: Tensor) -> int:
+    """Cut what passes between two thin maps, and return how much is left; 0 of one matrix.
+
+    Thin maps that save nothing become one, others keep a direction, be it of zeros.
+    """
+    if (inner := state.pop(f"{name}.inner.weight", None)) is None:
+        return 0
+    weight, kept = state[f"{name}.weight"] * mask, _kept(mask)
+    kept = kept if len(kept) else kept.new_zeros(1)
+    if len(kept) * (len(weight) + inner.size(1)) >= len(weight) * inner.size(1):
+        state[f"{name}.weight"] = (weight.double() @ inner.double()).to(weight)
+        return 0
+    state[f"{name}.weight"], state[f"{name}.inner.weight"] = weight[:, kept], inner[kept]
+    return len(kept)
 
 
 def _leave_bias(state: State, prefix: str, output: str, gate: Tensor) -> None:

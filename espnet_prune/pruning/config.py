@@ -9,6 +9,7 @@ from typing import Any
 from espnet_prune.encoder import SSLConfig
 from espnet_prune.encoder.typed import ConfigError, check_name, read_typed, settle_types
 from espnet_prune.pruning.budgets import BUDGETS, Held, Limit, count_costs
+from espnet_prune.pruning.exits import ExitGates
 from espnet_prune.pruning.gates import Gates
 from espnet_prune.pruning.hard_concrete import DROP_RATES, HardConcreteGates
 from espnet_prune.pruning.magnitude import MagnitudeGates
@@ -20,6 +21,7 @@ GATES: dict[str, tuple[type[Gates], ...]] = {
     "hard_concrete": (HardConcreteGates,),
     "self_pinching": (PinchedWeights, PinchedUnits),
     "magnitude": (MagnitudeGates,),
+    "exit": (ExitGates,),
 }
 """Kinds of gates by name; of several, the units that are to close tell which is meant."""
 
@@ -34,7 +36,8 @@ class PruningConfig:
         warmup_steps: steps over which the target rises from 0; None: the share ``warmup`` of all.
         gate: ``hard_concrete`` (Louizos et al., 2018), ``self_pinching``, one learnable threshold
             per layer (after Xu et al., 2025; see :class:`~espnet_prune.pruning.SelfPinching`), or
-            ``magnitude``, which closes the smallest units at once and learns nothing.
+            two that learn nothing: ``magnitude`` closes the smallest units at once, ``exit`` all
+            layers above the deepest that every budget allows.
         units: what may close, of the ``units`` of the gate's kinds in :data:`.GATES`. None:
             ``conv``, ``head``, ``ffn``; for self-pinching ``weight``.
         budget: what the target limits, of :data:`.BUDGETS`: ``params``, the parameters of the
@@ -182,14 +185,14 @@ class PruningConfig:
         costs, held = count_costs(encoder, self.reference_seconds), self.held
         parts = [(name, part) for name, targets in self.targets.items() for part in targets]
         units = [unit for name, part in parts for unit in held[name].parts[part]]
-        shared = len(set(units)) < len(units)
+        bounds = self.kind.coarse or len(set(units)) < len(units)
         limits = {}
         for name, part in parts:
             target, dense = self.targets[name][part], costs.by(held[name]).part(part)
             if held[name].unit:
                 target = 1 - target * held[name].per_unit / dense
             key = part if len(held) == 1 else name if part == "total" else f"{name}_{part}"
-            limits[key] = Limit(held[name], part, dense, target, at_most=shared)
+            limits[key] = Limit(held[name], part, dense, target, at_most=bounds)
         if all(limit.target <= 0 for limit in limits.values()):
             now = "; ".join(limit.told(0.0) for limit in limits.values())
             asked = "; ".join(limit.told(limit.target) for limit in limits.values())

@@ -14,11 +14,12 @@ from espnet_prune.encoder.typed import check_name
 
 
 class LayerWidths(NamedTuple):
-    """Open units of one layer: heads, FFN units, and whether there is any head or unit at all."""
+    """Open units of one layer: heads, whether there is any, FFN units, and ranks of its maps."""
 
     heads: Number
     any_head: Number
     ffn: Number
+    ranks: tuple[Number | None, ...]
 
 
 class Widths(NamedTuple):
@@ -105,9 +106,31 @@ def expected_widths(config: SSLConfig, probabilities: Masks) -> Widths:
                 attention * width(gates.head, heads),
                 attention * any_head,
                 feed_forward * width(gates.ffn, ffn),
+                _ranks(config.layers[index].map_ranks, gates.rank),
             )
         )
     return Widths(tuple(map(width, probabilities.conv, sizes["conv"])), tuple(layers))
+
+
+def _ranks(built: tuple[int, ...], gates: Tensor | None) -> tuple[Number | None, ...]:
+    """The rank of each of a layer's maps, at least 1; None for a single matrix."""
+    own = built if gates is None else [each.sum().clamp(min=1) for each in gates.split(built)]
+    return tuple(rank if size else None for rank, size in zip(own, built, strict=True))
+
+
+def map_sizes(config: SSLConfig, layer: LayerWidths) -> tuple[Number, ...]:
+    """Weights of each linear map of a layer: of one matrix, or of two thin ones if those are fewer.
+
+    They are those of :data:`.MAPS`, and in their order.
+    """
+    dim, width = config.embed_dim, layer.heads * config.head_dim
+    shapes = (dim, 3 * width), (width, dim), (dim, layer.ffn), (layer.ffn, dim)
+
+    def size(inputs: Number, outputs: Number, rank: Number | None) -> Number:
+        whole = inputs * outputs
+        return whole if rank is None else min(rank * (inputs + outputs), whole)
+
+    return tuple(size(*shape, rank) for shape, rank in zip(shapes, layer.ranks, strict=True))
 
 
 def masked_widths(config: SSLConfig, masks: Masks) -> Widths:

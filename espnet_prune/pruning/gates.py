@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from espnet_prune.encoder import EncoderOutput, Masks, SSLConfig, SSLEncoder, open_masks
-from espnet_prune.encoder.typed import check_name
+from espnet_prune.encoder.typed import ConfigError, check_name
 from espnet_prune.pruning.apply import apply
 from espnet_prune.pruning.budgets import Costs, Limit, count_costs
 from espnet_prune.pruning.cost import expected_widths, masked_widths
@@ -30,12 +30,14 @@ class Gates(nn.Module, ABC):
         units: what it can close, by the names that configs know.
         default_units: what it closes unless told otherwise.
         sparse: whether what is closed stays, as zeros, instead of being cut away.
+        coarse: whether a target is a bound, for want of units that come near it.
         travel: the sum of their learning rates over a run that needs no more.
     """
 
     units: ClassVar[tuple[str, ...]]
     default_units: ClassVar[tuple[str, ...]]
     sparse: ClassVar[bool] = False
+    coarse: ClassVar[bool] = False
     travel: ClassVar[float] = 70.0
 
     @classmethod
@@ -43,6 +45,11 @@ class Gates(nn.Module, ABC):
         """Raise ConfigError if ``units`` cannot close together, or save nothing of a measure."""
         for unit in units:
             check_name("units that close together", unit, cls.units)
+        if "rank" in units and (uncounted := {"memory", "latency"} & {*measures}):
+            raise ConfigError(
+                "expected a budget of params, separate or macs for rank, found one on "
+                f"{', '.join(sorted(uncounted))}, which counts no thin maps"
+            )
 
     @classmethod
     @abstractmethod

@@ -17,8 +17,9 @@ from espnet_prune.pruning.gates import UnitGates
 if TYPE_CHECKING:
     from espnet_prune.pruning.config import PruningConfig
 
-DROP_RATES = {"conv": 0.01, "head": 0.01, "ffn": 0.5, "attention_layer": 0.01, "ffn_layer": 0.01}
-"""DPHuBERT's initial drop rate of each kind of unit."""
+DROP_RATES = {"conv": 0.01, "head": 0.01, "ffn": 0.5, "attention_layer": 0.01, "ffn_layer": 0.01,
+              "rank": 0.5}  # fmt: skip
+"""Initial drop rate of each kind of unit; DPHuBERT's, and that of ``ffn`` for ``rank``."""
 
 
 class HardConcrete(nn.Module):
@@ -82,7 +83,7 @@ class HardConcreteGates(UnitGates):
     Args:
         config: the encoder that is gated.
         units: the kinds of units that may close, of ``conv``, ``head``, ``ffn``,
-            ``attention_layer``, ``ffn_layer``.
+            ``attention_layer``, ``ffn_layer``, ``rank`` (of a :func:`.factored` encoder).
         drop_rates: initial drop rate per kind, over DPHuBERT's (0.01, and 0.5 for ``ffn``).
         seconds: the reference length of MACs.
 

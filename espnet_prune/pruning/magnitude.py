@@ -12,6 +12,7 @@ from torch import Tensor
 from espnet_prune.encoder import Masks, SSLEncoder, unit_sizes
 from espnet_prune.encoder.masks import make_masks
 from espnet_prune.pruning.budgets import Limit
+from espnet_prune.pruning.factors import direction_ranks, open_what_saves_nothing
 from espnet_prune.pruning.gates import UnitGates
 from espnet_prune.pruning.pinched_units import UNITS
 from espnet_prune.pruning.rounding import close_to
@@ -27,12 +28,13 @@ class MagnitudeGates(UnitGates):
 
     A unit's size is the root mean square of its weights (after Li et al., 2017, "Pruning filters
     for efficient convnets"): a filter of a convolution, a head's block of the output projection, a
-    row of the FFN's first matrix. The largest of each layer closes last. What closes is settled by
-    the weights of ``encoder`` now.
+    row of the FFN's first matrix. The largest of each layer closes last. Of ``rank`` the directions
+    of thin maps close in one order over all layers (:func:`.direction_ranks`). What closes is
+    settled by the weights of ``encoder`` now.
 
     Args:
         encoder: whose weights are compared.
-        units: the kinds that close, of ``conv``, ``head``, ``ffn``.
+        units: the kinds that close, of ``conv``, ``head``, ``ffn``, ``rank``.
         limits: what has to become small; of several, each unit closes that one of them closes.
         seconds: the reference length of MACs.
 
@@ -45,8 +47,8 @@ class MagnitudeGates(UnitGates):
         [766, 766, 766, 767]
     """
 
-    units = tuple(_WEIGHTS)
-    default_units = units
+    units = (*_WEIGHTS, "rank")
+    default_units = tuple(_WEIGHTS)
 
     def __init__(
         self,
@@ -57,11 +59,13 @@ class MagnitudeGates(UnitGates):
     ):
         super().__init__(encoder.config, units, seconds)
 
-        sizes = unit_sizes(self.config)
+        sizes, directions = unit_sizes(self.config), direction_ranks(encoder)
 
         def rank(kind: str, layer: int, size: int) -> Tensor | None:
             if kind not in units or not size:
                 return None
+            if kind == "rank":
+                return directions[layer]
             scores = _WEIGHTS[kind].scores(encoder, layer, size).detach()
             # Layers take turns: one head in each at a time would be too coarse for a budget.
             turn = (layer + 0.5) / len(sizes[kind])
@@ -70,6 +74,7 @@ class MagnitudeGates(UnitGates):
 
         ranking = make_masks(self.config, rank)
         masks = close_to(ranking, partial(self.sparsities, limits=limits), limits)
+        masks = open_what_saves_nothing(self.config, masks, ranking)
         for name, values in (("rank", ranking), ("mask", masks)):
             for kind in units:
                 for layer, value in enumerate(getattr(values, kind)):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from espnet_prune.encoder import SSLEncoder, unit_sizes
+from espnet_prune.encoder import SSLConfig, SSLEncoder, unit_sizes
+from espnet_prune.encoder.config import MAPS
 from espnet_prune.history import Step
 from espnet_prune.pruning.applied import UNITS
 from espnet_prune.report.table import Table, percent
@@ -54,13 +55,27 @@ def _shown(fact: Any) -> str:
     return f"{percent(fact)} %" if isinstance(fact, float) and 0 < fact < 1 else str(fact)
 
 
-def sizes_before(encoder: SSLEncoder) -> Sizes | None:
-    """What the layers of ``encoder`` had before the first cut; None if its history has none."""
+def sizes_around(encoder: SSLEncoder) -> tuple[Sizes | None, Sizes]:
+    """What the layers of ``encoder`` had before the first cut, if its history has one, and have.
+
+    Layers that are no longer there have nothing.
+    """
     cuts = (step for step in encoder.history if all(unit in step for unit in UNITS))
     now, first = unit_sizes(encoder.config), next(cuts, None)
-    if first is None or any(len(first[unit]) != len(now[unit]) for unit in UNITS):
-        return None
-    return {unit: first[unit] for unit in UNITS}
+    if first is None or any(len(first[unit]) < len(now[unit]) for unit in UNITS):
+        return None, now
+    before = {unit: first[unit] for unit in UNITS}
+    return before, {unit: (*now[unit], *(0,) * (len(before[unit]) - len(now[unit])))
+                    for unit in UNITS}  # fmt: skip
+
+
+def rank_tables(config: SSLConfig) -> list[Table]:
+    """The ranks of maps that are two thin ones, if there are any."""
+    if not any(layer.ranks for layer in config.layers):
+        return []
+    rows = [[str(rank or "one matrix") for rank in layer.map_ranks] for layer in config.layers]
+    names = (f"rank of {name.partition('.')[2]}" for name in MAPS)
+    return [Table(("layer", *names), [[str(i), *row] for i, row in enumerate(rows)])]
 
 
 def kept_tables(before: Sizes, after: Sizes) -> list[Table]:

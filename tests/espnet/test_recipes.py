@@ -25,6 +25,8 @@ SMALL = {
     "hj_mac": HARD,
     "self_pinching_units": {**HARD, "gate_lr": 0.05},
     "magnitude": {},
+    "svd": {},
+    "exit": {},
 }
 LAYERS = {"han2025_s80": ["layers=[0, 3]"]}
 LAYERS["dphubert_sp75"] = [*LAYERS["han2025_s80"], "projection_groups=[[0], [3]]"]
@@ -78,7 +80,7 @@ def test_every_recipe_is_here():
 @pytest.mark.parametrize("name", SMALL)
 def test_it_runs_to_the_end(name, tmp_path, encoder_folder, windows):
     output = tmp_path / "applied"
-    if name == "magnitude":
+    if not SMALL[name]:
         compress.main(
             [str(encoder_folder), "--recipe", name, "--output", str(output), *pruning(name)]
         )
@@ -99,7 +101,8 @@ def test_it_runs_to_the_end(name, tmp_path, encoder_folder, windows):
         assert not task or "recipe" not in yaml.safe_load((output / "config.yaml").read_text())
     told, cut = small.history
     assert told["recipe"] == name and told["source"] == encoder_folder.name
-    assert cut["target"] == 0.3 and abs(cut["reached"] - 0.3) < 0.005
+    assert cut["target"] == 0.3 and cut["reached"] > 0.295
+    assert name == "exit" or cut["reached"] < 0.305  # layers are coarse
     assert cut["budget"] == expected.get("budget", "params")
 
 

@@ -8,7 +8,7 @@ import torch
 
 from espnet_prune.encoder import ConfigError, SSLEncoder, TransformerLayerConfig
 from espnet_prune.inference import attention, fast_dtype, front_end, inference_form
-from tests.encoders import KINDS, NORMS, random_encoder, random_masks, tiny_config
+from tests.encoders import KINDS, NORMS, random_encoder, random_masks, thin_config, tiny_config
 
 FORM = "espnet_prune.inference.form"
 EMPTIED = TransformerLayerConfig((), 0)
@@ -35,6 +35,7 @@ def test_same_outputs(family, size, lengths, monkeypatch):
 
 EVERYWHERE = [
     {"final_norm": False},
+    {"layers": thin_config().layers},
     {"layers": (EMPTIED, TransformerLayerConfig((1,), 3), EMPTIED)},
 ]
 IN_WAVLM = [{"channel_scale": True}, {"pos_conv_kernel": 7}]

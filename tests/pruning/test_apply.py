@@ -9,7 +9,7 @@ from espnet_prune.encoder import SSLEncoder, open_masks
 from espnet_prune.encoder.masks import UNITS
 from espnet_prune.encoder.norm import OpenLayerNorm
 from espnet_prune.pruning import apply, count_params, masked_widths
-from tests.encoders import KINDS, NORMS, random_encoder, random_masks, tiny_config
+from tests.encoders import KINDS, NORMS, random_encoder, random_masks, thin_config, tiny_config
 
 # The function shadows its module's name in the package.
 apply_module = sys.modules["espnet_prune.pruning.apply"]
@@ -26,9 +26,9 @@ def closed(config, **units):
     return masks
 
 
-def assert_close(ours, theirs):
+def assert_close(ours, theirs, tolerance=1e-5):
     for our, their in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(our, their, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(our, their, atol=tolerance, rtol=tolerance)
 
 
 def assert_masked_equals_applied(config, masks, seed=0):
@@ -40,7 +40,8 @@ def assert_masked_equals_applied(config, masks, seed=0):
     with torch.no_grad():
         masked = encoder(wavs, lengths, masks).hidden_states
         applied = smaller(wavs, lengths).hidden_states
-    assert_close(masked, applied)
+    # Two thin maps of random weights multiply roundings.
+    assert_close(masked, applied, 5e-5 if any(layer.ranks for layer in config.layers) else 1e-5)
     built = sum(parameter.numel() for parameter in smaller.parameters())
     assert built == count_params(smaller_config).total
     assert built == int(count_params(config, masked_widths(config, masks)).total)
@@ -49,9 +50,9 @@ def assert_masked_equals_applied(config, masks, seed=0):
 
 @pytest.mark.parametrize("family, size", KINDS)
 @pytest.mark.parametrize("units", [*((unit,) for unit in UNITS), UNITS])
-@pytest.mark.parametrize("seed", range(2))
-def test_masked_equals_applied(family, size, units, seed):
-    config = tiny_config(family, size)
+@pytest.mark.parametrize("seed, make", [(0, tiny_config), (1, tiny_config), (2, thin_config)])
+def test_masked_equals_applied(family, size, units, seed, make):
+    config = make(family, size)
     assert_masked_equals_applied(config, random_masks(config, seed, units), seed)
 
 

@@ -111,7 +111,8 @@ def test_cost_is_differentiable():
     widths = expected_widths(config, probabilities)
     (count_params(config, widths).total + count_macs(config, 1.0, widths).total).backward()
     for unit in probabilities:
-        assert all(mask.grad is not None and (mask.grad > 0).all() for mask in unit)
+        # No rank is there without thin maps.
+        assert all((mask.grad > 0).all() for mask in unit if mask.numel())
 
 
 def test_parts_sum_to_the_total():

@@ -129,3 +129,15 @@ def test_no_table_is_refused(tmp_path):
     for file in ("table.json", "missing.json"):
         with pytest.raises(ConfigError, match=file):
             LatencyTable.read(tmp_path / file)
+
+
+def test_a_table_serves_the_first_layers_and_no_more(path):
+    encoder = random_encoder(tiny_config())
+    held = {"latency": {"table": path(encoder.config)}}
+    dense = Latency(held["latency"]["table"]).count(encoder.config, SECONDS).total
+    config = PruningConfig(dense - 0.5, 0, gate="exit", budget="latency", budget_conf=held,
+                           reference_seconds=SECONDS)  # fmt: skip
+    assert len(Pruner(encoder, config).apply_to(encoder).config.layers) == 2
+    deeper = replace(encoder.config, layers=encoder.config.layers * 2)
+    with pytest.raises(ConfigError, match="expected an encoder as in the table"):
+        Latency(held["latency"]["table"]).count(deeper, SECONDS)

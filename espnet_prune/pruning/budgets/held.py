@@ -11,7 +11,7 @@ from espnet_prune.encoder.families.base import Number
 from espnet_prune.encoder.typed import ConfigError
 from espnet_prune.pruning.cost import Cost, Widths
 
-EVERY = ("head", "conv", "ffn")
+EVERY = ("head", "conv", "ffn", "rank")
 """The units that bring a cost to its target: whole heads before what is finer."""
 
 
@@ -64,7 +64,8 @@ class Limit(NamedTuple):
         part: of it.
         dense: that cost when nothing is closed.
         target: the sparsity to reach, 1 - cost / dense.
-        at_most: whether others are held by the same units, so that more sparsity will do as well.
+        at_most: whether more sparsity will do as well: others are held by the same units, or these
+            are whole layers.
     """
 
     held: Held

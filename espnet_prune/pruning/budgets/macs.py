@@ -8,7 +8,7 @@ from typing import ClassVar
 from espnet_prune.encoder import SSLConfig
 from espnet_prune.encoder.typed import ConfigError
 from espnet_prune.pruning.budgets.held import Held
-from espnet_prune.pruning.cost import Cost, Widths, built_widths
+from espnet_prune.pruning.cost import Cost, Widths, built_widths, map_sizes
 
 _LONGEST = 10**6  # seconds, some eleven days
 
@@ -46,7 +46,7 @@ def count_macs(config: SSLConfig, seconds: float = 1.0, widths: Widths | None = 
             f"expected an input of {shortest:g} s (one frame) to {longest:g} s, found {seconds:g} s"
         )
     widths = widths or built_widths(config)
-    dim, head_dim = config.embed_dim, config.head_dim
+    dim = config.embed_dim
     conv, inputs = 0, config.rules.input_channels(config)
     *counts, frames = config.rules.conv_frames(config, round(seconds * 16000))
     for shape, channels, count in zip(config.conv_layers, widths.conv, counts, strict=True):
@@ -55,9 +55,10 @@ def count_macs(config: SSLConfig, seconds: float = 1.0, widths: Widths | None = 
     positions = frames + 1 - config.pos_conv_kernel % 2
     attention, ffn = 0, 0
     for layer in widths.layers:
-        width = layer.heads * head_dim
-        attention = attention + 4 * frames * width * dim + 2 * frames * frames * width
-        ffn = ffn + 2 * frames * dim * layer.ffn
+        joint, out, widen, narrow = map_sizes(config, layer)
+        scores = 2 * frames * frames * layer.heads * config.head_dim
+        attention = attention + frames * (joint + out) + scores
+        ffn = ffn + frames * (widen + narrow)
     return Cost(
         conv=conv,
         projection=frames * config.rules.projection_kernel * inputs * dim,

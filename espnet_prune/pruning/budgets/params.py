@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from espnet_prune.encoder import SSLConfig
 from espnet_prune.pruning.budgets.held import Held
-from espnet_prune.pruning.cost import Cost, Widths, built_widths
+from espnet_prune.pruning.cost import Cost, Widths, built_widths, map_sizes
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,7 @@ def count_params(config: SSLConfig, widths: Widths | None = None) -> Cost:
         (7632384, 4482560)
     """
     widths = widths or built_widths(config)
-    dim, head_dim = config.embed_dim, config.head_dim
-    rules = config.rules
+    dim, rules = config.embed_dim, config.rules
     conv, inputs = 0, rules.input_channels(config)
     for index, (shape, channels) in enumerate(zip(config.conv_layers, widths.conv, strict=True)):
         normed = config.conv_norm == "layer" or (config.conv_norm == "group" and index == 0)
@@ -42,9 +41,11 @@ def count_params(config: SSLConfig, widths: Widths | None = None) -> Cost:
     kernel, group = config.pos_conv_kernel, dim // config.pos_conv_groups
     attention, ffn = rules.position_params(config), 0
     for layer in widths.layers:
-        attention = attention + dim + layer.heads * head_dim * (4 * dim + 2 + rules.key_bias)
+        joint, out, widen, narrow = map_sizes(config, layer)
+        biases = layer.heads * config.head_dim * (2 + rules.key_bias) + dim
+        attention = attention + joint + out + biases
         attention = attention + rules.position_gate_params(config, layer.heads, layer.any_head)
-        ffn = ffn + dim + layer.ffn * (2 * dim + 1)
+        ffn = ffn + widen + narrow + layer.ffn + dim
     return Cost(
         conv=conv,
         projection=(

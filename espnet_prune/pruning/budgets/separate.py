@@ -12,4 +12,4 @@ from espnet_prune.pruning.budgets.params import Params
 class Separate(Params):
     """Parameters of front end and Transformer apart (HJ-Pruning-SepSize, Peng et al., 2023)."""
 
-    parts: ClassVar = {"front_end": ("conv",), "transformer": ("head", "ffn")}
+    parts: ClassVar = {"front_end": ("conv",), "transformer": ("head", "ffn", "rank")}
