@@ -103,9 +103,8 @@ class LatencyTable:
         """Milliseconds by part of an encoder of ``config`` at ``widths``."""
         found = shape_of(config)
         # The first layers of an encoder are blocks of the same table.
-        if {**found, "layers": self.shape["layers"]} != self.shape or (
-            found["layers"] > self.shape["layers"]
-        ):
+        layers = self.shape.get("layers", 0)
+        if {**found, "layers": layers} != self.shape or found["layers"] > layers:
             raise ConfigError(f"expected an encoder as in the table, {self.shape}, found {found}")
         inputs = (0, *widths.conv[:-1])
         return Cost(
