@@ -128,7 +128,10 @@ def map_sizes(config: SSLConfig, layer: LayerWidths) -> tuple[Number, ...]:
 
     def size(inputs: Number, outputs: Number, rank: Number | None) -> Number:
         whole = inputs * outputs
-        return whole if rank is None else min(rank * (inputs + outputs), whole)
+        if rank is None or (thin := rank * (inputs + outputs)) < whole:
+            return whole if rank is None else thin
+        # As large as the matrix; the gradient still says that a smaller rank would be smaller.
+        return whole + (thin - thin.detach()) if isinstance(thin, Tensor) else whole
 
     return tuple(size(*shape, rank) for shape, rank in zip(shapes, layer.ranks, strict=True))
 
