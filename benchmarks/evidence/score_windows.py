@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ from espnet_prune.diarization.windows import WindowAudio, WindowLabels
 from espnet_prune.inference import inference_form
 from espnet_prune.progress import progress
 from espnet_prune.storage.files import atomic_write
+
+# From waveforms (B, T) and samples (B,) to log-probabilities (B, L, K) and frames (B,).
+Run = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -45,13 +48,17 @@ def main(cmd: Sequence[str] | None = None) -> None:
 
 
 @torch.no_grad()
-def count_errors(model: DiarizationModel, windows: Path, batch_size: int = 8) -> dict[str, Any]:
+def count_errors(
+    model: DiarizationModel, windows: Path, batch_size: int = 8, run: Run | None = None
+) -> dict[str, Any]:
     """``units``: frames in error and frames of speech of each recording; ``windows``: how many.
 
     Frames in error are missed speech, false alarm and speech of the wrong speaker, under the best
-    order of the speakers in each window.
+    order of the speakers in each window. What ``run`` gives counts, unless given that of the model
+    in its inference form.
     """
-    model.featurizer.encoder = inference_form(model.encoder)
+    if run is None:
+        model.featurizer.encoder = inference_form(model.encoder)
     audio = WindowAudio(windows)
     labels = WindowLabels(windows, model.config.max_speakers, FrameGrid.of(model.encoder.config))
     units: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
@@ -60,7 +67,7 @@ def count_errors(model: DiarizationModel, windows: Path, batch_size: int = 8) ->
         batch = names[first : first + batch_size]
         wavs = pad_sequence([torch.from_numpy(audio[name]) for name in batch], batch_first=True)
         lengths = torch.tensor([len(audio[name]) for name in batch])
-        log_probs, frames = model(wavs, lengths)
+        log_probs, frames = (run or model)(wavs, lengths)
         found = model.powerset.to_multilabel(log_probs)
         for name, activity, length in zip(batch, found, frames, strict=True):
             true = torch.from_numpy(labels[name])[None, :length]
@@ -68,7 +75,7 @@ def count_errors(model: DiarizationModel, windows: Path, batch_size: int = 8) ->
             unit = units[audio.recording(name)]
             unit[0] += round(float(counted.der * counted.speech))
             unit[1] += int(true.sum())
-    return {"units": units, "windows": len(names)}
+    return {"units": dict(units), "windows": len(names)}
 
 
 if __name__ == "__main__":
