@@ -67,14 +67,10 @@ def _explain_model(name: str, output: Path | None) -> None:
 
 
 def _encoder(name: str) -> SSLEncoder:
-    """The encoder of a model; that of an ESPnet task lies in a folder of its own."""
-    from espnet_prune.formats import import_encoder
-    from espnet_prune.storage.checkpoint import CONFIG
+    from espnet_prune.formats.sources import encoder_of
 
-    inner = Path(name, "encoder")
-    own = (inner / CONFIG).is_file() and not Path(name, CONFIG).is_file()
     try:
-        return import_encoder(inner if own else name)
+        return encoder_of(name)
     except CheckpointError as error:
         if Path(name).exists():
             raise

@@ -1,4 +1,4 @@
-"""The kinds of ``report`` that draw: a pruning by epoch and layer, one recording over time."""
+"""The kinds of ``report`` that draw: a pruning, one recording over time, error over cost."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from espnet_prune.data import Region, read_rttm, read_uem
+from espnet_prune.data import DataError, Region, read_rttm, read_uem
 from espnet_prune.data.tables import entry_of
 from espnet_prune.report.figure import check_plot, save_plot
 from espnet_prune.storage.files import require_writable
 
 
 def add_plots(kinds: Any) -> None:
-    """Add ``pruning`` and ``timeline`` to the kinds of a parser."""
+    """Add ``pruning``, ``timeline`` and ``trade_off`` to the kinds of a parser."""
     kind = kinds.add_parser(
         "pruning",
         help="sparsity, loss and multipliers by epoch, and what was kept of each layer",
@@ -44,6 +44,25 @@ def add_plots(kinds: Any) -> None:
         type=Path,
         help="PNG, PDF, SVG or JPEG file to write (default: timeline_ID.png in this folder)",
     )
+    _add_trade_off(
+        kinds.add_parser("trade_off", help="error over cost for several sizes, the knee")
+    )
+
+
+def _add_trade_off(kind: argparse.ArgumentParser) -> None:
+    kind.description = (
+        "Prints a table and draws a curve. Of the models that none beats in both, the knee is "
+        "where saving more begins to cost more."
+    )
+    kind.set_defaults(run=plot_trade_off)
+    kind.add_argument(
+        "models",
+        nargs="+",
+        metavar="MODEL=SCORES",
+        help="a model's folder, and what score_der --json or score_asr --output wrote of it",
+    )
+    kind.add_argument("--cost", choices=("params", "macs"), default="macs", help="(default: macs)")
+    kind.add_argument("--output", type=Path, help="PNG, PDF, SVG or JPEG file to draw")
 
 
 def plot_pruning(args: argparse.Namespace) -> None:
@@ -92,3 +111,23 @@ def plot_timeline(args: argparse.Namespace) -> None:
         hypotheses.append(Hypothesis(label, found, None if math.isnan(der) else der))
     save_plot(draw_timeline(truth, hypotheses, regions), output)
     print(output)
+
+
+def plot_trade_off(args: argparse.Namespace) -> None:
+    """Print the costs and errors of models, and draw them."""
+    from espnet_prune.formats.sources import encoder_of
+    from espnet_prune.report.trade_off import draw, read_point, render
+
+    if args.output:
+        check_plot(args.output)
+        require_writable(args.output)
+    points = []
+    for text in args.models:
+        model, _, scores = text.partition("=")
+        if not (model and scores):
+            raise DataError(f"expected MODEL=SCORES, found {text!r}")
+        config = encoder_of(model).config
+        points.append(read_point(Path(model).name, config, Path(scores), args.cost))
+    print(render(points, args.cost))
+    if args.output:
+        save_plot(draw(points, args.cost), args.output)

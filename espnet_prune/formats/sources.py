@@ -95,6 +95,13 @@ def import_encoder(source: str | PathLike[str] | nn.Module) -> SSLEncoder:
     return _import_folder(path) if path.is_dir() else _import_file(path)
 
 
+def encoder_of(model: str | PathLike[str]) -> SSLEncoder:
+    """As :func:`import_encoder`; of the folder of an ESPnet task's model, the encoder inside."""
+    inner = Path(model, "encoder")
+    own = (inner / CONFIG).is_file() and not Path(model, CONFIG).is_file()
+    return import_encoder(inner if own else model)
+
+
 def find_source(source: str | PathLike[str], also: Sequence[str] = ()) -> Path:
     """The local folder or file that ``source`` is, or a download of it.
 
