@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import platform
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -32,24 +34,34 @@ class Block:
     inputs: tuple[float, ...] = (0.0,)
 
     def at(self, width: Number, inputs: Number = 0) -> Number:
-        """Milliseconds ``()`` at a ``width`` and ``inputs``, differentiable in both."""
-        like = next((each for each in (width, inputs) if isinstance(each, Tensor)), None)
-        rows = torch.tensor(self.ms, dtype=torch.float64 if like is None else like.dtype)
-        rows = rows if like is None else rows.to(like.device)
-        found = _between(self.inputs, _between(self.widths, rows, width), inputs)
-        return float(found) if like is None else found
+        """Milliseconds ``()`` at a ``width`` and ``inputs``, differentiable in both.
+
+        The gradient is the slope over a step of the table to either side: where a processor
+        computes in blocks of units, there is none between their edges.
+        """
+        at = tuple(float(x.detach()) if isinstance(x, Tensor) else x for x in (width, inputs))
+        found = self._ms(*at)
+        if not isinstance(width, Tensor) and not isinstance(inputs, Tensor):
+            return found
+        for axis, (x, known) in enumerate(((width, self.widths), (inputs, self.inputs))):
+            if isinstance(x, Tensor) and len(known) > 1:
+                step = max(b - a for a, b in pairwise(known))
+                ends = max(known[0], at[axis] - step), min(known[-1], at[axis] + step)
+                low, high = (self._ms(*(*at[:axis], end, *at[axis + 1 :])) for end in ends)
+                found = found + (high - low) / (ends[1] - ends[0]) * (x - x.detach())
+        return found
+
+    def _ms(self, width: float, inputs: float) -> float:
+        return _between(self.inputs, [_between(self.widths, row, width) for row in self.ms], inputs)
 
 
-def _between(widths: Sequence[float], values: Tensor, at: Number) -> Tensor:
-    """``values`` ``(..., n)`` at n ``widths``, interpolated ``at`` one between them, ``(...)``."""
-    if len(widths) == 1:
-        return values[..., 0]
-    known = values.new_tensor(widths)
-    at = torch.as_tensor(at, dtype=values.dtype, device=values.device)
-    right = torch.searchsorted(known, at.detach()).clamp(1, len(widths) - 1)
-    left = right - 1
-    share = (at - known[left]) / (known[right] - known[left])
-    return values[..., left] * (1 - share) + values[..., right] * share
+def _between(known: Sequence[float], values: Sequence[float], at: float) -> float:
+    """What lies ``at`` a place between ``known`` ones on the line between their ``values``."""
+    if len(known) == 1:
+        return values[0]
+    right = min(max(1, bisect_left(known, at)), len(known) - 1)
+    share = (at - known[right - 1]) / (known[right] - known[right - 1])
+    return values[right - 1] * (1 - share) + values[right] * share
 
 
 @dataclass(frozen=True)
