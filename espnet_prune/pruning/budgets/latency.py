@@ -40,7 +40,7 @@ class Block:
         computes in blocks of units, there is none between their edges.
         """
         at = tuple(float(x.detach()) if isinstance(x, Tensor) else x for x in (width, inputs))
-        found = self._ms(*at)
+        found: Number = self._ms(*at)
         if not isinstance(width, Tensor) and not isinstance(inputs, Tensor):
             return found
         for axis, (x, known) in enumerate(((width, self.widths), (inputs, self.inputs))):
