@@ -144,6 +144,8 @@ def _obstacles(config: SSLConfig) -> Iterator[str]:
     ):
         if indices:
             yield f"fewer than {what} in layers {', '.join(map(str, indices))}"
+    if thin := [str(index) for index, layer in layers if any(layer.map_ranks)]:
+        yield f"maps of two thin ones (ranks) in layers {', '.join(thin)}"
     if heads * config.head_dim != config.embed_dim:
         yield f"{heads} heads of width {config.head_dim} at width {config.embed_dim}"
     if config.channel_scale:

@@ -76,7 +76,7 @@ def _scores(encoder: SSLEncoder, index: int) -> Tensor:
             weight, inner = linear.weight.detach(), cast(Linear, linear.inner).weight.detach()
             energy = weight.square().sum(0) * inner.square().sum(1)
             parts.append(energy / energy.sum() / (weight.size(0) + inner.size(1)))
-    return torch.cat(parts) if parts else torch.zeros(0)
+    return torch.cat(parts) if parts else next(encoder.parameters()).detach().new_zeros(0)
 
 
 def open_what_saves_nothing(config: SSLConfig, masks: Masks, ranking: Masks) -> Masks:
@@ -97,5 +97,6 @@ def open_what_saves_nothing(config: SSLConfig, masks: Masks, ranking: Masks) -> 
 
 
 def _opened(mask: Tensor, ranks: Tensor, all_: bool) -> Tensor:
-    best = ranks >= ranks.max() if len(ranks) and not mask.any() else ranks < 0
-    return torch.ones_like(mask) if all_ else mask.masked_fill(best, 1.0)
+    if all_ or not len(mask):
+        return torch.ones_like(mask)
+    return mask if mask.any() else mask.index_fill(0, ranks.argmax()[None], 1.0)

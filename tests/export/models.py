@@ -7,7 +7,7 @@ import torch
 from espnet_prune.encoder import Featurizer, SSLEncoder, TransformerLayerConfig
 from tests.encoders import KINDS, random_encoder, tiny_config
 
-_TWO = (TransformerLayerConfig((0, 2, 3), 9), TransformerLayerConfig((), 5))
+_TWO = (TransformerLayerConfig((0, 2, 3), 9, ranks=(7, 0, 3, 4)), TransformerLayerConfig((), 5))
 _EMPTIED = (TransformerLayerConfig((1, 3), 0), TransformerLayerConfig((), 0))
 
 # Every family and norm order, pruned, with these changes spread over them.

@@ -122,6 +122,10 @@ def test_indices_of_channels_are_left_behind(tmp_path: Path) -> None:
             {"layers": (TransformerLayerConfig((0, 1, 2, 3), 0),) * 2},
             "found fewer than 1 FFN units in layers 0, 1; keep it",
         ),
+        (
+            {"layers": (TransformerLayerConfig((0, 1, 2, 3), 9, ranks=(0, 5, 0, 0)),) * 2},
+            "found maps of two thin ones .ranks. in layers 0, 1; keep it",
+        ),
         ({"head_dim": 8}, "4 heads of width 8 at width 16"),
         ({"channel_scale": True}, "channel_scale"),
         ({"final_norm": False}, "final_norm"),
