@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import diarization, pipeline, score_precisions, table, training
+from benchmarks import diarization, pipeline, run_bench_precisions, table, training
 from benchmarks.evidence import results as evidence
 from benchmarks.evidence import table as evidence_table
 from benchmarks.results import Row
@@ -25,7 +25,7 @@ _KINDS: dict[str, tuple[Callable[..., Any], Callable[[Any], str]]] = {
     "bench_training.json": (training.TrainingRow, training.render),
     "bench_diarization.json": (diarization.StageRow, diarization.render),
     "bench_pipeline.json": (pipeline.PipelineRow, pipeline.render),
-    "bench_precisions.json": (score_precisions.PrecisionRow, score_precisions.render),
+    "bench_precisions.json": (run_bench_precisions.PrecisionRow, run_bench_precisions.render),
     **{f"study_{name}.json": (evidence.Row, evidence_table.render) for name in "abcde"},
 }
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
+from espnet_prune.encoder.config import MAPS
 from espnet_prune.export.program import Deployment, Model, Output, require, trace
 from espnet_prune.storage.files import replacing
 
@@ -22,6 +23,7 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 Program = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """From waveforms ``(B, T)`` and samples ``(B,)`` to an output and frames ``(B,)``."""
 _OPSET = 18
+_SCOPES = "pkg.torch.onnx.name_scopes"
 _AXES: dict[str, Any] = {"wavs": {0: "batch", 1: "samples"}, "lengths": None}
 
 logger = logging.getLogger(__name__)
@@ -37,8 +39,8 @@ def export_onnx(
 
     A batch may have any size and any length from one frame on. What there is to know about the
     model lies in the file's metadata. The write is atomic; weights of over 1.5 GB go to a file
-    beside it. ``int8`` stores the linear maps in, and computes them with, 8-bit integers; of
-    ``float16`` are all weights and sums. For ``output`` see :class:`.Deployment`.
+    beside it. ``int8`` stores the Transformer's linear maps in, and computes them with, 8-bit
+    integers; of ``float16`` are all weights and sums. For ``output`` see :class:`.Deployment`.
 
     Raises:
         ExportError: the model has no such output, or a package is not installed.
@@ -101,13 +103,24 @@ def _save_int8(program: torch.onnx.ONNXProgram, path: Path) -> None:
     from onnxruntime.quantization import quantize_dynamic
 
     logger.info("quantizing it")
+    graph = program.model_proto.graph
     quantize_dynamic(
         program.model_proto,
         path,
         op_types_to_quantize=["MatMul", "Gemm"],
+        nodes_to_exclude=[node.name for node in graph.node if not _is_map(node)],
         per_channel=True,
         reduce_range=True,  # to 7 bits: without VNNI, x86 processors saturate sums of products of 8
     )
+
+
+def _is_map(node: Any) -> bool:
+    """Whether a node computes a linear map of the Transformer, by the modules that it lies in.
+
+    Spectra need more than 8 bits, and a head has few maps, and the last word.
+    """
+    scopes = next((each.value for each in node.metadata_props if each.key == _SCOPES), "")
+    return any(name in scopes for name in MAPS)
 
 
 def _save_float16(program: torch.onnx.ONNXProgram, path: Path) -> None:

@@ -54,7 +54,8 @@ class InferenceAttention(nn.Module):
         inner = None if qkv.inner is None else qkv.inner.weight
         if attention.position_gate is not None:
             gate = attention.position_gate
-            gate_weight, gate_bias = _gate_rows(gate, weight.size(1))
+            width = (weight if inner is None else inner).size(1)
+            gate_weight, gate_bias = _gate_rows(gate, width)
             if inner is None:
                 weight = torch.cat([weight, gate_weight])
             else:  # the gates hear what comes in, beside the thin map

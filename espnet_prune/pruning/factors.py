@@ -52,7 +52,16 @@ def factored(encoder: SSLEncoder) -> SSLEncoder:
 
 
 def prepared(encoder: SSLEncoder, config: PruningConfig) -> SSLEncoder:
-    """``encoder`` with the parts that gates of ``config`` are on: thin maps for ``rank``."""
+    """``encoder`` with the parts that gates of ``config`` are on: thin maps for ``rank``.
+
+    Example:
+        >>> from espnet_prune import SSLEncoder
+        >>> from espnet_prune.pruning import Pruner, PruningConfig, prepared
+        >>> config = PruningConfig(0.5, 0, gate="magnitude", units=("rank",), budget="macs")
+        >>> encoder = prepared(SSLEncoder.from_pretrained("whisper_tiny_en"), config)
+        >>> Pruner(encoder, config).apply_to(encoder).config.layers[0].ranks
+        (102, 186, 112, 105)
+    """
     return factored(encoder) if "rank" in config.closing else encoder
 
 

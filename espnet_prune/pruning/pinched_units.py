@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from torch import Tensor, nn
 
@@ -23,18 +23,20 @@ class Unit(NamedTuple):
 
     Attributes:
         mask: the kind of :class:`~espnet_prune.encoder.Masks` that it closes.
-        module: name of what has the weights, with the number of the layer in braces.
+        weight: name of the weights, with the number of the layer in braces.
         split: the weights of each of n units, ``(n, ...)``, out of the whole and n.
     """
 
     mask: str
-    module: str
+    weight: str
     split: Callable[[Tensor, int], Tensor]
 
     def scores(self, encoder: SSLEncoder, layer: int, size: int) -> Tensor:
         """Root mean square of the weights of each of the layer's ``size`` units ``(n,)``."""
-        module: Any = encoder.get_submodule(self.module.format(layer))
-        weight = module.whole() if isinstance(module, Linear) else module.weight
+        name, _, tensor = self.weight.format(layer).rpartition(".")
+        module = encoder.get_submodule(name)
+        thin = isinstance(module, Linear) and tensor == "weight"
+        weight = module.whole() if thin else getattr(module, tensor)
         return self.split(weight, size).square().mean(1).clamp(min=1e-20).sqrt()
 
 
@@ -51,10 +53,10 @@ def _blocks(weight: Tensor, count: int) -> Tensor:
 
 
 UNITS = {
-    "channel": Unit("conv", "front_end.conv_layers.{}.conv", _rows),
-    "head": Unit("head", "layers.{}.attention.out_proj", _blocks),
-    "row": Unit("ffn", "layers.{}.feed_forward.fc1", _rows),
-    "column": Unit("ffn", "layers.{}.feed_forward.fc2", _columns),
+    "channel": Unit("conv", "front_end.conv_layers.{}.conv.weight", _rows),
+    "head": Unit("head", "layers.{}.attention.out_proj.weight", _blocks),
+    "row": Unit("ffn", "layers.{}.feed_forward.fc1.weight", _rows),
+    "column": Unit("ffn", "layers.{}.feed_forward.fc2.weight", _columns),
 }
 """What may close, by name; a new one is a line here."""
 

@@ -38,6 +38,7 @@ run_bench --models wavlm_base_plus --inputs 1x0.2 --rounds 1 --limit 0.1 --threa
 run_bench_training --models whisper_tiny_en --inputs 1x0.2 --rounds 1 --threads 1 --output out
 run_bench_diarization --models whisper_tiny_en --minutes 0.1 --speakers 2 --threads 1 \
   --synthetic 5 --output out
+run_bench_precisions exp/pruned data/windows --rounds 1 --output out
 run_bench_pipeline --model whisper_tiny_en --seconds 9 --steps 2 --embeddings ssl \
   --only espnet_prune --rounds 1 --no-load --output out
 compare_der data/rttm data/rttm data/rttm --uem data/uem
@@ -62,6 +63,7 @@ report diarization exp --data_dir meetings --set test --seed 0
 report pruning exp/prune_train encoder encoder --output out
 report sets exp/diarized_dense/test.json --published 10.0
 report speech dense=exp/dense pruned=exp/pruned --seed 0 --output out.md
+report trade_off encoder=exp/diarized_dense/test.json --output out.png
 report timeline data/rttm data/rttm --recording a --output out.png --uem data/uem
 score_asr speech/text speech/text --output out.json
 score_embedding encoder speech --embedding mel --seconds 0.5
@@ -75,7 +77,7 @@ tune_diarization exp/pruned data --grid min_share=0.1,0.2 --output out.yaml --de
 # They go on until they are told to end, or start what does: tests/bin/test_serve.py has theirs.
 _SERVICES = ("serve", "run_load")
 # A kind of these is a command of its own, such as report_sets.
-_KINDS = {"report": ("diarization", "pruning", "sets", "speech", "timeline")}
+_KINDS = {"report": ("diarization", "pruning", "sets", "speech", "timeline", "trade_off")}
 
 
 def _names(verb: str, kinds: Sequence[str]) -> list[str]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from espnet_prune.encoder import PRESETS, SSLEncoder
+from espnet_prune.encoder.config import MAPS
 from espnet_prune.export import (
     ExportError,
     export_onnx,
@@ -180,15 +181,17 @@ def test_the_model_is_left_as_it_is(tmp_path: Path) -> None:
     assert difference(torch.stack(model.eval()(*batch(2, 500, 300))[0]), again) == 0
 
 
-def test_int8(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["hubert-base", "wavlm-large", "whisper-own", "diarizer-whisper"])
+def test_int8_is_of_the_transformers_maps_alone(name: str, tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
-    model = make("hubert-base")
+    model = make(name)
     export_onnx(model, tmp_path / "model.onnx", precision="int8")
     assert TOLERANCE < largest_difference(tmp_path / "model.onnx", model) < 0.1
     file = onnx.load(tmp_path / "model.onnx")
-    linear = [each for each in model.modules() if isinstance(each, torch.nn.Linear)]
-    assert [node.op_type for node in file.graph.node].count("MatMulInteger") == len(linear)
+    encoder = getattr(model, "encoder", model)
+    maps = [each.endswith((*MAPS, ".inner")) for each, _ in encoder.layers.named_modules()]
+    assert [node.op_type for node in file.graph.node].count("MatMulInteger") == sum(maps)
     assert {"family", "hop"} <= {each.key for each in file.metadata_props}
 
 

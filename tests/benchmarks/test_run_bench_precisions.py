@@ -6,8 +6,8 @@ import os
 import pytest
 import torch
 
-from benchmarks import score_precisions
-from benchmarks.score_precisions import PrecisionRow
+from benchmarks import run_bench_precisions
+from benchmarks.run_bench_precisions import PrecisionRow
 from espnet_prune.bin import make_windows
 from espnet_prune.data.rttm import Turn, write_rttm
 from espnet_prune.diarization.head import DiarizationConfig, HeadConfig
@@ -31,7 +31,7 @@ def test_two_runtimes_and_two_precisions(tmp_path, monkeypatch, capsys):
     model = DiarizationModel(Featurizer(random_encoder(tiny_config("whisper", "own"))), config)
     model.save_pretrained(tmp_path / "model")
     options = ["--rounds", "1", "--output", str(tmp_path / "out")]
-    score_precisions.main([str(tmp_path / "model"), str(tmp_path / "windows"), *options])
+    run_bench_precisions.main([str(tmp_path / "model"), str(tmp_path / "windows"), *options])
     torch.set_num_threads(threads)
     rows = [PrecisionRow(**row) for row in
             json.loads((tmp_path / "out/bench_precisions.json").read_text())]  # fmt: skip

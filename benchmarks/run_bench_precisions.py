@@ -3,7 +3,7 @@
 Errors are those of windows by themselves, the differences paired over recordings; milliseconds
 those of one window of 8 s on one thread, in turns.
 
-Example: python -m benchmarks.score_precisions exp/model dump/raw/test/windows
+Example: python -m benchmarks.run_bench_precisions exp/model dump/raw/test/windows
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     args.threads = 1
     # Runtimes start a thread for each core that they are given.
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    with explained("score_precisions"), tempfile.TemporaryDirectory() as folder:
+    with explained("bench_precisions"), tempfile.TemporaryDirectory() as folder:
         setting = prepare(args)
         model = DiarizationModel.from_pretrained(args.model)
         ways = list(_ways(model, Path(folder)))
