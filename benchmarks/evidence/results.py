@@ -8,10 +8,9 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from benchmarks.evidence.study import Study, node_folder
-from espnet_prune.encoder import SSLEncoder
+from benchmarks.evidence.study import MODEL, Study, node_folder
+from espnet_prune.formats.sources import encoder_of
 from espnet_prune.inference.latency import Conditions, measure_ms
 from espnet_prune.pruning import count_macs, count_params
 from espnet_prune.storage.config_files import read_json
@@ -29,7 +28,6 @@ class Made:
         steps, seconds: of its own training, validation included; 0 without one. Seconds are of the
             wall, beside whatever else ran.
         params, macs: of its encoder; of one second of audio.
-        ms: of its encoder, in the inference form, for 8 s on a thread; None of older ones.
         commit, date, torch, espnet, processor: of the last command.
     """
 
@@ -43,7 +41,6 @@ class Made:
     torch: str
     espnet: str | None
     processor: str
-    ms: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +52,8 @@ class Row(Made):
         reference: whether others are compared with it.
         rate, units: what is scored, and what one by one.
         all_steps, all_seconds: of the arm and of the nodes that it builds on.
+        ms: of its encoder, in the inference form, for 8 s on a thread, measured as rows are
+            collected; None of rows before that was.
         scores: ``[errors, total]`` of every recording or utterance, by set.
     """
 
@@ -67,6 +66,7 @@ class Row(Made):
     all_steps: int
     all_seconds: float
     scores: Mapping[str, Mapping[str, Sequence[float]]]
+    ms: float | None = None
 
 
 def described(study: Study, name: str, seed: int, folder: Path) -> list[str]:
@@ -77,14 +77,10 @@ def described(study: Study, name: str, seed: int, folder: Path) -> list[str]:
     ]
 
 
-def cost_of(model: Path) -> dict[str, Any]:
-    """``params``, ``macs`` and ``ms`` of the encoder of a folder that a node has made."""
-    inner = model / "encoder"
-    encoder = SSLEncoder.from_pretrained(inner if inner.exists() else model)
-    ms, _ = measure_ms(encoder, Conditions())
-    config = encoder.config
-    costs = {"params": count_params(config).total, "macs": count_macs(config).total}
-    return {**costs, "ms": round(ms, 2)}
+def cost_of(model: Path) -> dict[str, int]:
+    """``params`` and ``macs`` of the encoder of a folder that a node has made."""
+    config = encoder_of(model).config
+    return {"params": count_params(config).total, "macs": count_macs(config).total}
 
 
 def check_made(study: Study, nodes: Iterable[str], seeds: Iterable[int], folder: Path) -> None:
@@ -114,18 +110,19 @@ def _rows(study: Study, folder: Path) -> Iterator[Row]:
             chain = [_made(folder, each, seed) for each in (*node.after, name)]
             made = chain[-1]
             assert made is not None
-            files = study.scoring(name, seed, folder)
+            files, here = study.scoring(name, seed, folder), node_folder(folder, name, seed)
             yield Row(
                 **asdict(made),
                 arm=name,
                 seed=seed,
                 title=str(node.title),
                 reference=name == study.reference,
+                ms=round(measure_ms(encoder_of(here / MODEL), Conditions())[0], 2),
                 rate=study.rate,
                 units=study.units,
                 all_steps=sum(each.steps for each in chain if each),
                 all_seconds=sum(each.seconds for each in chain if each),
-                scores={each: read_json(node_folder(folder, name, seed) / f"{each}.json")["units"]
+                scores={each: read_json(here / f"{each}.json")["units"]
                         for each in files},
             )  # fmt: skip
 
