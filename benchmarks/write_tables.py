@@ -22,6 +22,7 @@ from espnet_prune.storage.files import atomic_write
 
 _KINDS: dict[str, tuple[Callable[..., Any], Callable[[Any], str]]] = {
     "bench.json": (Row, table.render),
+    "bench_loaded.json": (Row, table.render),
     "bench_training.json": (training.TrainingRow, training.render),
     "bench_diarization.json": (diarization.StageRow, diarization.render),
     "bench_pipeline.json": (pipeline.PipelineRow, pipeline.render),
