@@ -223,7 +223,10 @@ def _sizes(config: SSLConfig) -> Iterator[str]:
             sizes[f"{name} of convolution {index}"] = getattr(conv, name), 1, _MOST_UNITS
     for index, layer in enumerate(config.layers):
         sizes[f"ffn of layer {index}"] = layer.ffn, 0, _MOST_UNITS
-        for name, rank in zip(MAPS, layer.map_ranks, strict=False):
+        if len(layer.map_ranks) != len(MAPS):
+            yield f"layer {index} has ranks {shown(layer.ranks)}, expected one of each of {MAPS}"
+            continue
+        for name, rank in zip(MAPS, layer.map_ranks, strict=True):
             sizes[f"the rank of layer {index}'s {name}"] = rank, 0, _MOST_UNITS
     for name, least in {"embed_dim": 1, "head_dim": 1, **config.rules.least}.items():
         sizes[name] = getattr(config, name) or 0, least, _MOST_UNITS
@@ -245,10 +248,8 @@ def _contradictions(config: SSLConfig) -> Iterator[str]:
     for index, layer in enumerate(config.layers):
         if not _fits(layer.ffn_kept, layer.ffn):
             yield f"layer {index} has {layer.ffn} FFN units, but keeps {shown(layer.ffn_kept)}"
-        if len(layer.map_ranks) != len(MAPS):
-            yield f"layer {index} has ranks {shown(layer.ranks)}, expected one of each of {MAPS}"
         emptied = not layer.heads, not layer.heads, not layer.ffn, not layer.ffn
-        if any(empty and rank for empty, rank in zip(emptied, layer.map_ranks, strict=False)):
+        if any(empty and rank for empty, rank in zip(emptied, layer.map_ranks, strict=True)):
             yield f"layer {index} has ranks {shown(layer.ranks)} of maps that are not there"
         if not _fits(layer.heads, len(layer.heads)) or not all(
             0 <= head < config.num_heads for head in layer.heads

@@ -71,3 +71,12 @@ def test_config_round_trip_and_problems():
         tiny_config("whisker")
     with pytest.raises(ConfigError, match="pos_conv_groups 5 does not divide 16"):
         tiny_config(pos_conv_groups=5)
+
+
+@pytest.mark.parametrize(
+    "ranks, told", [((3,), "expected one of each of"), ((0, 0, 9, 9), "not there")]
+)
+def test_ranks_that_cannot_be_are_refused(ranks, told):
+    layer = TransformerLayerConfig((0,), 0, ranks=ranks)
+    with pytest.raises(ConfigError, match=told):
+        tiny_config(layers=(layer,))
