@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from espnet_prune.encoder import PRESETS, ConfigError, SSLConfig
+from espnet_prune.encoder import PRESETS, ConfigError, SSLConfig, TransformerLayerConfig
 from tests.encoders import KINDS, random_encoder, random_masks, tiny_config
 
 

@@ -387,10 +387,8 @@ def test_short_utterances_have_one_frame(encoder_folder):
 
 def test_gates_are_not_left_out_in_silence(encoder_folder):
     plain = PrunedSSLFrontend(str(encoder_folder))
-    # ESPnet's own inference loads loosely, which says nothing of keys without a place: the guard has to.
-    load = functools.partial(
-        plain.load_state_dict, strict=False
-    )  # loose, as ESPnet loads; see above
+    # ESPnet's own inference says nothing of keys without a place, so that the guard has to.
+    load = functools.partial(plain.load_state_dict, strict=False)  # loose, as ESPnet loads
     state = plain.state_dict()
     with pytest.raises(CheckpointError, match="cut it first: espnet-prune apply_pruning"):
         load({**state, "objective.pruner.gates.x": torch.zeros(1)})
