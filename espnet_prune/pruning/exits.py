@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, ClassVar
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor
 
 from espnet_prune.encoder import EncoderOutput, SSLConfig, SSLEncoder, open_masks
-from espnet_prune.pruning.budgets import Costs, Limit, count_costs
+from espnet_prune.pruning.budgets import Costs, Limits, count_costs
 from espnet_prune.pruning.cost import expected_widths
 from espnet_prune.pruning.gates import Gates
 
@@ -43,7 +42,7 @@ class ExitGates(Gates):
     units = default_units = ("layer",)
     coarse: ClassVar = True
 
-    def __init__(self, config: SSLConfig, limits: Mapping[str, Limit], seconds: float):
+    def __init__(self, config: SSLConfig, limits: Limits, seconds: float):
         super().__init__()
         self.config, self.seconds = config, seconds
 
@@ -59,7 +58,7 @@ class ExitGates(Gates):
     def of(cls, encoder: SSLEncoder, config: PruningConfig) -> ExitGates:
         return cls(encoder.config, config.limits(encoder.config), config.reference_seconds)
 
-    def ranked(self, encoder: SSLEncoder, limits: Mapping[str, Limit], seconds: float) -> ExitGates:
+    def ranked(self, encoder: SSLEncoder, limits: Limits, seconds: float) -> ExitGates:
         return ExitGates(self.config, limits, seconds)
 
     def run(self, encoder: SSLEncoder, wavs: Tensor, lengths: Tensor | None) -> EncoderOutput:
@@ -78,11 +77,7 @@ class ExitGates(Gates):
 
     @torch.no_grad()
     def apply_to(
-        self,
-        encoder: SSLEncoder,
-        limits: Mapping[str, Limit],
-        tolerance: float,
-        round_to: int,
+        self, encoder: SSLEncoder, limits: Limits, tolerance: float, round_to: int
     ) -> SSLEncoder:
         if round_to != 1:
             raise ValueError(f"expected round_to 1, found {round_to}: exits leave the widths alone")

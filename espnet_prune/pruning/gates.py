@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from espnet_prune.encoder import EncoderOutput, Masks, SSLConfig, SSLEncoder, open_masks
 from espnet_prune.encoder.typed import ConfigError, check_name
 from espnet_prune.pruning.apply import apply
-from espnet_prune.pruning.budgets import Costs, Limit, count_costs
+from espnet_prune.pruning.budgets import Costs, Limits, count_costs
 from espnet_prune.pruning.cost import expected_widths, masked_widths
 from espnet_prune.pruning.rounding import close_to, product, round_to_budgets, round_widths
 
@@ -68,7 +67,7 @@ class Gates(nn.Module, ABC):
     def least_costs(self) -> Costs:
         """The cost when every gate is closed."""
 
-    def ranked(self, encoder: SSLEncoder, limits: Mapping[str, Limit], seconds: float) -> Gates:
+    def ranked(self, encoder: SSLEncoder, limits: Limits, seconds: float) -> Gates:
         """Gates that close what these would close first, as much as reaches other ``limits``.
 
         ``seconds`` are the reference length of MACs.
@@ -80,11 +79,7 @@ class Gates(nn.Module, ABC):
 
     @abstractmethod
     def apply_to(
-        self,
-        encoder: SSLEncoder,
-        limits: Mapping[str, Limit],
-        tolerance: float,
-        round_to: int,
+        self, encoder: SSLEncoder, limits: Limits, tolerance: float, round_to: int
     ) -> SSLEncoder:
         """What the gates leave over of ``encoder``, on budget; see :meth:`.Pruner.apply_to`.
 
@@ -127,9 +122,7 @@ class UnitGates(Gates):
     def open_probabilities(self, encoder: SSLEncoder) -> Masks:
         """P(open) of every unit, differentiable, in the shape of masks."""
 
-    def ranked(
-        self, encoder: SSLEncoder, limits: Mapping[str, Limit], seconds: float
-    ) -> RankedGates:
+    def ranked(self, encoder: SSLEncoder, limits: Limits, seconds: float) -> RankedGates:
         return RankedGates(self, encoder, limits, seconds)
 
     def run(self, encoder: SSLEncoder, wavs: Tensor, lengths: Tensor | None) -> EncoderOutput:
@@ -151,18 +144,14 @@ class UnitGates(Gates):
         )
         return count_costs(self.config, self.seconds, expected_widths(self.config, masks))
 
-    def sparsities(self, masks: Masks, limits: Mapping[str, Limit]) -> dict[str, float]:
+    def sparsities(self, masks: Masks, limits: Limits) -> dict[str, float]:
         """What ``masks`` would save of each of the ``limits``, a fraction."""
         costs = count_costs(self.config, self.seconds, masked_widths(self.config, masks))
         return {key: float(limit.sparsity(costs.by(limit.held))) for key, limit in limits.items()}
 
     @torch.no_grad()
     def apply_to(
-        self,
-        encoder: SSLEncoder,
-        limits: Mapping[str, Limit],
-        tolerance: float,
-        round_to: int,
+        self, encoder: SSLEncoder, limits: Limits, tolerance: float, round_to: int
     ) -> SSLEncoder:
         sparsities = partial(self.sparsities, limits=limits)
         values, ranking = self.open_values(encoder), self.ranking(encoder)
@@ -182,7 +171,7 @@ class RankedGates(UnitGates):
         self,
         others: UnitGates,
         encoder: SSLEncoder,
-        limits: Mapping[str, Limit],
+        limits: Limits,
         seconds: float,
     ):
         super().__init__(others.config, others.kinds, seconds)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from espnet_prune.encoder import Masks, SSLEncoder, unit_sizes
 from espnet_prune.encoder.masks import make_masks
-from espnet_prune.pruning.budgets import Limit
+from espnet_prune.pruning.budgets import Limits
 from espnet_prune.pruning.factors import direction_ranks, open_what_saves_nothing
 from espnet_prune.pruning.gates import UnitGates
 from espnet_prune.pruning.pinched_units import UNITS
@@ -54,7 +53,7 @@ class MagnitudeGates(UnitGates):
         self,
         encoder: SSLEncoder,
         units: tuple[str, ...],
-        limits: Mapping[str, Limit],
+        limits: Limits,
         seconds: float = 1.0,
     ):
         super().__init__(encoder.config, units, seconds)

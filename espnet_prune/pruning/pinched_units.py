@@ -35,8 +35,10 @@ class Unit(NamedTuple):
         """Root mean square of the weights of each of the layer's ``size`` units ``(n,)``."""
         name, _, tensor = self.weight.format(layer).rpartition(".")
         module = encoder.get_submodule(name)
-        thin = isinstance(module, Linear) and tensor == "weight"
-        weight = module.whole() if thin else getattr(module, tensor)
+        if isinstance(module, Linear) and tensor == "weight":
+            weight = module.whole()
+        else:
+            weight = getattr(module, tensor)
         return self.split(weight, size).square().mean(1).clamp(min=1e-20).sqrt()
 
 

@@ -13,7 +13,7 @@ from torch.func import functional_call
 
 from espnet_prune.encoder import EncoderOutput, SSLEncoder
 from espnet_prune.encoder.typed import ConfigError
-from espnet_prune.pruning.budgets import Costs, Held, Limit, count_costs
+from espnet_prune.pruning.budgets import Costs, Held, Limit, Limits, count_costs
 from espnet_prune.pruning.cost import Cost
 from espnet_prune.pruning.gates import Gates
 from espnet_prune.pruning.rounding import BudgetMissed
@@ -111,11 +111,7 @@ class PinchedWeights(Gates):
 
     @torch.no_grad()
     def apply_to(
-        self,
-        encoder: SSLEncoder,
-        limits: Mapping[str, Limit],
-        tolerance: float,
-        round_to: int,
+        self, encoder: SSLEncoder, limits: Limits, tolerance: float, round_to: int
     ) -> SSLEncoder:
         # A copy with exact zeros: one factor, near 1, scales all thresholds of a part.
         if round_to != 1:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from espnet_prune.encoder import Masks
-from espnet_prune.pruning.budgets import Limit
+from espnet_prune.pruning.budgets import Limit, Limits
 from espnet_prune.pruning.budgets.held import EVERY
 
 # Rounding each gate vector by itself moves a small model by a head or two; more than this
@@ -95,7 +95,7 @@ def close_by_rank(
 def close_to(
     ranking: Masks,
     sparsities: Callable[[Masks], Mapping[str, float]],
-    limits: Mapping[str, Limit],
+    limits: Limits,
 ) -> Masks:
     """Masks of 0 and 1 in which the units of lowest rank close until each limit is reached.
 
@@ -126,7 +126,7 @@ def round_to_budgets(
     values: Masks,
     ranking: Masks,
     sparsities: Callable[[Masks], Mapping[str, float]],
-    limits: Mapping[str, Limit],
+    limits: Limits,
     tolerance: float,
 ) -> Masks:
     """The deterministic masks, with single units opened or closed until on target.

@@ -1,7 +1,7 @@
 """Budgets: what may be limited, one file each."""
 
 from espnet_prune.pruning.budgets.costs import Costs, count_costs
-from espnet_prune.pruning.budgets.held import Held, Limit
+from espnet_prune.pruning.budgets.held import Held, Limit, Limits
 from espnet_prune.pruning.budgets.latency import Latency
 from espnet_prune.pruning.budgets.macs import MACs
 from espnet_prune.pruning.budgets.memory import Memory
@@ -17,4 +17,4 @@ BUDGETS: dict[str, type[Held]] = {
 }
 """Budgets by name; a new one is a file and a line."""
 
-__all__ = ["BUDGETS", "Costs", "Held", "Limit", "count_costs"]
+__all__ = ["BUDGETS", "Costs", "Held", "Limit", "Limits", "count_costs"]

@@ -84,3 +84,7 @@ class Limit(NamedTuple):
             return f"sparsity {sparsity:.1%} ({self.part})"
         amount = (1 - sparsity) * self.dense / self.held.per_unit
         return f"{self.held.measure} of {amount:.4g} {self.held.unit} ({self.part})"
+
+
+Limits = Mapping[str, Limit]
+"""What is held where, by part or by budget."""
