@@ -117,9 +117,9 @@ def to_turns(
 def turn_of(recording: str, start: int, end: int, speaker: str, grid: FrameGrid) -> Turn:
     """The turn of the frames ``[start, end)``; its edges lie midway between frame centres."""
     offset = grid.centre - grid.shift / 2
-    begin = max(0.0, offset + grid.shift * start)
-    length = offset + grid.shift * end - begin
-    return Turn(recording, round(begin, 4), round(length, 4), speaker)
+    begin, stop = (round(max(0.0, offset + grid.shift * edge), 4) for edge in (start, end))
+    # Of rounded edges: a turn would end after the next one's begin where both are rounded up.
+    return Turn(recording, begin, round(stop - begin, 4), speaker)
 
 
 def _runs(active: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from espnet_prune.diarization.frames import FrameGrid
 from espnet_prune.diarization.stitching import (
     close_gaps,
     drop_short,
@@ -66,6 +67,15 @@ def test_turns_have_frame_centres_inside():
     assert first.start == pytest.approx(0.0125 + 2 * 0.02 - 0.01)
     assert first.duration == pytest.approx(3 * 0.02)
     assert last.end == pytest.approx(0.0025 + 10 * 0.02)
+
+
+@pytest.mark.parametrize("hop", [320, 321])  # edges of 0.1 ms, and of less
+def test_turns_that_adjoin_do_so_at_the_same_time(hop: int) -> None:
+    active = np.eye(2, dtype=bool)[np.arange(400) % 2]  # one after another, never both
+    turns = to_turns(active, "r", FrameGrid(hop, 405))
+    assert [turn.end for turn in turns[:-1]] == pytest.approx(
+        [turn.start for turn in turns[1:]], abs=1e-9
+    )
 
 
 def test_gaps_are_filled_and_short_turns_left_out():
