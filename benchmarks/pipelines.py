@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from espnet_prune.diarization.pipeline import InferenceConfig
 
 MODEL = "wavlm_base_plus_s80"
 OURS = "espnet_prune"
-STEPS, EMBEDDINGS = (2.0, 0.8), ("ssl", RESNET)
+STEPS, EMBEDDINGS, STRETCHES = (2.0, 0.8), ("ssl", RESNET), (0.0, 16.0)
 _TRAINED = ("campplus",)  # whose weights are in the package
 HINT = "pip install -e '.[peers]'"
 
@@ -72,29 +73,33 @@ def installed(module: str) -> bool:
 
 
 def find_subjects(
-    model: str, steps: Sequence[float], embeddings: Sequence[str], precisions: Sequence[str]
+    model: str,
+    steps: Sequence[float],
+    embeddings: Sequence[str],
+    precisions: Sequence[str],
+    stretches: Sequence[float],
 ) -> list[Subject]:
-    """Ours with all of these, then the peers, installed or not."""
+    """Ours with all of these, then the peers, installed or not; a stretch of 0 is a window."""
+    names = ("embedding", "step", "precision", "stretch")
     ours = [
-        Subject(OURS, dict(model=model, step=step, embedding=embedding, precision=precision))
-        for embedding in embeddings
-        for step in steps
-        for precision in precisions
+        Subject(OURS, {"model": model, **dict(zip(names, values, strict=True))})
+        for values in product(embeddings, steps, precisions, stretches)
     ]
     return ours + [Subject(kind) for kind in PIPELINES if kind != OURS]
 
 
-def _title(model: str, step: float, embedding: str, precision: str) -> str:
+def _title(model: str, step: float, embedding: str, precision: str, stretch: float) -> str:
     weights = "trained" if embedding in _TRAINED else "random"
     voices = "pooled states" if embedding == "ssl" else f"{embedding} ({weights})"
-    return f"espnet_prune, {model} (random), {voices}, step {step:g} s, {precision}"
+    hears = f", {stretch:g} s at once" if stretch else ""
+    return f"espnet_prune, {model} (random), {voices}, step {step:g} s{hears}, {precision}"
 
 
 def _load_ours(
-    folder: Path, threads: int, seed: int, model: str, step: float, embedding: str, precision: str
-) -> Callable[[Path], Outcome]:  # fmt: skip
+    folder: Path, threads: int, seed: int, *, model: str, stretch: float, **options: Any
+) -> Callable[[Path], Outcome]:
     torch.set_num_threads(threads)
-    config = InferenceConfig(step=step, embedding=embedding, precision=precision)
+    config = InferenceConfig(stretch=stretch or None, **options)
     diarizer = scripted_diarizer(model, config, "cpu", seed)
     meter = StageMeter()
     meter_stages(diarizer, meter)

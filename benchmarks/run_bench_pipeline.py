@@ -11,7 +11,7 @@ from benchmarks.audio import converse
 from benchmarks.implementations import fast_precisions
 from benchmarks.options import prepare
 from benchmarks.pipeline import ALONE, LOADED, PipelineRow, Recording, compare_pipelines, render
-from benchmarks.pipelines import EMBEDDINGS, MODEL, PIPELINES, STEPS, find_subjects
+from benchmarks.pipelines import EMBEDDINGS, MODEL, PIPELINES, STEPS, STRETCHES, find_subjects
 from benchmarks.results import write_json
 from espnet_prune.bin.errors import explained
 from espnet_prune.bin.numbers import amount, positive, seed
@@ -32,6 +32,8 @@ def get_parser() -> argparse.ArgumentParser:
     add("--steps", type=amount, nargs="+", default=STEPS, help=help_)
     help_ = "ssl, resnet34 (random weights) or campplus, of ours (default: ssl resnet34)"
     add("--embeddings", nargs="+", default=EMBEDDINGS, metavar="NAME", help=help_)
+    help_ = "that the encoder of ours hears at once, in seconds; 0 is a window (default: 0 16)"
+    add("--stretches", type=amount, nargs="+", default=STRETCHES, help=help_)
     help_ = "of ours (default: float32, bfloat16 where the processor has instructions for it, int8)"
     add("--precisions", nargs="+", choices=PRECISIONS, help=help_)
     help_ = f"kinds of pipelines: {', '.join(PIPELINES)} (default: all of them)"
@@ -53,7 +55,9 @@ def main(cmd: Sequence[str] | None = None) -> None:
         audio = converse(path, args.seconds, args.seed, args.speakers)
         recording = Recording(path, audio, args.seconds)
         precisions = args.precisions or fast_precisions("cpu")
-        subjects = find_subjects(args.model, args.steps, args.embeddings, precisions)
+        subjects = find_subjects(
+            args.model, args.steps, args.embeddings, precisions, args.stretches
+        )
         subjects = [each for each in subjects if not args.only or each.kind in args.only]
         conditions = [ALONE, LOADED] if args.load else [ALONE]
         rows: list[PipelineRow] = []

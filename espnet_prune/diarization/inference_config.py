@@ -31,8 +31,8 @@ JOINING = frozenset({
 """The fields of InferenceConfig that clustering and stitching alone read."""
 # The largest values of numbers that are above zero.
 _MOST = {
-    "step": 3600, "median": 9999, "max_clustered": 100_000, "min_cluster_size": 10**9,
-    "batch_size": 65536,
+    "step": 3600, "stretch": 3600, "median": 9999, "max_clustered": 100_000,
+    "min_cluster_size": 10**9, "batch_size": 65536,
 }  # fmt: skip
 # Those of numbers that may be zero.
 _RANGES = {"min_duration": 3600, "min_gap": 3600, "voice_similarity": 1}
@@ -49,6 +49,9 @@ class InferenceConfig:
 
     Attributes:
         step: seconds from the start of a window to the start of the next.
+        stretch: seconds of audio that the encoder hears at once; windows are cut of its states. By
+            default it hears each window by itself, as in training, and what overlaps once for each:
+            a longer stretch is faster, and what it costs in errors depends on the model.
         median: width of the median filter on each local speaker's activity, in frames, odd.
         embedding: ``ssl``, mean and deviation of a hidden state over a local speaker's frames, or
             another source that :func:`~espnet_prune.diarization.embedding.make_embedder` knows.
@@ -76,6 +79,7 @@ class InferenceConfig:
     """
 
     step: float = 2.0
+    stretch: float | None = None
     median: int = 11
     embedding: str = "ssl"
     embedding_layer: int = 0

@@ -88,7 +88,8 @@ class LocalDiarizer:
 
     Raises:
         ConfigError: a precision that the device does not have, a hidden state that the encoder
-            does not have, or a step that is longer than a window or shorter than a frame.
+            does not have, a step that is longer than a window or shorter than a frame, or a
+            stretch that is shorter than a window.
     """
 
     def __init__(
@@ -104,6 +105,13 @@ class LocalDiarizer:
                 f"frame hears, or longer, found {model.config.window_size:g} s"
             )
         require_step(model, config.step)
+        if config.stretch is not None and config.stretch < model.config.window_size:
+            raise ConfigError(
+                f"expected a stretch of the window's {model.config.window_size:g} s or more, found "
+                f"{config.stretch:g} s"
+            )
+        # A window has no frames of its last samples: the next begins no later than where they are.
+        self.step = min(self.frames, round(config.step * SAMPLE_RATE / self.grid.hop))
         self.slots = model.config.max_speakers
         self.networks = Networks(model, config, device)
 
@@ -111,9 +119,7 @@ class LocalDiarizer:
         """First samples of the windows, whole frames; the last window, if any, reaches the end."""
         if self.grid.num_frames(num_samples) < 1:
             return []
-        # A window has no frames of its last samples: the next begins no later than where they are.
-        step = min(self.frames, round(self.config.step * SAMPLE_RATE / self.grid.hop))
-        step *= self.grid.hop
+        step = self.step * self.grid.hop
         starts = list(range(0, max(1, num_samples - self.size + 1), step))
         if starts[-1] + self.size < num_samples:
             starts.append(-(-(num_samples - self.size) // self.grid.hop) * self.grid.hop)
@@ -159,6 +165,9 @@ class LocalDiarizer:
 
     def _batch(self, windows: int) -> int:
         """Windows per forward pass; few enough for all workers to have some."""
+        if self.config.stretch is not None:
+            rest = round(self.config.stretch * SAMPLE_RATE) - self.size
+            return 1 + rest // (self.step * self.grid.hop)
         if self.config.batch_size is not None:
             return self.config.batch_size
         device = self.networks.device
@@ -166,8 +175,14 @@ class LocalDiarizer:
         return max(1, min(most, -(-windows // num_workers(device))))
 
     def _run(self, stretch: Stretch) -> Told:
-        wavs = torch.stack([stretch.samples[s : s + stretch.size] for s in stretch.starts])
-        return self.networks.tell(stretch, self.networks.hear(wavs))
+        if self.config.stretch is None:
+            wavs = torch.stack([stretch.samples[s : s + stretch.size] for s in stretch.starts])
+            heard = self.networks.hear(wavs)
+        else:
+            firsts = [start // self.grid.hop for start in stretch.starts]
+            whole = self.networks.hear(stretch.samples[None])
+            heard = whole.windows(firsts, self.grid.num_frames(stretch.size))
+        return self.networks.tell(stretch, heard)
 
     def _stretches(
         self, audio: AudioStream, starts: Iterable[int], count: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +29,14 @@ class Heard(NamedTuple):
 
     features: Tensor
     states: dict[int, Tensor]
+
+    def windows(self, firsts: Sequence[int], frames: int) -> Heard:
+        """So many frames from each of some on, of what was heard at once (B = 1), as B windows."""
+
+        def cut(whole: Tensor) -> Tensor:
+            return torch.cat([whole[:, first : first + frames] for first in firsts])
+
+        return Heard(cut(self.features), {layer: cut(x) for layer, x in self.states.items()})
 
 
 class Told(NamedTuple):

@@ -17,7 +17,9 @@ from benchmarks.pipelines import OURS, PIPELINES, Pipeline, Subject, installed
 from benchmarks.stages import STAGES
 from espnet_prune.data.audio import AudioStream
 
-OPTIONS = dict(model="whisper_tiny_en", step=2.0, embedding="resnet34", precision="float32")
+OPTIONS = dict(
+    model="whisper_tiny_en", step=2.0, embedding="resnet34", precision="float32", stretch=0.0
+)
 # Answers at once; the second argument is after how many answers it is gone.
 FAKE = """
 import itertools, json, sys

@@ -58,6 +58,16 @@ def test_batches_do_not_matter(model, wav):
     assert max(turn.end for turn in one) <= 7.3
 
 
+def test_stretches_of_one_window_are_windows(model, wav):
+    one, stretch = (
+        Diarizer(model, InferenceConfig(step=0.5, **values)).diarize(wav(7.3), "r")
+        for values in ({"batch_size": 1}, {"stretch": 2.0})
+    )
+    assert one == stretch and one
+    with pytest.raises(ConfigError, match="expected a stretch of the window's 2 s or more, found"):
+        Diarizer(model, InferenceConfig(stretch=1.9))
+
+
 def test_every_frame_is_seen(model):
     local = Diarizer(model, InferenceConfig(step=0.7)).local
     for samples in (32000, 32001, 40000, 32320, 100000):

@@ -52,6 +52,21 @@ def test_a_meeting(tmp_path: Path, linkage: str, batch_size: int) -> None:
     assert found(turns) == parts(MEETING)
 
 
+@pytest.mark.parametrize("stretch", [2.0, 3.2, 60.0])
+@pytest.mark.parametrize("embedding", ["ssl", "campplus"])
+def test_windows_cut_of_a_stretch_are_those_by_themselves(
+    tmp_path: Path, stretch: float, embedding: str
+) -> None:
+    """Of an encoder whose frames hear nothing but their own audio."""
+    path = write_script(tmp_path / "m.wav", MEETING, 12.3)
+    cut, alone = (
+        diarizer(embedding=embedding, **more).run(path)
+        for more in ({"stretch": stretch}, {"batch_size": 1})
+    )
+    assert cut.turns == alone.turns and cut.turns
+    assert all((cut.voices[name] == voice).all() for name, voice in alone.voices.items())
+
+
 def test_the_median_filter_removes_blips(tmp_path: Path) -> None:
     path = write_script(tmp_path / "m.wav", [(1.0, 5.0, 0), (6.0, 6.08, 1)], 8.0)
     assert found(diarizer().diarize(path, "m")) == parts([(1.0, 5.0, 0)])
