@@ -123,8 +123,6 @@ def map_sizes(config: SSLConfig, layer: LayerWidths) -> tuple[Number, ...]:
 
     They are those of :data:`.MAPS`, and in their order.
     """
-    dim, width = config.embed_dim, layer.heads * config.head_dim
-    shapes = (dim, 3 * width), (width, dim), (dim, layer.ffn), (layer.ffn, dim)
 
     def size(inputs: Number, outputs: Number, rank: Number | None) -> Number:
         whole = inputs * outputs
@@ -133,7 +131,23 @@ def map_sizes(config: SSLConfig, layer: LayerWidths) -> tuple[Number, ...]:
         # As large as the matrix; the gradient still says that a smaller rank would be smaller.
         return whole + (thin - thin.detach()) if isinstance(thin, Tensor) else whole
 
+    shapes = _map_shapes(config, layer)
     return tuple(size(*shape, rank) for shape, rank in zip(shapes, layer.ranks, strict=True))
+
+
+def inner_widths(config: SSLConfig, layer: LayerWidths) -> tuple[Number, ...]:
+    """What passes between the thin maps of a layer, of each map; 0 where one matrix is as small."""
+    shapes = _map_shapes(config, layer)
+    return tuple(
+        rank if rank is not None and rank * (inputs + outputs) < inputs * outputs else 0
+        for (inputs, outputs), rank in zip(shapes, layer.ranks, strict=True)
+    )
+
+
+def _map_shapes(config: SSLConfig, layer: LayerWidths) -> tuple[tuple[Number, Number], ...]:
+    """Inputs and outputs of each linear map of a layer, those of :data:`.MAPS`."""
+    dim, width = config.embed_dim, layer.heads * config.head_dim
+    return (dim, 3 * width), (width, dim), (dim, layer.ffn), (layer.ffn, dim)
 
 
 def masked_widths(config: SSLConfig, masks: Masks) -> Widths:

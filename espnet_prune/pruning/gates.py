@@ -44,10 +44,10 @@ class Gates(nn.Module, ABC):
         """Raise ConfigError if ``units`` cannot close together, or save nothing of a measure."""
         for unit in units:
             check_name("units that close together", unit, cls.units)
-        if "rank" in units and (uncounted := {"memory", "latency"} & {*measures}):
+        if "rank" in units and "latency" in measures:
             raise ConfigError(
-                "expected a budget of params, separate or macs for rank, found one on "
-                f"{', '.join(sorted(uncounted))}, which counts no thin maps"
+                "expected a budget on anything but latency for rank, whose table has no thin maps; "
+                "they take longer than units of as many MACs"
             )
 
     @classmethod

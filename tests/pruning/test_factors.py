@@ -100,7 +100,12 @@ def test_directions_that_cost_nothing_are_kept():
     assert opened[1][9:18].tolist() == [0, 0, 0, 0, 0, 1, 0, 0, 0]
 
 
-@pytest.mark.parametrize("budget", [{"memory": 1.0}, {"macs": 0.5, "memory": 1.0}])
+@pytest.mark.parametrize("budget", [{"latency": 1.0}, {"macs": 0.5, "latency": 1.0}])
 def test_a_budget_that_counts_no_thin_maps_is_refused(budget):
-    with pytest.raises(ConfigError, match="expected a budget of params, separate or macs for rank"):
-        PruningConfig(budget=budget, warmup_steps=0, units=("rank",))
+    with pytest.raises(ConfigError, match="expected a budget on anything but latency for rank"):
+        PruningConfig(
+            budget=budget,
+            budget_conf={"latency": {"table": "t.json"}},
+            warmup_steps=0,
+            units=("rank",),
+        )

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
 from espnet_prune.encoder import SSLEncoder
 from espnet_prune.inference import inference_form
-from espnet_prune.pruning import Pruner, PruningConfig, apply, count_params, masked_widths
+from espnet_prune.pruning import (
+    Pruner,
+    PruningConfig,
+    apply,
+    count_params,
+    masked_widths,
+    prepared,
+)
 from espnet_prune.pruning.budgets import BUDGETS
-from tests.encoders import KINDS, mini_config, random_encoder, random_masks, tiny_config
+from tests.encoders import (
+    KINDS,
+    mini_config,
+    random_encoder,
+    random_masks,
+    thin_config,
+    tiny_config,
+)
 from tests.pruning.training import big_encoder, train
 
 MEMORY = BUDGETS["memory"]()
@@ -49,9 +65,18 @@ def test_activations_are_those_of_the_inference_form(family, seconds, seed):
     )
 
 
+@pytest.mark.parametrize("ranks", [(40, 0, 30, 20), (20, 30, 0, 50)])
+def test_what_passes_between_thin_maps_counts(ranks):
+    layers = tuple(replace(layer, ranks=ranks) for layer in MINI.layers)
+    config = replace(MINI, layers=layers)
+    counted = MEMORY.count(config, 1).activations
+    assert counted == pytest.approx(allocated(config, 1), rel=0.05)
+
+
+@pytest.mark.parametrize("make", [tiny_config, thin_config])
 @pytest.mark.parametrize("family, size", KINDS)
-def test_masked_memory_is_that_of_the_applied_model(family, size):
-    config = tiny_config(family, size)
+def test_masked_memory_is_that_of_the_applied_model(family, size, make):
+    config = make(family, size)
     masks = random_masks(config, 0)
     smaller, _ = apply(config, random_encoder(config).state_dict(), masks)
     masked = MEMORY.count(config, 0.5, masked_widths(config, masks))
@@ -73,6 +98,15 @@ def test_megabytes_are_reached(target):
     found = MEMORY.count(pruner.apply_to(encoder).config, 0.05)
     above = [limit.target - limit.sparsity(found) for limit in pruner.limits.values()]
     assert abs(max(above)) <= 0.02
+
+
+def test_thin_maps_are_cut_to_megabytes():
+    config = PruningConfig(0.17, 0, gate="magnitude", units=("rank",), budget="memory",
+                           reference_seconds=0.05, tolerance=0.02)  # fmt: skip
+    encoder = prepared(big_encoder(), config)
+    dense = MEMORY.count(encoder.config, 0.05).total
+    small = Pruner(encoder, config).apply_to(encoder)
+    assert MEMORY.count(small.config, 0.05).total == pytest.approx(0.17e6, abs=0.02 * dense)
 
 
 def test_what_is_small_already_is_refused():

@@ -13,7 +13,7 @@ from espnet_prune.encoder.front_end import STRETCH
 from espnet_prune.encoder.typed import check_name
 from espnet_prune.pruning.budgets.held import EVERY, Held
 from espnet_prune.pruning.budgets.params import count_params
-from espnet_prune.pruning.cost import Cost, Widths, built_widths
+from espnet_prune.pruning.cost import Cost, Widths, built_widths, inner_widths
 
 # Bytes of a weight of the Transformer's matrices, of any other weight, of an activation.
 _BYTES = {"float32": (4, 4, 4), "bfloat16": (2, 2, 2), "float16": (2, 2, 2), "int8": (1, 4, 4)}
@@ -114,8 +114,10 @@ def _transformer(config: SSLConfig, seconds: float, widths: Widths) -> Iterator[
     biased = config.rules.position_params(config) > 0
     for index, layer in enumerate(widths.layers, start=1):
         kept, width = index * state + normed, frames * layer.heads * config.head_dim
+        joint, out, widen, narrow = (frames * rank for rank in inner_widths(config, layer))
         yield kept + 4 * width + state
+        yield kept + state + max(joint + 3 * width, width + out + state)
         if biased:  # queries turned round, results in blocks, joined, and turned back
             bias = min(layer.heads * frames * frames, BIAS_BLOCK)
             yield kept + 7 * width + bias + 8 * frames * layer.heads
-        yield kept + 2 * state + frames * layer.ffn
+        yield kept + state + frames * layer.ffn + max(state, widen, narrow)
