@@ -18,8 +18,11 @@ from espnet_prune.bin import apply_pruning, asr_train
 from espnet_prune.encoder import SSLEncoder
 from espnet_prune.espnet.pruned_tasks import PrunedASRTask
 from espnet_prune.pruning import count_params
+from espnet_prune.pruning.budgets.latency import Latency
+from espnet_prune.pruning.budgets.memory import Memory
 from espnet_prune.storage import CheckpointError
 from tests.espnet.speech_corpus import training_options, write_corpus, write_tokens
+from tests.pruning.tables import SECONDS, table_of
 
 UNITS = {"gate": "hard_concrete", "units": ["conv", "head", "ffn"]}
 WEIGHTS = {"gate": "self_pinching", "units": ["weight"]}
@@ -111,6 +114,27 @@ def test_the_applied_model_is_the_gated_one(trained, conf, tmp_path, capsys):
     else:
         size = sum(p.numel() for p in encoder.parameters())
         assert 1 - size / dense == pytest.approx(target, abs=0.005)
+
+
+def test_a_training_holds_milliseconds_and_megabytes(corpus, tmp_path, encoder_folder):
+    config = SSLEncoder.from_pretrained(encoder_folder).config
+    (tmp_path / "table.json").write_text(table_of(config, machine="elsewhere").json())
+    table = {"table": str(tmp_path / "table.json"), "other_machine": True}
+    held = {"latency": Latency(**table), "memory": Memory()}
+    now = {name: each.count(config, SECONDS).total / each.per_unit for name, each in held.items()}
+    pruning = {
+        "budget": {name: 0.9 * amount for name, amount in now.items()},
+        "budget_conf": {"latency": table},
+        "reference_seconds": SECONDS, "warmup_steps": 2, "gate_lr": 0.1, "tolerance": 0.05,
+    }  # fmt: skip
+    command = training_options(corpus, tmp_path / "train", encoder_folder)
+    command += [*write_tokens(tmp_path, "word"), "--pruning_conf", yaml.safe_dump(pruning)]
+    asr_train.main(command)
+    # Two epochs close little; in the order of their gates units close until both are met.
+    output = applied(tmp_path / "train", tmp_path / "small", "--pruning_conf", "tolerance=0.05")
+    small = SSLEncoder.from_pretrained(output / "encoder").config
+    for name, each in held.items():
+        assert each.count(small, SECONDS).total / each.per_unit < 0.95 * now[name]
 
 
 @pytest.mark.parametrize("tokens", ["char", "word", "bpe"])
