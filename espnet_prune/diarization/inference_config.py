@@ -50,8 +50,9 @@ class InferenceConfig:
     Attributes:
         step: seconds from the start of a window to the start of the next.
         stretch: seconds of audio that the encoder hears at once; windows are cut of its states. By
-            default it hears each window by itself, as in training, and what overlaps once for each:
-            a longer stretch is faster, and what it costs in errors depends on the model.
+            default, and in streams, it hears each window by itself, as in training, and what
+            overlaps once for each: a longer stretch is faster, and what it costs in errors depends
+            on the model.
         median: width of the median filter on each local speaker's activity, in frames, odd.
         embedding: ``ssl``, mean and deviation of a hidden state over a local speaker's frames, or
             another source that :func:`~espnet_prune.diarization.embedding.make_embedder` knows.
