@@ -26,6 +26,7 @@ _KINDS: dict[str, tuple[Callable[..., Any], Callable[[Any], str]]] = {
     "bench_training.json": (training.TrainingRow, training.render),
     "bench_diarization.json": (diarization.StageRow, diarization.render),
     "bench_pipeline.json": (pipeline.PipelineRow, pipeline.render),
+    "bench_stretches.json": (pipeline.PipelineRow, pipeline.render),
     "bench_precisions.json": (run_bench_precisions.PrecisionRow, run_bench_precisions.render),
     **{f"study_{name}.json": (evidence.Row, evidence_table.render) for name in "abcde"},
 }
