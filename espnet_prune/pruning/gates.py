@@ -14,7 +14,13 @@ from espnet_prune.encoder.typed import ConfigError, check_name
 from espnet_prune.pruning.apply import apply
 from espnet_prune.pruning.budgets import Costs, Limits, count_costs
 from espnet_prune.pruning.cost import expected_widths, masked_widths
-from espnet_prune.pruning.rounding import close_to, product, round_to_budgets, round_widths
+from espnet_prune.pruning.rounding import (
+    close_to,
+    open_what_is_free,
+    product,
+    round_to_budgets,
+    round_widths,
+)
 
 if TYPE_CHECKING:
     from espnet_prune.pruning.config import PruningConfig
@@ -157,6 +163,7 @@ class UnitGates(Gates):
         values, ranking = self.open_values(encoder), self.ranking(encoder)
         masks = self.masks(encoder)
         masks = round_to_budgets(masks, values, ranking, sparsities, limits, tolerance)
+        masks = open_what_is_free(masks, values, ranking, sparsities)
         masks = round_widths(masks, values, ranking, round_to)
         config, state = apply(self.config, encoder.state_dict(), masks)
         smaller = SSLEncoder(config)

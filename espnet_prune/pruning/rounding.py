@@ -40,8 +40,7 @@ def check_converged(limit: Limit, expected: float) -> None:
 
     One of several budgets may save more than it has to: rounding opens units again.
     """
-    excess = expected - limit.target
-    # NaN included
+    excess = expected - limit.target  # NaN is none that is small
     if not -MOST_ROUNDING <= excess <= (1 - limit.target if limit.at_most else MOST_ROUNDING):
         raise BudgetMissed(
             f"expected {limit.told(limit.target)}, found {limit.told(expected)} after training; "
@@ -150,9 +149,6 @@ def round_to_budgets(
         reached = sparsities(masks)
         return {key: reached[key] - limit.target for key, limit in limits.items()}
 
-    def own(masks: Masks, key: str) -> float:
-        return excess(masks)[key]
-
     def tightest(masks: Masks) -> float:
         return min(excess(masks).values())
 
@@ -161,7 +157,8 @@ def round_to_budgets(
     for key, limit in limits.items():
         units = limit.held.parts[limit.part]
         if not several or excess(masks)[key] < 0:
-            masks = _settle(masks, values, ranking, units, partial(own, key=key))
+            own = partial(lambda masks, key: excess(masks)[key], key=key)
+            masks = _settle(masks, values, ranking, units, own)
     if several:
         masks = _settle(masks, values, ranking, EVERY, tightest)
     found = excess(masks)
@@ -173,6 +170,31 @@ def round_to_budgets(
                 f"{limit.told(limit.target + found[key])}: the gated units are too coarse; gate a "
                 "finer kind (ffn) as well, or allow more by tolerance"
             )
+    return masks
+
+
+def open_what_is_free(
+    masks: Masks,
+    values: Masks,
+    ranking: Masks,
+    sparsities: Callable[[Masks], Mapping[str, float]],
+) -> Masks:
+    """``masks`` with further units open wherever that costs nothing of what is limited.
+
+    A processor that computes in blocks of units takes as long for full ones: widths fill them.
+    """
+    saved = sparsities(masks)
+    for unit in ("conv", "head", "ffn"):
+        for layer, mask in enumerate(getattr(masks, unit)):
+            if mask is None:
+                continue
+            best_first = getattr(ranking, unit)[layer].argsort(descending=True, stable=True)
+            for index in best_first[mask[best_first] == 0].tolist():
+                more = _with(masks, unit, layer, index, getattr(values, unit)[layer][index])
+                found = sparsities(more)
+                if any(found[key] < before - 1e-9 for key, before in saved.items()):
+                    break
+                masks, saved = more, found
     return masks
 
 
@@ -253,7 +275,7 @@ def _move_one(
     masks: Masks, values: Masks, ranking: Masks, unit: str, opening: bool
 ) -> Masks | None:
     """Open the closed unit that ranks highest, or close the open one that ranks lowest."""
-    vectors, ranks = list(getattr(masks, unit)), getattr(ranking, unit)
+    vectors, ranks = getattr(masks, unit), getattr(ranking, unit)
     choices: list[tuple[float, int, int]] = []
     for layer, mask in enumerate(vectors):
         if mask is None:
@@ -267,6 +289,12 @@ def _move_one(
     if not choices:
         return None
     _, layer, index = min(choices)
+    value = getattr(values, unit)[layer][index] if opening else 0.0
+    return _with(masks, unit, layer, index, value)
+
+
+def _with(masks: Masks, unit: str, layer: int, index: int, value: Tensor | float) -> Masks:
+    vectors = list(getattr(masks, unit))
     vectors[layer] = vectors[layer].clone()
-    vectors[layer][index] = getattr(values, unit)[layer][index] if opening else 0.0
+    vectors[layer][index] = value
     return masks._replace(**{unit: tuple(vectors)})
