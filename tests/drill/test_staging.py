@@ -60,7 +60,7 @@ def test_a_killed_stage_is_repeated(folder: Path, in_stage_6: Run) -> None:
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
 def test_signals_end_all(in_stage_6: Run, sig: signal.Signals, group: bool) -> None:
     in_stage_6.kill(sig) if group else os.kill(in_stage_6.process.pid, sig)
-    end = time.monotonic() + 15
+    end = time.monotonic() + 60  # it is nice to whatever else the machine does
     while in_stage_6.running() and time.monotonic() < end:
         time.sleep(0.02)
     assert not in_stage_6.running() and in_stage_6.process.wait() != 0
