@@ -16,8 +16,8 @@ Rates: errors over totals of the whole set, the mean of the seeds, in brackets t
 10 000 resamples of the {units} (of the mean of the seeds; it says nothing of other seeds, which
 stand beside it one by one). Steps and minutes: of the arm and of all trainings that it builds on,
 the minutes of the median seed, beside other work on the machine. Parameters and MACs: of the
-encoder; of 1 s of audio. ms: of the encoder's inference form in float32 for 8 s on one thread, the
-sum of the least time of each of its blocks, the least of the seeds."""
+encoder; of 1 s of audio. MB: of its weights in float32 (10^6 bytes). ms: of its inference form in
+float32 for 8 s on one thread, the sum of the least time of each block, the least of the seeds."""
 
 Pairs = list[tuple[float, float]]
 
@@ -69,12 +69,13 @@ def _made(rows: Sequence[Row]) -> list[str]:
 def _arms(rows: Sequence[Row]) -> Table:
     sets = list(rows[0].scores)
     rates = [head for name in sets for head in (f"{rows[0].rate}, {name} (%)", "by seed (%)")]
-    header = ("arm", "seeds", "steps", "minutes", "M params", "G MACs", "ms", *rates)
+    header = ("arm", "seeds", "steps", "minutes", "M params", "MB", "G MACs", "ms", *rates)
     lines = []
     for group in _by_arm(rows).values():
         cells = [group[0].title, str(len(group)), str(group[0].all_steps),
                  f"{median(row.all_seconds for row in group) / 60:.1f}",
-                 f"{mean(row.params for row in group) / 1e6:.3f}",
+                 f"{(params := mean(row.params for row in group)) / 1e6:.3f}",
+                 f"{4 * params / 1e6:.2f}",
                  f"{mean(row.macs for row in group) / 1e9:.4f}", _least_ms(group)]  # fmt: skip
         for name in sets:
             rate, interval = _rate(_mean_counts(group, name))
