@@ -177,12 +177,11 @@ class LocalDiarizer:
     def _run(self, stretch: Stretch) -> Told:
         if self.config.stretch is None:
             wavs = torch.stack([stretch.samples[s : s + stretch.size] for s in stretch.starts])
-            heard = self.networks.hear(wavs)
-        else:
-            firsts = [start // self.grid.hop for start in stretch.starts]
-            whole = self.networks.hear(stretch.samples[None])
-            heard = whole.windows(firsts, self.grid.num_frames(stretch.size))
-        return self.networks.tell(stretch, heard)
+            return self.networks.tell(stretch, self.networks.hear(wavs))
+        firsts = [start // self.grid.hop for start in stretch.starts]
+        whole = self.networks.hear(stretch.samples[None])
+        cut = whole.windows(firsts, self.grid.num_frames(stretch.size))
+        return self.networks.tell(stretch, cut)
 
     def _stretches(
         self, audio: AudioStream, starts: Iterable[int], count: int

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -40,7 +39,7 @@ def check_converged(limit: Limit, expected: float) -> None:
 
     One of several budgets may save more than it has to: rounding opens units again.
     """
-    excess = expected - limit.target  # NaN is none that is small
+    excess = expected - limit.target  # may be NaN
     if not -MOST_ROUNDING <= excess <= (1 - limit.target if limit.at_most else MOST_ROUNDING):
         raise BudgetMissed(
             f"expected {limit.told(limit.target)}, found {limit.told(expected)} after training; "
@@ -146,8 +145,10 @@ def round_to_budgets(
     """
 
     def excess(masks: Masks) -> dict[str, float]:
-        reached = sparsities(masks)
-        return {key: reached[key] - limit.target for key, limit in limits.items()}
+        return {key: saved - limits[key].target for key, saved in sparsities(masks).items()}
+
+    def own(key: str) -> Callable[[Masks], float]:
+        return lambda masks: excess(masks)[key]
 
     def tightest(masks: Masks) -> float:
         return min(excess(masks).values())
@@ -157,8 +158,7 @@ def round_to_budgets(
     for key, limit in limits.items():
         units = limit.held.parts[limit.part]
         if not several or excess(masks)[key] < 0:
-            own = partial(lambda masks, key: excess(masks)[key], key=key)
-            masks = _settle(masks, values, ranking, units, own)
+            masks = _settle(masks, values, ranking, units, own(key))
     if several:
         masks = _settle(masks, values, ranking, EVERY, tightest)
     found = excess(masks)
